@@ -1,0 +1,76 @@
+"""Every error that Atoll raises on purpose.
+
+::
+
+    AtollError
+    ├── ConfigError      a configuration that cannot be run: unknown key, wrong type, missing path
+    ├── DataError        an owner's data that cannot be read or used
+    ├── PackageError     an expert package that is refused; the message says why
+    ├── AnchorError      an anchor that is missing, or not the one that was asked for
+    ├── MixtureError     experts that cannot be integrated, or an entitlement that names nobody
+    ├── PluginError      an extension point has no such name
+    └── FederationError  a silo or the engine under it failed
+
+A message says what was wrong, where, and what to do about it. The command line prints it alone, without a traceback,
+and exits with ``exit_code``.
+"""
+
+
+class AtollError(Exception):
+    """Base of the family; ``exit_code`` is what the command line exits with."""
+
+    exit_code = 1
+
+
+class ConfigError(AtollError):
+    """A configuration that cannot be run."""
+
+    exit_code = 2
+
+
+class DataError(AtollError):
+    """An owner's data cannot be read or used."""
+
+    exit_code = 3
+
+
+class PackageError(AtollError):
+    """An expert package is refused."""
+
+    exit_code = 4
+
+
+class AnchorError(AtollError):
+    """An anchor is missing, or not the one that was asked for."""
+
+    exit_code = 5
+
+
+class MixtureError(AtollError):
+    """Experts cannot be integrated, or an entitlement names nobody in the mixture."""
+
+    exit_code = 6
+
+
+class PluginError(AtollError):
+    """An extension point has no such name."""
+
+    exit_code = 7
+
+
+class FederationError(AtollError):
+    """A silo or the engine under it failed."""
+
+    exit_code = 8
+
+
+__all__ = [
+    "AnchorError",
+    "AtollError",
+    "ConfigError",
+    "DataError",
+    "FederationError",
+    "MixtureError",
+    "PackageError",
+    "PluginError",
+]

@@ -1,0 +1,104 @@
+"""What an owner reveals of its domain: statistics of embeddings, never a sample."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from atoll.errors import PackageError
+
+ANCHOR_STATES = "anchor-states"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
+class Descriptor:
+    """Mean and variance of the embeddings of a sample of one silo's training text.
+
+    With the embedder ``anchor-states`` there is one row for every routing site: the statistics of what the router would
+    see there, when the anchor alone reads the text. Any other embedder gives a single row.
+
+    Attributes:
+        embedder: ``anchor-states``, or the name of a sentence encoder.
+        samples: How many documents the statistics rest on.
+        tokens: How many tokens of them were read.
+        sites: Module paths of the routing sites, in order; one name of the embedder's own for a sentence encoder.
+        mean: [sites, dimension], float32.
+        variance: [sites, dimension], float32: variance of each coordinate, over tokens (anchor) or documents (encoder).
+    """
+
+    embedder: str
+    samples: int
+    tokens: int
+    sites: tuple[str, ...]
+    mean: Tensor
+    variance: Tensor
+
+    def __post_init__(self) -> None:
+        shape = (len(self.sites), self.mean.shape[-1])
+        if self.mean.ndim != 2 or tuple(self.mean.shape) != shape or tuple(self.variance.shape) != shape:
+            raise PackageError(
+                f"descriptor: mean {tuple(self.mean.shape)} and variance {tuple(self.variance.shape)} "
+                f"should both be [{len(self.sites)} sites, dimension]"
+            )
+        for name, value in (("mean", self.mean), ("variance", self.variance)):
+            if value.dtype != torch.float32:
+                raise PackageError(f"descriptor: {name} is {value.dtype}, not float32")
+            if not bool(torch.isfinite(value).all()):
+                raise PackageError(f"descriptor: {name} has NaN or infinite entries")
+        if bool((self.variance < 0).any()):
+            raise PackageError("descriptor: a variance is negative")
+        if self.samples < 1 or self.tokens < 0:
+            raise PackageError(f"descriptor: rests on {self.samples} samples and {self.tokens} tokens")
+
+    def at(self, site: str) -> tuple[Tensor, Tensor]:
+        """Mean and variance [dimension] at one routing site.
+
+        Raises:
+            PackageError: the descriptor says nothing of that site.
+        """
+        if site not in self.sites:
+            raise PackageError(f"descriptor by {self.embedder} has no row for '{site}': it has {', '.join(self.sites)}")
+        row = self.sites.index(site)
+        return self.mean[row], self.variance[row]
+
+    def to_bytes(self) -> bytes:
+        """A safetensors file; equal descriptors give equal bytes."""
+        header = {
+            "embedder": self.embedder,
+            "samples": str(self.samples),
+            "tokens": str(self.tokens),
+            "sites": json.dumps(list(self.sites)),
+        }
+        # One metadata entry, because safetensors does not order several of them.
+        return save(
+            {"mean": self.mean.contiguous(), "variance": self.variance.contiguous()},
+            metadata={"atoll": json.dumps(header, sort_keys=True)},
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Descriptor":
+        """Read what :meth:`to_bytes` wrote.
+
+        Raises:
+            PackageError: not a descriptor, or one with impossible values.
+        """
+        try:
+            length = int.from_bytes(data[:8], "little")
+            header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["atoll"])
+            tensors: Mapping[str, Tensor] = load(data)
+            if set(tensors) != {"mean", "variance"}:
+                raise PackageError(f"descriptor: holds {', '.join(sorted(tensors))} instead of mean and variance")
+            return cls(
+                embedder=str(header["embedder"]),
+                samples=int(header["samples"]),
+                tokens=int(header["tokens"]),
+                sites=tuple(str(site) for site in json.loads(header["sites"])),
+                mean=tensors["mean"],
+                variance=tensors["variance"],
+            )
+        except (SafetensorError, ValueError, KeyError, TypeError, UnicodeDecodeError, RecursionError) as error:
+            raise PackageError(f"descriptor: not a safetensors file with Atoll's header ({error})") from error
