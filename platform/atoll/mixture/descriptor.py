@@ -18,16 +18,17 @@ ANCHOR_STATES = "anchor-states"
 class Descriptor:
     """Mean and variance of the embeddings of a sample of one silo's training text.
 
-    With the embedder ``anchor-states`` there is one row for every routing site: the statistics of what the router would
-    see there, when the anchor alone reads the text. Any other embedder gives a single row.
+    There is one row for every routing site, in the space of what the router sees there. With the embedder ``anchor-states``
+    the rows are the statistics of just that, when the anchor alone reads the text. A sentence encoder's mean is brought into the
+    same space by a linear map that everyone can compute from public text, so routers need not know which embedder it was.
 
     Attributes:
         embedder: ``anchor-states``, or the name of a sentence encoder.
         samples: How many documents the statistics rest on.
         tokens: How many tokens of them were read.
-        sites: Module paths of the routing sites, in order; one name of the embedder's own for a sentence encoder.
+        sites: Module paths of the routing sites, in order.
         mean: [sites, dimension], float32.
-        variance: [sites, dimension], float32: variance of each coordinate, over tokens (anchor) or documents (encoder).
+        variance: [sites, dimension], float32: variance of each coordinate over tokens.
     """
 
     embedder: str

@@ -1,10 +1,15 @@
 """Look up implementations of an extension point by name, through entry points."""
 
+import dataclasses
 import difflib
+from collections.abc import Mapping
 from importlib.metadata import entry_points
 from typing import Any
 
-from atoll.errors import PluginError
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from atoll.errors import ConfigError, PluginError
 
 
 def names(group: str) -> tuple[str, ...]:
@@ -30,4 +35,24 @@ def load(group: str, name: str) -> Any:
         raise PluginError(f"'{name}' of {group} is registered but does not import: {error}") from error
 
 
-__all__ = ["load", "names"]
+def build(group: str, name: str, options: Mapping[str, Any]) -> Any:
+    """An instance of the dataclass registered as ``name``, with these options over its defaults.
+
+    Raises:
+        PluginError: nothing has that name.
+        ConfigError: an option that it does not have, or of the wrong type.
+    """
+    kind = load(group, name)
+    known = [field.name for field in dataclasses.fields(kind)]
+    for option in options:
+        if option not in known:
+            close = difflib.get_close_matches(option, known, n=1)
+            hint = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(known) or 'no options'}"
+            raise ConfigError(f"'{name}' of {group} has no option '{option}': {hint}")
+    try:
+        return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), dict(options)))
+    except OmegaConfBaseException as error:
+        raise ConfigError(f"'{name}' of {group}: {str(error).splitlines()[0]}") from error
+
+
+__all__ = ["build", "load", "names"]

@@ -1,0 +1,1 @@
+"""What runs at an institution: training an expert, describing its domain, evaluating a mixture on its own test text."""

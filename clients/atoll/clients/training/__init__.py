@@ -1,0 +1,1 @@
+"""Training an expert against the frozen anchor."""

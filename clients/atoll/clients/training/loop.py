@@ -1,0 +1,162 @@
+"""The training loop: resumable at any step, deterministic in its seed, stopped early by the silo's validation split."""
+
+import math
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from atoll.experts.training import TrainingConfig
+from atoll.clients.training.trainable import Trainable
+from atoll.errors import DataError
+from atoll.workloads.text.loss import next_token_loss
+
+Batch = tuple[Mapping[str, Tensor], Tensor]
+"""Keyword arguments for the model (``input_ids`` or ``inputs_embeds``), and the token ids [B, S] to predict."""
+
+
+@dataclass(slots=True)
+class Progress:
+    """Where a training stands; everything that a resumed run must know beside tensors."""
+
+    step: int = 0
+    tokens: int = 0
+    best_step: int = 0
+    best_loss: float = math.inf
+    first_loss: float = math.inf
+    since_best: int = 0
+    stopped: bool = False
+    validation: dict[int, float] = field(default_factory=dict)
+
+
+def train(
+    trainable: Trainable,
+    batch: Callable[[int], Batch],
+    validate: Callable[[], float],
+    config: TrainingConfig,
+    checkpoint: Path,
+    report: Callable[[int, int, str], None],
+) -> Progress:
+    """Train in place, and leave the parameters with the lowest validation loss in the trainable.
+
+    Args:
+        trainable: What is trained.
+        batch: The training batch of a step, a pure function of the step.
+        validate: Mean validation loss of the trainable as it is now, in nats a token.
+        config: The optimization.
+        checkpoint: A file; where it exists, training goes on from there. It is left in place for a later resume.
+        report: Told the step, the number of steps and a note, as training goes.
+
+    Raises:
+        DataError: the loss became NaN or infinite.
+    """
+    matrices = [p for p in trainable.parameters.values() if p.ndim > 1]
+    others = [p for p in trainable.parameters.values() if p.ndim <= 1]
+    groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=config.learning_rate, betas=(0.9, 0.95))
+    state, best = _resume(trainable, optimizer, checkpoint)
+    if not state.validation:
+        state.first_loss = state.validation[0] = validate()
+        state.best_loss, best = state.first_loss, _copy(trainable)
+    while state.step < config.steps and not state.stopped:
+        loss = _step(trainable, optimizer, batch(state.step), config, state)
+        state.step += 1
+        last = state.step == config.steps
+        if state.step % config.evaluate_every == 0 or last:
+            best = _look(trainable, validate(), config, state, best)
+        if state.step % config.checkpoint_every == 0 or last or state.stopped:
+            _save(trainable, optimizer, state, best, checkpoint)
+        report(state.step, config.steps, f"loss {loss:.3f} · best validation {state.best_loss:.3f}")
+    _restore(trainable, best)
+    return state
+
+
+def learning_rate(step: int, config: TrainingConfig) -> float:
+    """The rate of one step, by warm-up and schedule."""
+    if step < config.warmup:
+        return config.learning_rate * (step + 1) / config.warmup
+    done = (step - config.warmup) / max(1, config.steps - config.warmup)
+    if config.schedule == "cosine":
+        return config.learning_rate * (0.1 + 0.9 * 0.5 * (1 + math.cos(math.pi * done)))
+    if config.schedule == "linear":
+        return config.learning_rate * (1 - 0.9 * done)
+    return config.learning_rate
+
+
+def _step(
+    trainable: Trainable, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainingConfig, state: Progress
+) -> float:
+    for group in optimizer.param_groups:
+        group["lr"] = learning_rate(state.step, config)
+    inputs, ids = batch
+    device = next(iter(trainable.parameters.values())).device
+    part = len(ids) // config.accumulation
+    predicted = ids.shape[0] * (ids.shape[1] - 1)
+    text = 0.0
+    for start in range(0, len(ids), part):
+        piece = {name: value[start : start + part].to(device) for name, value in inputs.items()}
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            logits = trainable.model(**piece, use_cache=False).logits
+        total, _ = next_token_loss(logits, ids[start : start + part].to(device))
+        text += float(total.detach()) / predicted
+        loss = total / predicted
+        auxiliary = trainable.auxiliary_loss()
+        if auxiliary is not None:
+            loss = loss + auxiliary / config.accumulation
+        loss.backward()
+    if not math.isfinite(text):
+        raise DataError(f"training loss is {text} at step {state.step}: lower training.learning_rate, or use precision=fp32")
+    if config.clip:
+        torch.nn.utils.clip_grad_norm_(trainable.parameters.values(), config.clip)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    state.tokens += ids.numel()
+    return text
+
+
+def _look(
+    trainable: Trainable, loss: float, config: TrainingConfig, state: Progress, best: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    state.validation[state.step] = loss
+    if loss < state.best_loss:
+        state.best_loss, state.best_step, state.since_best = loss, state.step, 0
+        return _copy(trainable)
+    state.since_best += 1
+    state.stopped = bool(config.patience) and state.since_best >= config.patience
+    return best
+
+
+def _copy(trainable: Trainable) -> dict[str, Tensor]:
+    return {name: value.detach().clone() for name, value in trainable.parameters.items()}
+
+
+def _restore(trainable: Trainable, tensors: Mapping[str, Tensor]) -> None:
+    with torch.no_grad():
+        for name, parameter in trainable.parameters.items():
+            parameter.copy_(tensors[name])
+
+
+def _save(
+    trainable: Trainable, optimizer: torch.optim.Optimizer, state: Progress, best: dict[str, Tensor], path: Path
+) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".partial")
+    content: dict[str, Any] = {"progress": asdict(state), "best": best, "now": _copy(trainable), "optimizer": optimizer.state_dict()}
+    with partial.open("wb") as handle:
+        torch.save(content, handle)
+        handle.flush()
+        os.fsync(handle.fileno())
+    os.replace(partial, path)
+
+
+def _resume(trainable: Trainable, optimizer: torch.optim.Optimizer, path: Path) -> tuple[Progress, dict[str, Tensor]]:
+    if not path.exists():
+        return Progress(), {}
+    content = torch.load(path, weights_only=True, map_location="cpu")
+    _restore(trainable, content["now"])
+    optimizer.load_state_dict(content["optimizer"])
+    return Progress(**content["progress"]), content["best"]

@@ -1,0 +1,224 @@
+"""The two jobs of a node: train an expert into a package, evaluate models on the silo's own text."""
+
+import dataclasses
+import hashlib
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from atoll.clients.descriptor import describe_domain
+from atoll.clients.evaluate import Evaluator
+from atoll.clients.node import Node
+from atoll.experts.training import ExpertConfig, TrainingConfig
+from atoll.clients.training.ffn import FeedForwardTrainable
+from atoll.clients.training.lora import LoraTrainable
+from atoll.clients.training.loop import Batch, Progress, train
+from atoll.clients.training.prefix import Prefix, tail
+from atoll.clients.training.trainable import Trainable, TrainedExpert
+from atoll.errors import ConfigError
+from atoll.experts.card import Consent, ExpertCard
+from atoll.experts.package import read_package, write_package
+from atoll.experts.signing import PublicKey
+from atoll.federation.units import EvaluateReply, EvaluateUnit, TrainReply, TrainUnit
+from atoll.mixture import Descriptor, ExpertKind, Router
+from atoll.plugins import build, load
+from atoll.workloads.text.loss import next_token_loss
+
+Report = Callable[[int, int, str], None]
+"""Told how much is done, of how much, and a note."""
+
+
+def train_expert(node: Node, unit: TrainUnit, report: Report) -> tuple[TrainReply, Path]:
+    """Train an expert on the silo's training split and pack it.
+
+    The work is content-addressed: the same unit on the same data gives the package that is there already, and a unit that was
+    cut short goes on from its latest checkpoint.
+
+    Returns:
+        What to say, and the package's file.
+
+    Raises:
+        ConfigError: impossible options.
+        DataError: the text cannot be used, or training diverged.
+        FederationError: the unit is for another anchor.
+    """
+    node.expect_anchor(unit.anchor)
+    unit.expert.check()
+    unit.training.check()
+    folder = node.folder / "work" / _identity(node, unit)
+    package = folder / f"{node.config.owner}.atoll"
+    if not package.exists():
+        _train_and_pack(node, unit, package, report)
+        shutil.rmtree(folder / "states", ignore_errors=True)
+    found = read_package(package, trusted=node.key.public)
+    return TrainReply(digest=found.digest, blob=_file_digest(package), metrics=dict(found.card.metrics)), package
+
+
+def evaluate(node: Node, unit: EvaluateUnit, report: Report) -> EvaluateReply:
+    """Evaluate the unit's variants on the silo's own text.
+
+    Raises:
+        PackageError: an expert that does not verify.
+        FederationError: the unit is for another anchor.
+    """
+    node.expect_anchor(unit.anchor)
+    missing = [member.blob for member in unit.members if not node.blobs.has(member.blob)]
+    if missing:
+        return EvaluateReply(missing=missing)
+    model = node.model()
+    experts = {}
+    for member in unit.members:
+        trusted = PublicKey.from_hex(member.public_key)
+        experts[member.owner] = read_package(node.blobs.get(member.blob), trusted=trusted, anchor=unit.anchor)
+    if not experts:
+        raise ConfigError("there is no expert to evaluate")
+    some = next(iter(experts.values())).card
+    frame = node.frame(model, some.sites)
+    cache = node.folder / "states" / _digest(unit.anchor, unit.split, str(unit.windows), *some.targets[:1])
+    return Evaluator(model, frame, experts, node.text, unit, cache).run(node.config.owner, report)
+
+
+def _train_and_pack(node: Node, unit: TrainUnit, package: Path, report: Report) -> None:
+    expert, training = unit.expert, unit.training
+    text, model = node.text, node.model()
+    layers = expert_layers(node.anchor.layers, expert.last_layers)
+    kind: ExpertKind = load("atoll.experts", expert.kind)()
+    sites = [site.path for site in kind.sites(targets_of(expert, layers))]
+    report(0, training.steps, "describing the domain")
+    frame = node.frame(model, sites)
+    descriptor = describe_domain(
+        node.anchor, model, sites, text, embedder=unit.embedder, documents=unit.descriptor_documents, frame=frame
+    )
+    router: Router = build("atoll.routers", unit.router.name, unit.router.options)
+    windows = Windows(node, model, layers[0], package.parent / "states")
+    trainable = make_trainable(model, layers, expert, router, descriptor, frame, unit.seed)
+    runner = tail(trainable.model, layers[0])
+    progress = train(
+        _on(trainable, runner),
+        lambda step: windows.batch(step, training.batch, unit.seed),
+        lambda: windows.loss(runner, training),
+        training,
+        package.parent / "checkpoint.pt",
+        report,
+    )
+    made = trainable.export()
+    card = _card(node, unit, made, descriptor, progress)
+    write_package(package, card=card, weights=made.weights, descriptor=descriptor, key=node.key, extra=made.extra)
+
+
+class Windows:
+    """A silo's windows as inputs of the model: token ids, or the cached states below the first expert."""
+
+    def __init__(self, node: Node, model: nn.Module, first: int, cache: Path) -> None:
+        self._text = node.text
+        length = node.config.data.sequence_length
+        self._prefix = {
+            split: Prefix(model, first, cache / split, self._text.windows(split), length) if first else None
+            for split in ("train", "validation")
+        }
+
+    def batch(self, step: int, size: int, seed: int) -> Batch:
+        """The training batch of one step."""
+        return self._inputs("train", self._text.batch_indices(step, size, seed))
+
+    def loss(self, runner: nn.Module, training: TrainingConfig) -> float:
+        """Mean validation loss, in nats a token."""
+        indices = self._text.evaluation_indices("validation", training.validation_windows or None)
+        device = next(runner.parameters()).device
+        total, count = 0.0, 0
+        with torch.no_grad():
+            for start in range(0, len(indices), training.batch):
+                inputs, ids = self._inputs("validation", indices[start : start + training.batch])
+                moved = {name: value.to(device) for name, value in inputs.items()}
+                part, predicted = next_token_loss(runner(**moved, use_cache=False).logits, ids.to(device))
+                total, count = total + float(part), count + predicted
+        return total / count
+
+    def _inputs(self, split: Any, indices: Sequence[int]) -> Batch:
+        ids = torch.stack([self._text.window(split, index) for index in indices])
+        prefix = self._prefix[split]
+        if prefix is None:
+            return {"input_ids": ids}, ids
+
+        def tokens(index: int) -> Tensor:
+            return self._text.window(split, index)
+
+        return {"inputs_embeds": torch.stack([prefix.states(index, tokens) for index in indices])}, ids
+
+
+def make_trainable(
+    model: nn.Module,
+    layers: Sequence[int],
+    expert: ExpertConfig,
+    router: Router,
+    descriptor: Descriptor,
+    frame: Descriptor,
+    seed: int,
+) -> Trainable:
+    """Put a trainable expert into the anchor's model, in place."""
+    if expert.kind == "lora":
+        return LoraTrainable(model, layers, expert, seed)
+    if expert.kind == "ffn":
+        return FeedForwardTrainable(model, layers, expert, router, descriptor, frame)
+    raise ConfigError(f"expert.kind is '{expert.kind}'; this node trains ffn and lora")
+
+
+def expert_layers(layers: int, last: int) -> list[int]:
+    """Numbers of the layers that get experts."""
+    if last > layers:
+        raise ConfigError(f"expert.last_layers is {last}, but the anchor has {layers} layers")
+    return list(range(layers - last if last else 0, layers))
+
+
+def targets_of(expert: ExpertConfig, layers: Sequence[int]) -> list[str]:
+    """Module paths that the expert changes."""
+    if expert.kind == "ffn":
+        return [f"model.layers.{layer}.mlp" for layer in layers]
+    attention = {"q_proj", "k_proj", "v_proj", "o_proj"}
+    return [f"model.layers.{n}.{'self_attn' if m in attention else 'mlp'}.{m}" for n in layers for m in sorted(expert.modules)]
+
+
+def _on(trainable: Trainable, runner: nn.Module) -> Trainable:
+    trainable.model = runner
+    return trainable
+
+
+def _card(node: Node, unit: TrainUnit, made: TrainedExpert, descriptor: Descriptor, progress: Progress) -> ExpertCard:
+    counts, config = node.text.counts, node.config
+    return ExpertCard(
+        owner=config.owner,
+        domain=config.domain,
+        anchor=unit.anchor,
+        kind=made.kind,
+        sites=descriptor.sites,
+        targets=made.targets,
+        settings=dict(made.settings),
+        workload="text",
+        documents={split: count.documents for split, count in counts.items()},
+        tokens={split: count.tokens for split, count in counts.items()},
+        training={"steps": progress.step, "best_step": progress.best_step, "tokens_seen": progress.tokens, "seed": unit.seed},
+        metrics={"validation_loss_anchor": progress.first_loss, "validation_loss_expert": progress.best_loss},
+        privacy=None,
+        licence=config.licence,
+        consent=Consent(
+            purposes=tuple(config.consent.purposes), until=config.consent.until, statement=config.consent.statement
+        ),
+    )
+
+
+def _identity(node: Node, unit: TrainUnit) -> str:
+    """Of the unit on this node's data: the owner's settings shape the card, so they count."""
+    return _digest(unit.to_json(), repr(dataclasses.astuple(node.config)), node.text.key)
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as handle:
+        return f"sha256:{hashlib.file_digest(handle, 'sha256').hexdigest()}"

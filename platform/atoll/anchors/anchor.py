@@ -1,0 +1,143 @@
+"""An anchor: the frozen public model that every expert is trained against."""
+
+import math
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import torch
+from torch import nn
+
+from atoll.anchors.architecture import Architecture
+from atoll.anchors.checkpoint import read_config, stored_tensors
+from atoll.anchors.digest import anchor_digest
+from atoll.errors import AnchorError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Anchor:
+    """A transformers checkpoint on disk, and what identifies it. Make one with :meth:`open` or ``resolve``.
+
+    Attributes:
+        name: What it is called: ``atoll-3m``, ``smollm2``, or the folder's name.
+        path: Folder with config.json, safetensors weights and tokenizer.
+        digest: ``sha256:…`` of weights, form and tokenizer; experts are bound to it.
+        architecture: Its form, from config.json.
+    """
+
+    name: str
+    path: Path
+    digest: str
+    architecture: Architecture = field(compare=False, repr=False)
+    _shapes: tuple[tuple[str, tuple[int, ...]], ...] = field(compare=False, repr=False)
+
+    @classmethod
+    def open(cls, path: Path, name: str | None = None) -> "Anchor":
+        """Read what identifies the checkpoint in ``path``; the model is not built.
+
+        Raises:
+            AnchorError: not a checkpoint that can be an anchor; says why and what to do.
+        """
+        path = path.resolve()
+        architecture = Architecture.of(read_config(path))
+        tensors = stored_tensors(path)
+        if architecture.tied:
+            tensors.pop("lm_head.weight", None)  # a copy of the embedding that some writers store
+        digest = anchor_digest(architecture, (path / "tokenizer.json").read_bytes(), tensors.values())
+        shapes = tuple((tensor.name, tensor.shape) for tensor in tensors.values())
+        return cls(name=name or path.name, path=path, digest=digest, architecture=architecture, _shapes=shapes)
+
+    @property
+    def family(self) -> str:
+        """``llama`` or ``olmo2``."""
+        return self.architecture.family
+
+    @property
+    def layers(self) -> int:
+        """How many decoder layers."""
+        return self.architecture.layers
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the residual stream."""
+        return self.architecture.hidden_size
+
+    @property
+    def intermediate_size(self) -> int:
+        """Width of the feed-forward blocks."""
+        return self.architecture.intermediate_size
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters the model has."""
+        return sum(math.prod(shape) for _, shape in self._shapes)
+
+    @property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """Shape of every parameter by name, from the files' headers.
+
+        The names are those of the model's ``named_parameters``: where ``architecture.tied`` there is no
+        ``lm_head.weight``, because it is ``model.embed_tokens.weight``.
+        """
+        return MappingProxyType(dict(self._shapes))
+
+    def model(self, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> nn.Module:
+        """The causal LM, frozen and in evaluation mode.
+
+        Raises:
+            AnchorError: transformers is missing, or the weights are not those of the architecture.
+        """
+        auto = _transformers().AutoModelForCausalLM
+        try:
+            with no_progress_bars():
+                model, report = auto.from_pretrained(
+                    self.path, dtype=dtype, local_files_only=True, trust_remote_code=False, output_loading_info=True
+                )
+        except (OSError, ValueError, RuntimeError, KeyError) as error:
+            raise AnchorError(f"anchor {self.name}: {self.path} does not load: {error}") from error
+        # transformers fills what is missing with random numbers and goes on.
+        for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+            if names := sorted(map(str, report[what])):
+                raise AnchorError(
+                    f"anchor {self.name}: the weights in {self.path} are not those of config.json: "
+                    f"{what.replace('_', ' ')} {', '.join(names[:5])}"
+                )
+        model.requires_grad_(False)
+        return model.to(device).eval()  # type: ignore[no-any-return]
+
+    def tokenizer(self) -> Any:
+        """The transformers tokenizer.
+
+        Raises:
+            AnchorError: transformers is missing, or the tokenizer's files do not load.
+        """
+        auto = _transformers().AutoTokenizer
+        try:
+            return auto.from_pretrained(self.path, local_files_only=True, trust_remote_code=False)
+        except Exception as error:  # the tokenizers library raises bare Exception
+            raise AnchorError(f"anchor {self.name}: the tokenizer in {self.path} does not load: {error}") from error
+
+
+def _transformers() -> Any:
+    try:
+        import transformers
+    except ImportError as error:
+        raise AnchorError(f"language models need transformers ({error}); run: pip install 'atoll[text]'") from error
+    return transformers
+
+
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Without transformers' own bars, which would cut through ours."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -1,0 +1,10 @@
+"""Where Atoll keeps what it can make again."""
+
+import os
+from pathlib import Path
+
+
+def cache_root() -> Path:
+    """``$ATOLL_CACHE``, or ``~/.cache/atoll``."""
+    given = os.environ.get("ATOLL_CACHE")
+    return Path(given).expanduser() if given else Path.home() / ".cache" / "atoll"

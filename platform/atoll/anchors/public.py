@@ -1,0 +1,59 @@
+"""The public text that ships with Atoll, and the anchor's own domain descriptor, which is computed from it.
+
+The descriptor of slot 0 is the common frame of reference of a mixture: every owner and the coordinator compute the same one.
+``public_text.jsonl.gz`` holds excerpts that anyone may copy: State of the Union addresses, Moby-Dick, Jane Austen (public domain),
+comments of the Metamath proof base (CC0) and pages of the PostgreSQL manual (PostgreSQL licence);
+``python -m atoll.benchmarks.anchor.sample`` makes it.
+"""
+
+import gzip
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from atoll.anchors.anchor import Anchor
+from atoll.anchors.states import describe_states
+from atoll.mixture import Descriptor
+
+_TEXT = Path(__file__).with_name("public_text.jsonl.gz")
+
+
+def public_texts(limit: int | None = None) -> list[str]:
+    """The excerpts, in a fixed order that mixes their sources."""
+    with gzip.open(_TEXT, "rt", encoding="utf-8") as handle:
+        texts = [str(json.loads(line)["text"]) for line in handle]
+    return texts[:limit]
+
+
+def public_batches(anchor: Anchor, documents: int, length: int, size: int = 8) -> Iterator[tuple[Tensor, Tensor]]:
+    """Token ids and masks of the first ``documents`` excerpts, ``length`` tokens of each."""
+    tokenizer = anchor.tokenizer()
+    encoded = [tokenizer(text, add_special_tokens=False)["input_ids"][:length] for text in public_texts(documents)]
+    for start in range(0, len(encoded), size):
+        rows = encoded[start : start + size]
+        ids, mask = torch.zeros(len(rows), length, dtype=torch.int64), torch.zeros(len(rows), length, dtype=torch.bool)
+        for row, tokens in enumerate(rows):
+            ids[row, : len(tokens)] = torch.tensor(tokens)
+            mask[row, : len(tokens)] = True
+        yield ids, mask
+
+
+def public_descriptor(
+    anchor: Anchor, model: nn.Module, sites: Sequence[str], cache: Path, *, documents: int = 160, length: int = 128
+) -> Descriptor:
+    """The anchor's own descriptor, computed once for each anchor and list of sites, and kept in ``cache``."""
+    name = hashlib.sha256(json.dumps([anchor.digest, list(sites), documents, length]).encode()).hexdigest()[:32]
+    path = cache / f"public-{name}.safetensors"
+    if path.exists():
+        return Descriptor.from_bytes(path.read_bytes())
+    descriptor = describe_states(model, sites, public_batches(anchor, documents, length))
+    cache.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(f".{os.getpid()}")
+    partial.write_bytes(descriptor.to_bytes())
+    os.replace(partial, path)
+    return descriptor

@@ -1,0 +1,83 @@
+"""Statistics of what routers would see at their sites, when the anchor alone reads some text."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from atoll.errors import DataError
+from atoll.mixture import ANCHOR_STATES, Descriptor
+
+
+@torch.no_grad()
+def describe_states(model: nn.Module, sites: Sequence[str], batches: Iterable[tuple[Tensor, Tensor]]) -> Descriptor:
+    """Mean and variance over tokens of the input of each site's module.
+
+    Args:
+        model: The unchanged anchor, a causal language model.
+        sites: Module paths.
+        batches: Token ids [B, S], and a bool mask [B, S] that is False at padding; a sequence is one document.
+
+    Raises:
+        DataError: there is no token.
+    """
+    sums = {site: _Moments() for site in sites}
+    mask_now: list[Tensor] = []
+
+    def hook(site: str) -> Any:
+        def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+            hidden: Tensor = args[0] if args else kwargs["hidden_states"]
+            sums[site].add(hidden[mask_now[0]])
+
+        return before
+
+    handles = [model.get_submodule(site).register_forward_pre_hook(hook(site), with_kwargs=True) for site in sites]
+    device = next(model.parameters()).device
+    documents = tokens = 0
+    try:
+        for ids, mask in batches:
+            mask_now[:] = [mask.to(device)]
+            # Padding is on the right and attention is causal, so real tokens never see it.
+            model.model(input_ids=ids.to(device), use_cache=False)  # type: ignore[operator, union-attr]
+            documents += len(ids)
+            tokens += int(mask.sum())
+    finally:
+        for handle in handles:
+            handle.remove()
+    if not tokens:
+        raise DataError("there is no text to describe the domain by: the training split is empty")
+    return Descriptor(
+        embedder=ANCHOR_STATES,
+        samples=documents,
+        tokens=tokens,
+        sites=tuple(sites),
+        mean=torch.stack([sums[site].mean() for site in sites]),
+        variance=torch.stack([sums[site].variance() for site in sites]),
+    )
+
+
+class _Moments:
+    """Running mean and variance in float64, by Chan's rule for merging two sets."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._mean = torch.zeros(())
+        self._squares = torch.zeros(())
+
+    def add(self, x_TD: Tensor) -> None:
+        x = x_TD.double().cpu()
+        count, mean = x.shape[0], x.mean(0)
+        total = self._count + count
+        if not count:
+            return
+        delta = mean - self._mean
+        self._squares = self._squares + (x - mean).square().sum(0) + delta.square() * (self._count * count / total)
+        self._mean = self._mean + delta * (count / total)
+        self._count = total
+
+    def mean(self) -> Tensor:
+        return self._mean.float()
+
+    def variance(self) -> Tensor:
+        return (self._squares / max(1, self._count)).float()

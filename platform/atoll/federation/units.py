@@ -1,0 +1,180 @@
+"""Work units: what coordinator and silos say to each other, as values with a strict JSON form."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from atoll.errors import FederationError
+from atoll.experts.training import ExpertConfig, TrainingConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """Base of all that is said: fields only, JSON in and out."""
+
+    def to_json(self) -> str:
+        """Sorted and compact, so that equal units are equal text."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read :meth:`to_json`.
+
+        Raises:
+            FederationError: not JSON, an unknown or missing field, a wrong type.
+        """
+        try:
+            merged = OmegaConf.merge(OmegaConf.structured(cls), json.loads(text))
+            value = OmegaConf.to_object(merged)
+        except (OmegaConfBaseException, ValueError, TypeError) as error:
+            raise FederationError(f"a message is no {cls.__name__}: {str(error).splitlines()[0]}") from error
+        assert isinstance(value, cls)
+        return value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A plug-in by name, with its options."""
+
+    name: str
+    options: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Announcement(Unit):
+    """What a silo says of itself; no text, no path.
+
+    Attributes:
+        owner: The institution's name in the mixture.
+        domain: What its data is about, in the owner's words.
+        licence: Of the expert.
+        public_key: Hex of the owner's Ed25519 key.
+        anchor: Digest of the anchor that the silo has.
+        parameters: Size of that anchor.
+        documents: By split.
+        tokens: By split.
+        characters: By split.
+        held: Digests of the blobs that the silo has already.
+    """
+
+    owner: str
+    domain: str
+    licence: str
+    public_key: str
+    anchor: str
+    parameters: int
+    documents: dict[str, int]
+    tokens: dict[str, int]
+    characters: dict[str, int]
+    held: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainUnit(Unit):
+    """Train one expert.
+
+    Attributes:
+        anchor: Digest that the silo's anchor must have.
+        expert: What the expert is made of.
+        training: The optimization.
+        router: The router that coordinated experts train beside.
+        embedder: What describes the domain.
+        descriptor_documents: How many documents the descriptor rests on, at most.
+        seed: Of everything random.
+    """
+
+    anchor: str
+    expert: ExpertConfig
+    training: TrainingConfig
+    router: Choice
+    embedder: str
+    descriptor_documents: int
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainReply(Unit):
+    """What training an expert found.
+
+    Attributes:
+        digest: Content digest of the package.
+        blob: Digest of the package file, which comes beside this.
+        metrics: Figures by name.
+    """
+
+    digest: str
+    blob: str
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberRef:
+    """One expert of a release."""
+
+    owner: str
+    digest: str
+    blob: str
+    public_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """One model to be evaluated.
+
+    Attributes:
+        name: What the result is called.
+        members: Owners whose experts are integrated.
+        integrator: How; empty name for the anchor by itself.
+        router: Over what.
+        entitlement: Owners that may answer; ``None`` for all members.
+        alone: Evaluate the silo's own expert alone, as it was trained; silos that are no member skip the variant.
+    """
+
+    name: str
+    members: list[str]
+    integrator: Choice
+    router: Choice
+    entitlement: list[str] | None = None
+    alone: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateUnit(Unit):
+    """Evaluate models on the silo's own text.
+
+    Attributes:
+        anchor: Digest that the silo's anchor must have.
+        members: Every expert that a variant names.
+        variants: The models.
+        split: ``test``, or ``validation`` for tuning.
+        windows: Windows at most, evenly spaced; 0 for all.
+        batch: Windows in one forward pass.
+    """
+
+    anchor: str
+    members: list[MemberRef]
+    variants: list[Variant]
+    split: str = "test"
+    windows: int = 64
+    batch: int = 8
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateReply(Unit):
+    """What an evaluation found.
+
+    Attributes:
+        missing: Digests of blobs that did not come and are not held; where there is one, nothing was evaluated.
+        loss: Mean loss in nats a token, by variant.
+        tokens: Tokens that were predicted.
+        shares: Share of the routing weight by slot, by variant; for variants with a router.
+    """
+
+    missing: list[str] = field(default_factory=list)
+    loss: dict[str, float] = field(default_factory=dict)
+    tokens: int = 0
+    shares: dict[str, dict[str, float]] = field(default_factory=dict)

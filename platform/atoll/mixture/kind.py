@@ -1,0 +1,73 @@
+"""Expert kinds: what an expert holds, and how several of them act on one module of the anchor."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from atoll.mixture.routing import Routing
+
+Settings = Mapping[str, bool | int | float | str]
+"""What an expert card records of a kind's choices, such as a LoRA's rank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """A place where tokens are routed, and the modules there that experts change.
+
+    Attributes:
+        path: Path of the module whose input the router sees.
+        targets: Paths of the modules that experts act on; the site's own path where the kind replaces it whole.
+    """
+
+    path: str
+    targets: tuple[str, ...]
+
+
+class ExpertKind(ABC):
+    """How experts of one kind are stored, stacked and run. A kind is a value without tensors of its own."""
+
+    name: ClassVar[str]
+    weights_file: ClassVar[str]
+    """Name of the safetensors file inside an expert package."""
+
+    @abstractmethod
+    def sites(self, targets: Sequence[str]) -> tuple[Site, ...]:
+        """Routing sites of the given target modules, in the order of the targets."""
+
+    @abstractmethod
+    def expected_shapes(
+        self, anchor: Mapping[str, tuple[int, ...]], targets: Sequence[str], settings: Settings
+    ) -> dict[str, tuple[int, ...]]:
+        """Names and shapes of the tensors that a package must hold.
+
+        Args:
+            anchor: Shapes of the anchor's parameters by name.
+            targets: Module paths that the card names.
+            settings: What the card records of the kind's choices.
+
+        Raises:
+            PackageError: the targets are not modules of this anchor, or the settings are impossible.
+        """
+
+    @abstractmethod
+    def unpack(self, target: str, weights: Mapping[str, Tensor], settings: Settings) -> dict[str, Tensor]:
+        """One expert's tensors for one target, under names that are the same for every target."""
+
+    @abstractmethod
+    def learned(self, site: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What the expert's training learned about routing to it at a site; may be empty."""
+
+    @abstractmethod
+    def stack(self, module: nn.Module, experts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
+        """Stack what :meth:`unpack` gave for each expert, in slot order, for the anchor's ``module``."""
+
+    @abstractmethod
+    def mix(self, module: nn.Module, stacked: Mapping[str, Tensor], x_TD: Tensor, routing: Routing) -> Tensor:
+        """Mixture of the outputs of the anchor's module and the experts', [T, O]."""
+
+    @abstractmethod
+    def average(self, module: nn.Module, stacked: Mapping[str, Tensor], x_TD: Tensor, shares_N: Tensor) -> Tensor:
+        """Output [T, O] of the one module whose weights are the average of the slots' by ``shares_N`` (sums to one)."""

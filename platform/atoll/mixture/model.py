@@ -1,0 +1,236 @@
+"""A mixture: one model made of an anchor and experts, that answers under any entitlement."""
+
+import copy
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from atoll.errors import MixtureError
+from atoll.mixture.call import Call, current_call, enter, leave
+from atoll.mixture.descriptor import Descriptor
+from atoll.mixture.kind import ExpertKind, Settings, Site
+from atoll.mixture.layer import Averaged, Gate, Mixed, average_shares
+from atoll.mixture.outputs import posterior_mixture, uniform_mixture
+from atoll.mixture.routing import ANCHOR, Router, stack_rows
+
+Composition = Literal["modules", "weights", "outputs"]
+"""Where experts meet: in the outputs of each target module, in its weights, or in the probabilities of whole models."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
+class Member:
+    """One expert as a mixture needs it."""
+
+    owner: str
+    targets: tuple[str, ...]
+    settings: Settings
+    weights: Mapping[str, Tensor]
+    descriptor: Descriptor
+
+
+class Mixture(nn.Module):
+    """An anchor, its experts and a router as one model.
+
+    The anchor is not changed: the mixture shares its tensors and has modules of its own. Slot 0 is the anchor, slot i the
+    i-th member. Every forward pass runs inside :meth:`use`, which says whose experts may answer.
+    """
+
+    def __init__(
+        self,
+        anchor: nn.Module,
+        anchor_descriptor: Descriptor,
+        kind: ExpertKind,
+        members: Sequence[Member],
+        router: Router,
+        *,
+        composition: Composition = "modules",
+        branches: Literal["modules", "weights"] = "weights",
+        weighting: Literal["uniform", "posterior"] = "posterior",
+    ) -> None:
+        """Build the mixture.
+
+        Args:
+            anchor: The frozen model.
+            anchor_descriptor: The anchor's own domain, from public text.
+            kind: The kind of every member.
+            members: The experts, in slot order.
+            router: Chooses slots at every site; not consulted where experts meet in the weights.
+            composition: Where the experts meet.
+            branches: For ``outputs`` only: what each of the models is. An expert in the anchor's place (``weights``), or the
+                two-expert mixture of anchor and expert under the router (``modules``), as coordinated experts are trained.
+            weighting: For ``outputs`` only: equal weights, or the posterior of each expert given the text so far.
+
+        Raises:
+            MixtureError: two members of one owner, or members that change different modules.
+        """
+        super().__init__()
+        owners = [member.owner for member in members]
+        if len(set(owners)) != len(owners) or ANCHOR in owners:
+            raise MixtureError(f"owners must differ and none may be called '{ANCHOR}': {', '.join(owners)}")
+        for member in members[1:]:
+            if member.targets != members[0].targets:
+                raise MixtureError(
+                    f"expert of '{member.owner}' changes other modules than that of '{members[0].owner}': "
+                    "one mixture needs one list of targets; train them with the same kind, targets and layers"
+                )
+        self.kind = kind
+        self.router = router
+        self.composition: Composition = composition
+        self.branches = branches
+        self.weighting = weighting
+        self._routed = composition == "modules" or (composition == "outputs" and branches == "modules")
+        self.members = tuple(members)
+        self.anchor_descriptor = anchor_descriptor
+        self.model = _share(anchor)
+        self.sites: tuple[Site, ...] = kind.sites(members[0].targets) if members else ()
+        self.gates = nn.ModuleList()
+        for site in self.sites:
+            self._install(site)
+        self.requires_grad_(False)
+        self.eval()
+
+    def _install(self, site: Site) -> None:
+        layer = Mixed if self._routed else Averaged
+        if self._routed:
+            frame = self.anchor_descriptor
+            rows = [self.router.row(site.path, frame, frame, {})]
+            for member in self.members:
+                learned = self.kind.learned(site.path, member.weights)
+                rows.append(self.router.row(site.path, member.descriptor, frame, learned))
+            self.gates.append(Gate(site.path, self.router, stack_rows(rows)))
+        for target in site.targets:
+            module = _submodule(self.model, target)
+            experts = [self.kind.unpack(target, member.weights, member.settings) for member in self.members]
+            _replace(self.model, target, layer(module, site.path, self.kind, self.kind.stack(module, experts)))
+        if self._routed:
+            gate = self.gates[-1]
+            assert isinstance(gate, Gate)
+            _submodule(self.model, site.path).register_forward_pre_hook(gate.before, with_kwargs=True)
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """Names of the slots: the anchor, then the owners."""
+        return (ANCHOR, *(member.owner for member in self.members))
+
+    def allowed(self, entitlement: Collection[str] | None) -> Tensor:
+        """The entitlement as a bool tensor over slots; the anchor is public and always in. ``None`` is everyone.
+
+        Raises:
+            MixtureError: a name that is not in this mixture.
+        """
+        if entitlement is None:
+            return torch.ones(len(self.slots), dtype=torch.bool, device=self._device())
+        unknown = sorted(set(entitlement) - set(self.slots))
+        if unknown:
+            raise MixtureError(f"not in this mixture: {', '.join(unknown)}; it has {', '.join(self.slots[1:]) or 'no expert'}")
+        chosen = [slot == ANCHOR or slot in entitlement for slot in self.slots]
+        return torch.tensor(chosen, device=self._device())
+
+    @contextmanager
+    def use(
+        self,
+        entitlement: Collection[str] | None = None,
+        *,
+        mask_BS: Tensor | None = None,
+        text_BS: Tensor | None = None,
+        remember: bool = False,
+    ) -> Iterator[Call]:
+        """Say whose experts may answer inside the block.
+
+        Args:
+            entitlement: Owners; ``None`` for everyone in the mixture.
+            mask_BS: bool, False at padding.
+            text_BS: Token ids that are read; only an ensemble that is run on ``inputs_embeds`` needs them.
+            remember: Whether forward passes continue one text in pieces, as in generation with a cache.
+        """
+        call = Call(self.allowed(entitlement), mask_BS, {} if remember else None, text_BS)
+        token = enter(call)
+        try:
+            yield call
+        finally:
+            leave(token)
+
+    def restrict(self, owners: Collection[str]) -> "Mixture":
+        """The mixture of these owners only, as if the others had never been there.
+
+        Raises:
+            MixtureError: a name that is not in this mixture.
+        """
+        self.allowed(owners)
+        kept = [member for member in self.members if member.owner in owners]
+        anchor = _share(self.model, unwrap=True)
+        return Mixture(
+            anchor,
+            self.anchor_descriptor,
+            self.kind,
+            kept,
+            self.router,
+            composition=self.composition,
+            branches=self.branches,
+            weighting=self.weighting,
+        )
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the mixed model as the anchor is run; inside :meth:`use`.
+
+        For the composition ``outputs`` the result's ``logits`` are the logarithm of the mixed probabilities.
+        """
+        if self.composition != "outputs" or not self.members:
+            return self.model(*args, **kwargs)
+        return self._branches(*args, **kwargs)
+
+    def _branches(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the anchor with each allowed expert alone, and mix what they predict (Branch-Train-Merge)."""
+        call = current_call()
+        shares = average_shares(call.allowed_N)
+        outputs = []
+        for slot in [int(slot) for slot in shares.nonzero()]:
+            alone = torch.zeros_like(call.allowed_N)
+            alone[0] = alone[slot] = True
+            token = enter(Call(alone, call.mask_BS))
+            try:
+                outputs.append(self.model(*args, **kwargs))
+            finally:
+                leave(token)
+        logits = [output.logits for output in outputs]
+        if self.weighting == "posterior":
+            outputs[0].logits = posterior_mixture(logits, kwargs["input_ids"] if call.text_BS is None else call.text_BS)
+        else:
+            outputs[0].logits = uniform_mixture(logits)
+        return outputs[0]
+
+    def _device(self) -> torch.device:
+        return next(self.model.parameters()).device
+
+
+def _share(model: nn.Module, *, unwrap: bool = False) -> nn.Module:
+    """A copy of the module tree that shares every tensor with the original.
+
+    With ``unwrap``, mixed modules give way to the anchor's, and gates' hooks to none.
+    """
+    shared: dict[int, Any] = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}
+    twin = copy.deepcopy(model, shared)
+    if unwrap:
+        for path, module in [*twin.named_modules()]:
+            for key in [k for k, hook in module._forward_pre_hooks.items() if isinstance(getattr(hook, "__self__", None), Gate)]:
+                del module._forward_pre_hooks[key]
+                module._forward_pre_hooks_with_kwargs.pop(key, None)
+            if isinstance(module, Mixed):
+                _replace(twin, path, module.anchor)
+    return twin
+
+
+def _submodule(model: nn.Module, path: str) -> nn.Module:
+    try:
+        return model.get_submodule(path)
+    except AttributeError as error:
+        raise MixtureError(f"the anchor has no module '{path}': was the expert trained against another one?") from error
+
+
+def _replace(model: nn.Module, path: str, module: nn.Module) -> None:
+    parent, _, name = path.rpartition(".")
+    setattr(_submodule(model, parent), name, module)

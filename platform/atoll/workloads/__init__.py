@@ -1,0 +1,9 @@
+"""Workloads: what a sample, a batch, a loss and a split are, for one kind of data.
+
+One folder a workload, registered under the entry-point group ``atoll.workloads``. A workload reads an owner's local
+files and never sends anything: what leaves a silo is decided above, in the client.
+
+===========  =====================================================================
+``text``     causal language modelling over plain text, JSON lines and Parquet
+===========  =====================================================================
+"""

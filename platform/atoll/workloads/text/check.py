@@ -1,0 +1,51 @@
+"""Everything that can be wrong with a silo's text, found before any training."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+from atoll.errors import DataError
+from atoll.workloads.text.config import TextConfig, validate
+from atoll.workloads.text.sources import documents
+from atoll.workloads.text.split import SPLITS, Split, split_of
+
+
+def check(config: TextConfig) -> None:
+    """Read every document once and throw it away.
+
+    Raises:
+        ConfigError: a value, path or glob of the configuration that cannot be used.
+        DataError: a file that cannot be read, with the place, or a split without documents.
+    """
+    validate(config)
+    found: Counter[Split] = Counter()
+    for document in documents(config):
+        found[split_of(document.text, validation=config.validation, test=config.test, salt=config.salt)] += 1
+    if not found:
+        raise DataError(f"text: no readable document: the files in {', '.join(config.paths)} hold no text")
+    for split in wanted(config):
+        if not found[split]:
+            raise DataError(empty(split, "no documents", found, config))
+
+
+def wanted(config: TextConfig) -> tuple[Split, ...]:
+    """The splits that must not be empty: those that were given a share."""
+    shares = {"train": 1.0, "validation": config.validation, "test": config.test}
+    return tuple(split for split in SPLITS if shares[split] > 0)
+
+
+def empty(split: Split, holds: str, found: Mapping[Split, int], config: TextConfig) -> str:
+    """The message for a split that cannot be used."""
+    share = {
+        "train": "lower validation and test",
+        "validation": f"raise validation (now {config.validation})",
+        "test": f"raise test (now {config.test})",
+    }
+    advice = ["add text", share[split]]
+    if config.document == "file":
+        advice.append("set document=paragraphs if these are few, large plain-text files")
+    counts = ", ".join(f"{found.get(name, 0)} in {name}" for name in SPLITS)
+    total = sum(found.values())
+    return (
+        f"empty split: {split} has {holds}, of {total} document{'' if total == 1 else 's'} found ({counts}); "
+        f"{', or '.join(advice)}"
+    )

@@ -1,0 +1,205 @@
+"""The workload ``text``: an owner's documents as batches of tokens.
+
+Shapes: B sequences, S positions.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from atoll.errors import ConfigError, DataError
+from atoll.workloads.text.check import check, empty, wanted
+from atoll.workloads.text.config import TextConfig, validate
+from atoll.workloads.text.files import find
+from atoll.workloads.text.order import shuffled
+from atoll.workloads.text.split import SPLITS, Split
+from atoll.workloads.text.store import SplitCounts, TokenSplit, open_store
+from atoll.workloads.text.tokens import Progress, Tokenizer, build, cache_key, end_of_text
+
+_ATTEMPTS = 3
+
+
+@final
+class Text:
+    """A silo's text, split by document and cut into windows of ``config.sequence_length`` tokens.
+
+    Within a split all documents stand one after the other, each closed by the end-of-text token, and windows follow
+    each other without overlap; what is left over after the last whole window is not used.
+    """
+
+    def __init__(self, config: TextConfig, tokenizer: Tokenizer, cache: Path) -> None:
+        """Check the values of the configuration; files are first looked at by :meth:`prepare`.
+
+        Args:
+            config: What to read.
+            tokenizer: A fast tokenizer of transformers, with an end-of-text token.
+            cache: Folder for token files, on the owner's machine; several processes may share it.
+
+        Raises:
+            ConfigError: a value that makes no sense, or a tokenizer without an end-of-text token.
+        """
+        validate(config)
+        self.config = config
+        self.tokenizer = tokenizer
+        self.cache = cache
+        self._eos = end_of_text(tokenizer)
+        self._splits: dict[Split, TokenSplit] | None = None
+
+    def prepare(self, progress: Progress | None = None) -> None:
+        """Check all of the data, and tokenize it unless the cache has it. What reads data calls this when it must.
+
+        Raises:
+            ConfigError: a path that cannot be used, or a cache that cannot be written.
+            DataError: a file that cannot be read, or a split with less than one window.
+        """
+        splits = self._open_or_build(progress)
+        found = {split: splits[split].counts.documents for split in SPLITS}
+        for split in wanted(self.config):
+            tokens = splits[split].counts.tokens
+            if tokens < self.config.sequence_length:
+                holds = f"{tokens} tokens in {found[split]} documents, less than one window of "
+                raise DataError(empty(split, f"{holds}{self.config.sequence_length}", found, self.config))
+        self._splits = splits
+
+    @property
+    def key(self) -> str:
+        """Hex digest of the files' contents, the tokenizer and how they are read; the same text gives the same key."""
+        return cache_key(self.config, find(self.config), self.tokenizer)
+
+    @property
+    def counts(self) -> dict[Split, SplitCounts]:
+        """Documents, tokens and characters by split."""
+        return {split: self._split(split).counts for split in SPLITS}
+
+    def windows(self, split: Split) -> int:
+        """How many whole windows a split has; 0 only where it was given no share."""
+        return self._split(split).counts.tokens // self.config.sequence_length
+
+    def window(self, split: Split, index: int) -> Tensor:
+        """One window [S], int64.
+
+        Raises:
+            IndexError: there is no such window.
+        """
+        count = self.windows(split)
+        if not 0 <= index < count:
+            raise IndexError(f"{split} has windows 0 to {count - 1}, not {index}")
+        length = self.config.sequence_length
+        values = self._split(split).tokens[index * length : (index + 1) * length]
+        return torch.from_numpy(values.astype(np.int64))
+
+    def batch(self, step: int, size: int, seed: int) -> Tensor:
+        """The training batch [B, S] of one step, int64."""
+        return torch.stack([self.window("train", index) for index in self.batch_indices(step, size, seed)])
+
+    def batch_indices(self, step: int, size: int, seed: int) -> list[int]:
+        """Which training windows make up the batch of one step.
+
+        It depends on nothing but the data and the arguments, so a run goes on after a kill with what would have come.
+        Every epoch takes each window once, in an order of its own; a batch may reach over the end of an epoch.
+        """
+        _at_least(1, size=size)
+        _at_least(0, step=step)
+        count = self.windows("train")
+        places = (divmod(number, count) for number in range(step * size, (step + 1) * size))
+        return [shuffled(place, count, seed, epoch) for epoch, place in places]
+
+    def evaluation_batches(self, split: Split, size: int, limit: int | None = None) -> Iterator[Tensor]:
+        """Windows in order as [B, S], the last batch maybe smaller; with a limit, that many, evenly spaced.
+
+        Raises:
+            DataError: the split is empty, because it was given no share.
+        """
+        _at_least(1, size=size)
+        chosen = self.evaluation_indices(split, limit)
+        return (
+            torch.stack([self.window(split, index) for index in chosen[start : start + size]])
+            for start in range(0, len(chosen), size)
+        )
+
+    def evaluation_indices(self, split: Split, limit: int | None = None) -> list[int]:
+        """Which windows :meth:`evaluation_batches` takes.
+
+        Raises:
+            DataError: the split is empty, because it was given no share.
+        """
+        _at_least(1, limit=1 if limit is None else limit)
+        count = self.windows(split)
+        if not count:
+            found = {name: value.documents for name, value in self.counts.items()}
+            raise DataError(empty(split, "no window", found, self.config))
+        return list(_spread(count, limit))
+
+    def descriptor_batches(self, documents: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The beginnings of training documents, evenly spaced: what a domain descriptor rests on.
+
+        Args:
+            documents: How many at most.
+            size: Sequences in a batch.
+
+        Returns:
+            Pairs of ids [B, S], int64, filled up with the end-of-text token, and of a bool mask [B, S], False there.
+        """
+        _at_least(1, size=size)
+        starts = self._beginnings(documents)
+        return (self._padded(starts[start : start + size]) for start in range(0, len(starts), size))
+
+    def descriptor_texts(self, documents: int) -> list[str]:
+        """The same beginnings as text, for a sentence encoder."""
+        train = self._split("train")
+        length = self.config.sequence_length
+        ids = (train.document(number, length).tolist() for number in self._beginnings(documents))
+        return [str(self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False)) for tokens in ids]
+
+    def _beginnings(self, documents: int) -> range | list[int]:
+        _at_least(1, documents=documents)
+        return _spread(self._split("train").counts.documents, documents)
+
+    def _padded(self, numbers: range | list[int]) -> tuple[Tensor, Tensor]:
+        train = self._split("train")
+        length = self.config.sequence_length
+        ids = torch.full((len(numbers), length), self._eos, dtype=torch.int64)
+        mask = torch.zeros(len(numbers), length, dtype=torch.bool)
+        for row, number in enumerate(numbers):
+            tokens = train.document(number, length).astype(np.int64)
+            ids[row, : len(tokens)] = torch.from_numpy(tokens)
+            mask[row, : len(tokens)] = True
+        return ids, mask
+
+    def _split(self, split: Split) -> TokenSplit:
+        if split not in SPLITS:
+            raise ConfigError(f"text: there is no split '{split}': there are {', '.join(SPLITS)}")
+        if self._splits is None:
+            self.prepare()
+            assert self._splits is not None
+        return self._splits[split]
+
+    def _open_or_build(self, progress: Progress | None) -> dict[Split, TokenSplit]:
+        sources = find(self.config)
+        folder = self.cache / cache_key(self.config, sources, self.tokenizer)
+        for _ in range(_ATTEMPTS):
+            splits = open_store(folder)
+            if splits is not None:
+                if progress is not None:
+                    total = sum(source.size for source in sources)
+                    progress(total, total)
+                return splits
+            check(self.config)
+            build(self.config, sources, self.tokenizer, folder, progress)
+        raise ConfigError(f"text: what is written to cache '{self.cache}' is not what is read back; use another disk")
+
+
+def _spread(count: int, limit: int | None) -> range | list[int]:
+    if limit is None or limit >= count:
+        return range(count)
+    return [number * count // limit for number in range(limit)]
+
+
+def _at_least(least: int, **values: int) -> None:
+    for name, value in values.items():
+        if value < least:
+            raise ConfigError(f"text: {name}={value} must be at least {least}")

@@ -1,0 +1,1 @@
+"""Methods, one a file: routers in ``route``, integrators in ``integrate``."""

@@ -1,0 +1,1 @@
+"""Integrators: how expert packages become a mixture, without anyone's data."""

@@ -1,0 +1,1 @@
+"""Routers: which experts answer, and with what weight."""
