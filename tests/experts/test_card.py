@@ -111,7 +111,7 @@ def test_a_card_keeps_its_own_copy(ffn: "Example") -> None:
         ("consent", None),
     ],
 )
-def test_an_impossible_value_names_its_key(ffn: "Example", key: str, value: object) -> None:
+def test_an_impossible_value_names_its_key(ffn: "Example", key: str, value: Any) -> None:
     with pytest.raises(PackageError, match=f"'{key}"):
         dataclasses.replace(ffn.card, **{key: value})
 

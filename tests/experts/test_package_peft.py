@@ -1,3 +1,4 @@
+import dataclasses
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tests.experts.conftest import Example
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # PEFT asks transformers an old name
 @pytest.mark.parametrize("family", ["Llama", "Olmo2"])
 def test_an_unpacked_lora_package_is_a_peft_adapter(
     family: str, lora: "Example", key: OwnerKey, tmp_path: Path
@@ -119,8 +121,6 @@ def _write(lora: "Example", config: bytes, key: OwnerKey, folder: Path) -> None:
 
 
 def _card_for(lora: "Example", targets: tuple[str, ...]) -> Any:
-    import dataclasses
-
     return dataclasses.replace(lora.card, targets=targets, settings={"rank": 2, "alpha": 4.0})
 
 

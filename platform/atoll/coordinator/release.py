@@ -2,22 +2,27 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import date
 from pathlib import Path
 
 from torch import nn
 
-from atoll.anchors import Anchor, resolve
+from atoll.anchors import DEFAULT, Anchor, cache_root, resolve
 from atoll.anchors.public import public_descriptor
-from atoll.errors import AnchorError, MixtureError, PackageError
+from atoll.errors import AnchorError, FederationError, MixtureError, PackageError
+from atoll.experts.files import write_atomic
 from atoll.experts.integrator import EXACT, Integrator
 from atoll.experts.package import ExpertPackage, read_package
 from atoll.experts.signing import PublicKey
+from atoll.experts.tensors import expect_shapes
 from atoll.federation.units import Choice, MemberRef, Unit
-from atoll.mixture import Mixture
+from atoll.mixture import ExpertKind, Mixture
 from atoll.plugins import build, load
+
+_READY = (DEFAULT, "smollm2")
+_NAME = "release.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,7 +32,7 @@ class Release(Unit):
     Attributes:
         number: Counts up from 1.
         anchor: Digest of the anchor.
-        anchor_name: Where the anchor is to be had: a name, or the path it had.
+        anchor_name: Where the anchor is to be had: a name, or the absolute path that it had.
         kind: Of the experts.
         integrator: What made it.
         router: Over what.
@@ -92,7 +97,8 @@ def make_release(
     return Release(
         number=number,
         anchor=anchor.digest,
-        anchor_name=anchor.name,
+        # A folder's name alone would not find it again.
+        anchor_name=anchor.name if anchor.name in _READY else str(anchor.path),
         kind=kind,
         integrator=integrator,
         router=router,
@@ -101,47 +107,73 @@ def make_release(
     )
 
 
-def write_release(release: Release, packages: Mapping[str, Path], folder: Path) -> Path:
-    """Write a release with its packages; ``release.json`` comes last, so a folder without it is unfinished.
+def write_release(release: Release, packages: Mapping[str, Path], parent: Path) -> Path:
+    """Write a release below ``parent``, in a folder ``release-0001`` and so on, which is returned.
 
     Args:
         release: The release.
         packages: Package file by owner.
-        folder: Parent of the release's folder.
-
-    Returns:
-        The folder, ``release-0001`` and so on.
+        parent: Of the releases' folders.
 
     Raises:
-        MixtureError: the number is taken by another release.
+        MixtureError: the number is taken by another release, or the disk refuses.
     """
-    target = folder / f"release-{release.number:04d}"
-    if (target / "release.json").exists():
-        if read_release(target).digest == release.digest:
-            return target
-        raise MixtureError(f"{target} holds another release: releases are immutable, take the next number")
-    (target / "experts").mkdir(parents=True, exist_ok=True)
-    for member in release.members:
-        _write(target / "experts" / f"{member.owner}.atoll", packages[member.owner].read_bytes())
-    _write(target / "release.json", json.dumps(json.loads(release.to_json()), indent=2).encode())
-    return target
+    folder = parent / f"release-{release.number:04d}"
+    write_folder(release, packages, folder)
+    return folder
+
+
+def write_folder(release: Release, packages: Mapping[str, Path], folder: Path) -> None:
+    """Write a release with its packages as ``folder``; ``release.json`` comes last, so without it one is unfinished.
+
+    Raises:
+        MixtureError: another release or something else is there, or the disk refuses.
+    """
+    if (folder / _NAME).exists():
+        if read_release(folder).digest == release.digest:
+            return
+        raise MixtureError(f"{folder} holds another release: releases are immutable, take another number or folder")
+    try:
+        if folder.exists() and (not folder.is_dir() or any(entry.name != "experts" for entry in folder.iterdir())):
+            raise MixtureError(f"{folder} is there and is no release: name a new or an empty folder")
+        (folder / "experts").mkdir(parents=True, exist_ok=True)
+        for member in release.members:
+            write_atomic(expert_file(folder, member.owner), packages[member.owner].read_bytes())
+        write_atomic(folder / _NAME, json.dumps(json.loads(release.to_json()), indent=2).encode() + b"\n")
+    except OSError as error:
+        raise MixtureError(f"{folder}: cannot be written ({error.strerror}: {error.filename})") from error
+
+
+def expert_file(folder: Path, owner: str) -> Path:
+    """Where a release keeps an owner's package."""
+    return folder / "experts" / f"{owner}.atoll"
 
 
 def read_release(folder: Path) -> Release:
     """Read ``release.json``.
 
     Raises:
-        MixtureError: there is none.
+        MixtureError: there is none, or it is damaged.
     """
-    path = folder / "release.json"
+    path = folder / _NAME
     if not path.is_file():
-        raise MixtureError(f"{folder} is no release: there is no release.json in it; `atoll mixture build` makes one")
-    return Release.from_json(path.read_text("utf-8"))
+        raise MixtureError(f"{folder} is no release: there is no {_NAME} in it; `atoll mixture build` makes one")
+    try:
+        return Release.from_json(path.read_text("utf-8"))
+    except (FederationError, OSError, UnicodeDecodeError) as error:
+        raise MixtureError(f"{path} cannot be read: {error}; copy the release's folder again") from error
 
 
 @dataclass(frozen=True, eq=False, slots=True)
 class OpenRelease:
-    """A release that is loaded: what answers."""
+    """A release that is loaded: what answers.
+
+    Attributes:
+        release: What it consists of.
+        anchor: The anchor, found and checked.
+        experts: The verified packages, in the release's order.
+        mixture: The model.
+    """
 
     release: Release
     anchor: Anchor
@@ -149,38 +181,67 @@ class OpenRelease:
     mixture: Mixture
 
 
-def read_members(release: Release, folder: Path, anchor: Anchor) -> list[ExpertPackage]:
-    """Verify and read the packages of a release.
+def read_members(release: Release, folder: Path, anchor: Anchor | None) -> list[ExpertPackage]:
+    """Verify and read the packages of a release; all but the tensors' shapes where there is no anchor to ask.
 
     Raises:
         PackageError: a package that is missing, refused, or not the one that was released.
     """
     experts = []
     for member in release.members:
-        path = folder / "experts" / f"{member.owner}.atoll"
+        path = expert_file(folder, member.owner)
         if not path.is_file():
             raise PackageError(f"{path}: the release names this expert, but the file is not there")
-        experts.append(verify(path, member.owner, PublicKey.from_hex(member.public_key), anchor))
-        if experts[-1].digest != member.digest:
-            raise PackageError(f"{path}: holds {experts[-1].digest}, but the release was made with {member.digest}")
+        key = PublicKey.from_hex(member.public_key)
+        if anchor is None:
+            package = read_package(path, trusted=key, anchor=release.anchor)
+        else:
+            package = verify(path, member.owner, key, anchor)
+        if package.digest != member.digest:
+            raise PackageError(f"{path}: holds {package.digest}, but the release was made with {member.digest}")
+        experts.append(package)
     return experts
 
 
-def verify(source: Path | bytes, owner: str, key: PublicKey, anchor: Anchor) -> ExpertPackage:
-    """Read one owner's package with every check there is.
+def verify(source: Path | bytes, owner: str | None, key: PublicKey | None, anchor: Anchor) -> ExpertPackage:
+    """Read a package with every check there is.
+
+    Args:
+        source: The package.
+        owner: Whose it must be; ``None`` for whoever the card says.
+        key: Who must have signed; ``None`` takes anyone's valid signature.
+        anchor: What it must fit.
 
     Raises:
         PackageError: refused, with the reason.
     """
-    first = read_package(source, trusted=key, anchor=anchor.digest)
-    kind = load("atoll.experts", first.card.kind)()
-    expected = kind.expected_shapes(anchor.shapes, first.card.targets, first.card.settings)
-    package = read_package(source, trusted=key, anchor=anchor.digest, expected_shapes=expected)
-    if package.card.owner != owner:
-        raise PackageError(f"package: is '{package.card.owner}'s, but came from '{owner}'")
-    if package.card.sites != tuple(site.path for site in kind.sites(package.card.targets)):
-        raise PackageError("package: the card's sites are not those of its targets")
+    package = read_package(source, trusted=key, anchor=anchor.digest)
+    label = source if isinstance(source, Path) else "package"
+    card = package.card
+    if owner is not None and card.owner != owner:
+        raise PackageError(f"{label}: is '{card.owner}'s, but came from '{owner}'")
+    kind: ExpertKind = load("atoll.experts", card.kind)()
+    try:
+        expected = kind.expected_shapes(anchor.shapes, card.targets, card.settings)
+        expect_shapes({name: tuple(tensor.shape) for name, tensor in package.weights.items()}, expected)
+    except PackageError as error:
+        raise PackageError(f"{label}: {error}") from error
+    if card.sites != tuple(site.path for site in kind.sites(card.targets)):
+        raise PackageError(f"{label}: the card's sites are not those of its targets")
     return package
+
+
+def check_consent(experts: Sequence[ExpertPackage], today: date) -> None:
+    """Refuse experts whose owners' consent has ended.
+
+    Raises:
+        MixtureError: names the owner and the day.
+    """
+    for expert in experts:
+        until = expert.card.consent.until
+        if until is not None and today > date.fromisoformat(until):
+            owner = expert.card.owner
+            raise MixtureError(f"the consent of '{owner}' ended on {until}: leave its expert out (--without {owner})")
 
 
 def open_release(folder: Path, *, anchor: str = "", device: str = "cpu", without: Collection[str] = ()) -> OpenRelease:
@@ -196,28 +257,44 @@ def open_release(folder: Path, *, anchor: str = "", device: str = "cpu", without
         MixtureError, PackageError, AnchorError: it cannot be opened; the message says why.
     """
     release = read_release(folder)
-    for owner in without:
+    for owner in dict.fromkeys(without):
         release = release.without(owner)
-    found = resolve(anchor or release.anchor_name)
-    if found.digest != release.anchor:
-        raise AnchorError(f"{folder}: made with anchor {release.anchor}, but '{found.name}' is {found.digest}")
-    experts = read_members(release, folder, found)
-    if not experts:
+    if not release.members:
         raise MixtureError(f"{folder}: nobody is left in the release")
-    return OpenRelease(release, found, experts, integrate(release, found, found.model(device=device), experts, folder))
+    found = _find_anchor(release, anchor)
+    experts = read_members(release, folder, found)
+    check_consent(experts, date.today())
+    return OpenRelease(release, found, experts, integrate(release, found, found.model(device=device), experts))
 
 
 def integrate(
-    release: Release, anchor: Anchor, model: nn.Module, experts: Sequence[ExpertPackage], cache: Path
+    release: Release, anchor: Anchor, model: nn.Module, experts: Sequence[ExpertPackage], cache: Path | None = None
 ) -> Mixture:
-    """The release's mixture, from verified packages."""
+    """The release's mixture, from verified packages.
+
+    Args:
+        release: Says how.
+        anchor: The anchor.
+        model: Its model, which is not changed.
+        experts: The members' packages.
+        cache: Where the anchor's descriptor is kept. Not the release's folder: that comes from elsewhere, and what its
+            digest does not cover must not decide how tokens are routed.
+    """
     router = build("atoll.routers", release.router.name, release.router.options)
     integrator: Integrator = build("atoll.integrators", release.integrator.name, release.integrator.options)
-    frame = public_descriptor(anchor, model, experts[0].card.sites, cache / "cache")
+    frame = public_descriptor(anchor, model, experts[0].card.sites, cache or cache_root() / "descriptors")
     return integrator.integrate(model, frame, experts, router)
 
 
-def _write(path: Path, content: bytes) -> None:
-    partial = path.with_suffix(".partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)
+def _find_anchor(release: Release, spec: str) -> Anchor:
+    try:
+        found = resolve(spec or release.anchor_name)
+    except AnchorError as error:
+        hint = "" if spec else "; the release was made with it: say where it is now with --anchor"
+        raise AnchorError(f"{error}{hint}") from error
+    if found.digest != release.anchor:
+        raise AnchorError(
+            f"the release was made with anchor {release.anchor}, but '{spec or release.anchor_name}' is "
+            f"{found.digest}: give the folder of the right one with --anchor"
+        )
+    return found

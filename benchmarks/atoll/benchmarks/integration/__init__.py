@@ -1,0 +1,1 @@
+"""The main comparison: mixtures, soups and ensembles of the same experts, over seeds."""

@@ -1,0 +1,85 @@
+"""What is compared: how experts are trained (an arm), and what is made of them (models)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from atoll.experts.training import ExpertConfig
+from atoll.federation.units import Choice, Variant
+
+OWN = "own expert"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One way to put experts together."""
+
+    integrator: str
+    router: str = "top-k"
+    router_options: dict[str, Any] = field(default_factory=dict)
+    integrator_options: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """Integrator, router and options, for a table."""
+        options = {**self.integrator_options, **self.router_options}
+        shown = ", ".join(f"{key}={value}" for key, value in options.items())
+        routed = f" {self.router}" if self.integrator == "flexolmo" else ""
+        return f"{self.integrator}{routed}{f' ({shown})' if shown else ''}"
+
+    def variant(self, owners: list[str]) -> Variant:
+        """For evaluation by a silo."""
+        integrator = Choice(name=self.integrator, options=self.integrator_options)
+        return Variant(
+            name=self.name,
+            members=owners,
+            integrator=integrator,
+            router=Choice(name=self.router, options=self.router_options),
+        )
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way to train experts, and the models that are made of them."""
+
+    name: str
+    expert: ExpertConfig
+    learning_rate: float
+    training_router: Choice = field(default_factory=lambda: Choice(name="top-k"))
+    models: tuple[Model, ...] = ()
+
+
+BASELINES = (
+    Model("soup"),
+    Model("ensemble", integrator_options={"weighting": "uniform"}),
+    Model("ensemble", integrator_options={"weighting": "posterior"}),
+    Model("flexolmo", "uniform"),
+)
+
+_TOP_K = (
+    Model("flexolmo", "top-k"),
+    Model("flexolmo", "top-k", {"k": 5}),
+    Model("flexolmo", "top-k", {"k": 5, "learned": False}),
+    Model("flexolmo", "top-k", {"learned": False, "relative": False, "gain": 1.0}),
+)
+_DOMAIN = tuple(
+    Model("flexolmo", "domain", {"temperature": temperature, "anchor": anchor})
+    for temperature in (8.0, 32.0, 128.0)
+    for anchor in (0.0, -4.0)
+)
+
+ARMS: dict[str, Arm] = {
+    arm.name: arm
+    for arm in (
+        Arm("ffn-coordinated", ExpertConfig(kind="ffn"), 2e-3, models=(*BASELINES, *_TOP_K, *_DOMAIN)),
+        Arm("ffn-alone", ExpertConfig(kind="ffn", coordinated=False), 2e-3, models=(*BASELINES, *_TOP_K, *_DOMAIN)),
+        Arm("lora", ExpertConfig(kind="lora", rank=32, alpha=64.0), 5e-3, models=(*BASELINES, *_TOP_K, *_DOMAIN)),
+    )
+}
+
+
+def own(training_router: Choice, owners: Sequence[str]) -> Variant:
+    """Each silo's own expert alone, as it was trained."""
+    return Variant(
+        name=OWN, members=list(owners), integrator=Choice(name="flexolmo"), router=training_router, alone=True
+    )

@@ -1,0 +1,84 @@
+"""``atoll``: the front door. Sub-commands are imported when they are called, so that ``atoll --help`` answers at once."""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from atoll.cli import expert, mixture
+from atoll.errors import AtollError
+
+app = typer.Typer(
+    name="atoll",
+    help="Data owners train experts apart; a coordinator makes them one mixture; any owner can leave it.",
+    epilog="Start with: atoll demo --quick",
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+app.add_typer(expert.app, name="expert", help="Expert packages, as files: show, verify, pack, unpack.")
+app.add_typer(mixture.app, name="mixture", help="Mixtures, as folders: build, show, evaluate, generate, export.")
+
+
+@app.command(epilog="Example: atoll demo --quick --output my-demo")
+def demo(
+    quick: Annotated[bool, typer.Option(help="Less text and fewer steps: under two minutes.")] = False,
+    anchor: Annotated[str, typer.Option(help="atoll-3m, smollm2 or the folder of a Llama or Olmo2 model.")] = "atoll-3m",
+    output: Annotated[Path | None, typer.Option(help="Run folder; a run that was cut short goes on in it.")] = None,
+    seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Anything of the run's configuration.")
+    ] = None,
+) -> None:
+    """Four institutions train experts on their own text; one mixture answers for all; one of them withdraws."""
+    from atoll.cli.running import run_demo
+
+    run_demo(quick=quick, anchor=anchor, output=output, seed=seed, overrides=overrides or [])
+
+
+@app.command(epilog="Example: atoll run federation.yaml seed=1 training.steps=400")
+def run(
+    config: Annotated[Path, typer.Argument(help="YAML file; `atoll demo` writes one into its run folder.")],
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Values that go before the file's.")
+    ] = None,
+) -> None:
+    """Run a federation on this machine, one worker process a silo, from a configuration file."""
+    from atoll.cli.running import run_config
+
+    run_config(config, overrides or [])
+
+
+@app.command(epilog="Example: atoll doctor")
+def doctor() -> None:
+    """Versions, devices, what is missing, and the command that mends it."""
+    from atoll.cli.doctor import doctor as check
+
+    check()
+
+
+def main() -> None:
+    """Entry point: one line for an error of ours, no traceback; exit code by the kind of error."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        app()
+    except AtollError as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
+        sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted; the same command goes on where this stopped")
+        sys.exit(130)
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+if __name__ == "__main__":
+    main()

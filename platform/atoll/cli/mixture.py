@@ -1,0 +1,197 @@
+"""``atoll mixture``: build, look at, evaluate, ask and export mixtures, as folders."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from atoll.coordinator.release import OpenRelease
+
+# Nothing heavy is imported up here: `--help` must answer at once.
+
+app = typer.Typer(
+    name="mixture",
+    help="Mixtures, as folders: build, show, evaluate, generate, export.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+_Release = Annotated[Path, typer.Argument(metavar="RELEASE", help="The release's folder.")]
+_Anchor = Annotated[
+    str, typer.Option(metavar="SPEC", help="Where the anchor is: atoll-3m, smollm2 or a folder.", show_default=False)
+]
+_Entitlement = Annotated[
+    str | None, typer.Option(metavar="A,B|none", help="Owners whose experts may answer; all if not given.")
+]
+_Without = Annotated[
+    list[str] | None, typer.Option(metavar="OWNER", help="Leave an owner's expert unread. May be repeated.")
+]
+_Device = Annotated[str, typer.Option(metavar="DEVICE", help="cpu, cuda, …")]
+
+
+@app.command()
+def build(
+    packages: Annotated[list[Path], typer.Argument(metavar="PACKAGE…", help="Package files (.atoll).")],
+    anchor: Annotated[str, typer.Option(metavar="SPEC", help="atoll-3m, smollm2 or a folder.")],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="The release to write: a new or empty folder.")],
+    integrator: Annotated[str, typer.Option(metavar="NAME", help="flexolmo, soup, ensemble, …")] = "flexolmo",
+    router: Annotated[str, typer.Option(metavar="NAME", help="domain, top-k, uniform, …")] = "domain",
+    option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Of the router. May be repeated.")
+    ] = None,
+    integrator_option: Annotated[
+        list[str] | None, typer.Option(metavar="KEY=VALUE", help="Of the integrator. May be repeated.")
+    ] = None,
+    key: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OWNER=KEY", help="Who must have signed: 64 hexadecimal digits, or a .pub file."),
+    ] = None,
+) -> None:
+    """Verify expert packages and make a mixture of them, without anyone's data.
+
+    Example: atoll mixture build hospital.atoll library.atoll --anchor atoll-3m --out my-mixture
+    """
+    from atoll.anchors import resolve
+    from atoll.cli.options import choice, public_keys
+    from atoll.coordinator.assemble import assemble
+
+    over = choice("atoll.routers", router, option or [], "--option")
+    how = choice("atoll.integrators", integrator, integrator_option or [], "--integrator-option")
+    keys = public_keys(key or [])
+    found = resolve(anchor, progress=lambda line: typer.echo(line, err=True))
+    release = assemble(packages, found, out, integrator=how, router=over, keys=keys)
+    typer.echo(f"{out}: {release.digest}")
+    typer.echo(f"withdrawal guarantee: {release.guarantee}")
+    for member in release.members:
+        typer.echo(f"{member.owner}: {member.digest}")
+    unchecked = [owner for owner in release.owners if owner not in keys]
+    if unchecked:
+        typer.echo(
+            f"signed by whom was not checked for {', '.join(unchecked)}; give --key OWNER=KEY to insist on the owner's"
+        )
+
+
+@app.command()
+def show(release: _Release) -> None:
+    """Verify the packages of a release and show what it consists of; the anchor is not needed.
+
+    Example: atoll mixture show my-mixture
+    """
+    from rich.console import Console
+
+    from atoll.cli.mixture_tables import member_table, release_table
+    from atoll.coordinator.release import read_members, read_release
+
+    found = read_release(release)
+    experts = read_members(found, release, None)
+    console = Console()
+    console.print(release_table(found))
+    console.print(member_table(experts))
+
+
+@app.command()
+def evaluate(
+    release: _Release,
+    data: Annotated[list[str], typer.Argument(metavar="DATA…", help="Files, folders or globs.")],
+    format: Annotated[str, typer.Option(metavar="FORMAT", help="auto, text, jsonl or parquet.")] = "auto",  # noqa: A002
+    field: Annotated[str, typer.Option(metavar="NAME", help="JSON field or Parquet column with the text.")] = "text",
+    entitlement: _Entitlement = None,
+    without: _Without = None,
+    windows: Annotated[int | None, typer.Option(min=1, help="Windows at most, evenly spaced.")] = None,
+    length: Annotated[int, typer.Option(min=2, help="Tokens in a window.")] = 256,
+    batch: Annotated[int, typer.Option(min=1, help="Windows in one forward pass.")] = 8,
+    anchor: _Anchor = "",
+    device: _Device = "cpu",
+    json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
+) -> None:
+    """Loss of the anchor and of the mixture on text of yours, all of it, and who was routed to.
+
+    Example: atoll mixture evaluate my-mixture notes/ --without hospital
+    """
+    from atoll.cli.mixture_tables import loss_table, measured_json, shares_table
+    from atoll.cli.options import bars, owners
+    from atoll.coordinator.measure import measure
+    from atoll.workloads.text import TextConfig
+
+    config = TextConfig(paths=data, format=format, field=field, sequence_length=length)
+    opened = _open(release, anchor, without, device)
+    with bars() as progress:
+        found = measure(
+            opened, config, entitlement=owners(entitlement), windows=windows, batch=batch, progress=progress
+        )
+    if json:
+        typer.echo(measured_json(opened.release, found))
+        return
+    from rich.console import Console
+
+    console = Console()
+    console.print(loss_table(found))
+    if found.shares:
+        console.print(shares_table(found.shares))
+    else:
+        console.print(f"No token is routed: {opened.release.integrator.name} makes whole models of its experts.")
+
+
+@app.command()
+def generate(
+    release: _Release,
+    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The text to continue.")],
+    entitlement: _Entitlement = None,
+    without: _Without = None,
+    tokens: Annotated[int, typer.Option(min=1, help="The most tokens to add.")] = 64,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 for the likeliest token every time.")] = 0.0,
+    top_p: Annotated[float, typer.Option(help="Sample among the likeliest that together have this probability.")] = 1.0,
+    seed: Annotated[int, typer.Option(help="Of sampling.")] = 0,
+    anchor: _Anchor = "",
+    device: _Device = "cpu",
+) -> None:
+    """Continue a text, and say who contributed.
+
+    Example: atoll mixture generate my-mixture "In the beginning" --entitlement library
+    """
+    from rich.console import Console
+
+    from atoll.cli.mixture_tables import shares_table
+    from atoll.cli.options import owners
+    from atoll.coordinator.generate import Sampling
+    from atoll.coordinator.generate import generate as continue_text
+
+    sampling = Sampling(tokens=tokens, temperature=temperature, top_p=top_p, seed=seed)
+    opened = _open(release, anchor, without, device)
+    answer = continue_text(
+        opened.mixture, opened.anchor.tokenizer(), prompt, entitlement=owners(entitlement), sampling=sampling
+    )
+    typer.echo(answer.text)
+    Console().print(shares_table(answer.shares))
+
+
+@app.command()
+def export(
+    release: _Release,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or empty folder.")],
+    without: _Without = None,
+    anchor: _Anchor = "",
+) -> None:
+    """Write the mixture for other tools: a transformers checkpoint, or PEFT adapters.
+
+    Example: atoll mixture export my-mixture checkpoint/
+    """
+    from atoll.coordinator.export import README
+    from atoll.coordinator.export import export as write
+
+    form = write(_open(release, anchor, without, "cpu"), folder)
+    typer.echo(f"{folder}: {form}; {README} in it says how to use it")
+
+
+def _open(folder: Path, anchor: str, without: list[str] | None, device: str) -> "OpenRelease":
+    import torch
+
+    from atoll.coordinator.release import open_release
+    from atoll.errors import ConfigError
+
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"--device {device} cannot be used here: {str(error).splitlines()[0]}") from error
+    return open_release(folder, anchor=anchor, device=device, without=without or ())

@@ -1,0 +1,76 @@
+"""What ``atoll mixture`` prints."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+
+from rich.table import Table
+from rich.text import Text
+
+from atoll.coordinator.measure import Measured
+from atoll.coordinator.release import Release
+from atoll.experts.package import ExpertPackage
+from atoll.federation.units import Choice
+
+
+def release_table(release: Release) -> Table:
+    """What a release consists of."""
+    table = Table(title=f"Release {release.number}", show_header=False, title_justify="left")
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    rows = {
+        "digest": release.digest,
+        "anchor": f"{release.anchor_name}\n{release.anchor}",
+        "integrator": _choice(release.integrator),
+        "router": _choice(release.router),
+        "guarantee": release.guarantee,
+    }
+    for name, value in rows.items():
+        table.add_row(name, Text(value))  # Text, since what others wrote is not markup
+    return table
+
+
+def member_table(experts: Sequence[ExpertPackage]) -> Table:
+    """The experts of a release."""
+    table = Table(title="Experts", title_justify="left")
+    for column in ("owner", "domain", "kind", "digest", "signed by", "licence", "consent"):
+        table.add_column(column, overflow="fold")
+    for expert in experts:
+        card = expert.card
+        consent = f"for {', '.join(card.consent.purposes) or 'nothing'}, until {card.consent.until or 'withdrawn'}"
+        digest = expert.digest[:19]
+        cells = (card.owner, card.domain, card.kind, digest, expert.public_key.fingerprint, card.licence, consent)
+        table.add_row(*map(Text, cells))
+    return table
+
+
+def loss_table(found: Measured) -> Table:
+    """Losses in nats a token."""
+    caption = f"{found.tokens:,} tokens predicted, in {found.windows:,} windows of {found.documents:,} documents"
+    table = Table(title="Loss, nats a token", caption=caption, title_justify="left", caption_justify="left")
+    table.add_column("model")
+    table.add_column("loss", justify="right")
+    table.add_column("against the anchor", justify="right")
+    table.add_row("anchor", f"{found.anchor:.4f}", "")
+    table.add_row("mixture", f"{found.mixture:.4f}", f"{found.mixture - found.anchor:+.4f}")
+    return table
+
+
+def shares_table(shares: Mapping[str, float]) -> Table:
+    """Who contributed, the largest share first."""
+    table = Table(title="Who contributed", title_justify="left")
+    table.add_column("slot")
+    table.add_column("share", justify="right")
+    for slot, share in sorted(shares.items(), key=lambda item: (-item[1], item[0])):
+        table.add_row(Text(slot), f"{share:.1%}")
+    return table
+
+
+def measured_json(release: Release, found: Measured) -> str:
+    """Everything that was measured, as one JSON object."""
+    return json.dumps({"release": release.digest, "owners": list(release.owners), **asdict(found)}, indent=2)
+
+
+def _choice(choice: Choice) -> str:
+    options = ", ".join(f"{key} {value}" for key, value in choice.options.items())
+    return f"{choice.name} ({options})" if options else choice.name

@@ -1,0 +1,80 @@
+"""From what is typed on the command line to values."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from atoll.errors import ConfigError
+from atoll.experts.signing import PublicKey
+from atoll.federation.units import Choice
+from atoll.plugins import build
+
+
+def owners(text: str | None) -> list[str] | None:
+    """``a,b`` as a list, ``none`` as nobody; ``None``, for everybody, stays."""
+    if text is None:
+        return None
+    return [] if text == "none" else [name for name in (part.strip() for part in text.split(",")) if name]
+
+
+def choice(group: str, name: str, options: Sequence[str], flag: str) -> Choice:
+    """A plug-in with options, which are checked, and have the types that they have there.
+
+    Raises:
+        PluginError: no such plug-in.
+        ConfigError: an option without a value, that it does not have, or of the wrong type.
+    """
+    given = _pairs(options, flag, "KEY=VALUE")
+    built = build(group, name, given)
+    return Choice(name=name, options={key: getattr(built, key) for key in given})
+
+
+def public_keys(options: Sequence[str]) -> dict[str, PublicKey]:
+    """``--key OWNER=KEY``, by owner.
+
+    Raises:
+        ConfigError: no key.
+    """
+    return {owner: public_key(text) for owner, text in _pairs(options, "--key", "OWNER=KEY").items()}
+
+
+def public_key(text: str) -> PublicKey:
+    """From hexadecimal digits, or a file that holds them.
+
+    Raises:
+        ConfigError: neither.
+    """
+    try:
+        return PublicKey.from_hex(text)
+    except ConfigError:
+        return PublicKey.load(Path(text))
+
+
+@contextmanager
+def bars() -> Iterator[Callable[[str, int, int], None]]:
+    """A progress bar for everything that is told of, on standard error."""
+    columns = (TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def told(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = progress.add_task(what, total=total)
+            progress.update(tasks[what], completed=done, total=total)
+
+        yield told
+
+
+def _pairs(given: Sequence[str], flag: str, form: str) -> dict[str, str]:
+    pairs: dict[str, str] = {}
+    for text in given:
+        name, sign, value = text.partition("=")
+        if not sign or not name or not value:
+            raise ConfigError(f"{flag} is '{text}'; it has the form {form}")
+        if name in pairs:
+            raise ConfigError(f"{flag} gives '{name}' twice")
+        pairs[name] = value
+    return pairs

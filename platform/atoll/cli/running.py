@@ -1,0 +1,107 @@
+"""``atoll demo`` and ``atoll run``: an embedded federation with a progress bar for every silo."""
+
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from atoll.config import read_config
+from atoll.coordinator.config import RunConfig
+from atoll.coordinator.demo import demo_config
+from atoll.coordinator.report.terminal import results_table, withdrawal_table
+from atoll.coordinator.run import Outcome, execute
+from atoll.coordinator.tracking import ui_command
+
+console = Console()
+
+
+def run_config(path: Path, overrides: Sequence[str]) -> None:
+    """``atoll run``."""
+    _run(read_config(RunConfig, path, overrides), f"atoll run {path} {' '.join(overrides)}".strip())
+
+
+def run_demo(*, quick: bool, anchor: str, output: Path | None, seed: int, overrides: Sequence[str]) -> None:
+    """``atoll demo``."""
+    name = "demo-" + ("quick-" if quick else "") + Path(anchor).name
+    folder = output or Path("atoll-runs") / (name if not seed else f"{name}-seed{seed}")
+    console.print("Preparing the text of four institutions, from packages…")
+    config = demo_config(folder, quick=quick, anchor=anchor, seed=seed, progress=console.print)
+    if overrides:
+        config = read_config(RunConfig, _saved(config, folder), overrides)
+    command = f"atoll demo{' --quick' if quick else ''} --anchor {anchor} --seed {seed} {' '.join(overrides)}".strip()
+    _run(replace(config, output=str(folder)), command)
+
+
+def _saved(config: RunConfig, folder: Path) -> Path:
+    from atoll.config import to_yaml
+
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "demo.yaml"
+    path.write_text(to_yaml(config), encoding="utf-8")
+    return path
+
+
+def _run(config: RunConfig, command: str) -> None:
+    config.check()
+    began = time.monotonic()
+    with _progress([silo.name for silo in config.silos]) as on_progress:
+        outcome = execute(config, command=command, on_progress=on_progress)
+    _show(outcome, time.monotonic() - began)
+
+
+def _show(outcome: Outcome, seconds: float) -> None:
+    console.print()
+    console.print(results_table(outcome.results))
+    withdrawal = withdrawal_table(outcome.results)
+    if withdrawal is not None:
+        console.print(withdrawal)
+    for silo in outcome.results.silos:
+        if silo.status != "ok":
+            console.print(f"[yellow]left out:[/] {silo.name}: {silo.failure}", highlight=False)
+    memory = outcome.results.peak_memory_bytes / 2**30
+    console.print(f"Took {seconds / 60:.1f} minutes; all processes together held at most {memory:.1f} GiB.")
+    console.print(f"Report:  {outcome.report}", soft_wrap=True)
+    console.print(f"Release: {outcome.release}", soft_wrap=True)
+    console.print(f"Tracked: {ui_command(outcome.folder)}", soft_wrap=True)
+
+
+class _Bars:
+    """One bar a silo; a silo has one thing to do at a time."""
+
+    def __init__(self, progress: Progress, silos: Sequence[str]) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {name: progress.add_task(name, total=None, note="waiting") for name in silos}
+
+    def __call__(self, silo: str, done: int, total: int, note: str) -> None:
+        if silo in self._tasks:
+            self._progress.update(self._tasks[silo], completed=done, total=total or None, note=note)
+
+
+@contextmanager
+def _progress(silos: Sequence[str]) -> Iterator[_Bars]:
+    columns = (
+        TextColumn("[bold]{task.description:<16}"),
+        BarColumn(bar_width=24),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeElapsedColumn(),
+    )
+    handler = RichHandler(console=console, show_path=False, show_level=False, markup=False, log_time_format="%H:%M:%S")
+    log = logging.getLogger("atoll")
+    before = (log.level, log.propagate)
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        with Progress(*columns, console=console) as progress:
+            yield _Bars(progress, silos)
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before[0])
+        log.propagate = before[1]

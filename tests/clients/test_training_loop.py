@@ -1,0 +1,135 @@
+"""The training loop: what a kill costs, what a seed fixes, when it stops."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from atoll.clients.training.loop import Batch, learning_rate, train
+from atoll.clients.training.trainable import Trainable, TrainedExpert
+from atoll.errors import ConfigError, DataError
+from atoll.experts.training import ExpertConfig, TrainingConfig
+
+
+class _Bigram(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(8, 8))
+
+    def forward(self, input_ids: Tensor, use_cache: bool) -> Any:
+        return SimpleNamespace(logits=self.table[input_ids])
+
+
+class _Toy(Trainable):
+    def __init__(self) -> None:
+        self.model = _Bigram()
+        self.parameters: Mapping[str, nn.Parameter] = dict(self.model.named_parameters())
+
+    def auxiliary_loss(self) -> Tensor | None:
+        return None
+
+    def export(self) -> TrainedExpert:
+        raise NotImplementedError
+
+
+def _batch(step: int) -> Batch:
+    ids = torch.randint(0, 8, (4, 6), generator=torch.Generator().manual_seed(step))
+    return {"input_ids": ids}, ids
+
+
+def _table(toy: _Toy) -> Tensor:
+    return toy.parameters["table"].detach().clone()
+
+
+def _run(toy: _Toy, path: Path, config: TrainingConfig, losses: list[float] | None = None, stop: int = -1) -> Any:
+    """Train on the toy; ``stop`` kills it when that step has been reported, ``losses`` scripts the validation."""
+    calls = iter(losses or [])
+
+    def validate() -> float:
+        return next(calls) if losses else float((toy.parameters["table"].detach() - 0.05).square().mean())
+
+    def report(done: int, total: int, note: str) -> None:
+        if done == stop:
+            raise KeyboardInterrupt
+
+    return train(toy, _batch, validate, config, path, report)
+
+
+CONFIG = TrainingConfig(steps=12, batch=4, evaluate_every=4, checkpoint_every=3, learning_rate=0.01, warmup=3)
+
+
+@pytest.mark.parametrize("killed_at", range(1, 12))
+def test_killed_at_any_step_and_resumed_is_the_same_as_never_killed(tmp_path: Path, killed_at: int) -> None:
+    whole = _Toy()
+    expected = _run(whole, tmp_path / "whole.pt", CONFIG)
+    with pytest.raises(KeyboardInterrupt):
+        _run(_Toy(), tmp_path / "cut.pt", CONFIG, stop=killed_at)
+    resumed = _Toy()
+    found = _run(resumed, tmp_path / "cut.pt", CONFIG)
+    assert torch.equal(_table(resumed), _table(whole))
+    assert found.validation == expected.validation
+    assert found.tokens == expected.tokens
+
+
+def test_accumulation_changes_nothing_but_memory(tmp_path: Path) -> None:
+    one, parts = _Toy(), _Toy()
+    _run(one, tmp_path / "one.pt", CONFIG)
+    _run(parts, tmp_path / "parts.pt", TrainingConfig(**{**CONFIG.__dict__, "accumulation": 4}))
+    torch.testing.assert_close(_table(parts), _table(one), rtol=1e-4, atol=1e-6)
+
+
+def test_the_best_parameters_are_kept_and_training_stops_early(tmp_path: Path) -> None:
+    toy = _Toy()
+    config = TrainingConfig(**{**CONFIG.__dict__, "steps": 40, "patience": 2})
+    kept: list[Tensor] = []
+
+    def validate() -> float:
+        kept.append(_table(toy))
+        return [3.0, 2.0, 2.5, 2.6, 0.0][len(kept) - 1]
+
+    found = train(toy, _batch, validate, config, tmp_path / "c.pt", lambda done, total, note: None)
+    assert (found.step, found.best_step, found.best_loss) == (12, 4, 2.0)
+    assert torch.equal(_table(toy), kept[1])
+
+
+def test_patience_zero_never_stops(tmp_path: Path) -> None:
+    found = _run(_Toy(), tmp_path / "c.pt", TrainingConfig(**{**CONFIG.__dict__, "patience": 0}), losses=[1.0, 2.0, 3.0, 4.0])
+    assert found.step == 12
+
+
+def test_a_diverging_run_says_what_to_do(tmp_path: Path) -> None:
+    toy = _Toy()
+    with torch.no_grad():
+        toy.parameters["table"].fill_(float("nan"))
+    with pytest.raises(DataError, match="lower training.learning_rate"):
+        _run(toy, tmp_path / "c.pt", CONFIG)
+
+
+@pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
+def test_schedules_warm_up_to_the_peak_and_never_pass_it(schedule: str) -> None:
+    config = TrainingConfig(steps=50, warmup=5, schedule=schedule, learning_rate=1.0)
+    rates = [learning_rate(step, config) for step in range(50)]
+    assert rates[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
+    assert max(rates) == 1.0
+    assert rates[-1] == (1.0 if schedule == "constant" else pytest.approx(0.1, abs=0.03))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"steps": 0}, "training.steps"),
+        ({"batch": 8, "accumulation": 3}, "does not divide"),
+        ({"schedule": "cosin"}, "training.schedule"),
+        ({"precision": "fp8"}, "training.precision"),
+        ({"learning_rate": -1.0}, "training.learning_rate"),
+    ],
+)
+def test_impossible_options_are_refused(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        TrainingConfig(**change).check()
+    with pytest.raises(ConfigError, match=r"expert.rank"):
+        ExpertConfig(rank=0).check()
