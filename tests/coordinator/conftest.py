@@ -1,155 +1,81 @@
-"""Tiny anchors on disk, experts with random weights, and releases of them."""
-
-import json
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
-
 import pytest
-import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM, Olmo2Config, Olmo2ForCausalLM, PreTrainedTokenizerFast
 
-from atoll.anchors import Anchor
-from atoll.coordinator.assemble import assemble
-from atoll.coordinator.release import OpenRelease, open_release
-from atoll.experts.card import Consent, ExpertCard
-from atoll.experts.package import write_package
-from atoll.experts.signing import OwnerKey
-from atoll.federation.units import Choice
-from atoll.mixture import Descriptor
+from atoll.coordinator.results import (
+    AnchorResult,
+    Member,
+    ReleaseResult,
+    RunResults,
+    SiloResult,
+    Transfer,
+    WithdrawalResult,
+)
 
-OWNERS = ("clinic", "library", "office")
-LAYERS, HIDDEN = 3, 16
-_FORM: dict[str, Any] = {
-    "vocab_size": 258,
-    "hidden_size": HIDDEN,
-    "intermediate_size": 24,
-    "num_hidden_layers": LAYERS,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
-    "bos_token_id": None,
-    "eos_token_id": 257,
-    "pad_token_id": 257,
-    "initializer_range": 0.2,
+LOSSES = {
+    #                  anchor   own  mixture  soup  ensemble
+    "hospital": (4.10, 2.02, 2.06, 3.41, 3.02),
+    "law-firm": (3.62, 2.40, 2.43, 2.95, 2.80),
+    "library": (3.95, 2.71, 2.75, 3.30, 3.21),
+    "software-house": (3.05, 1.90, 1.92, 2.61, 2.33),
+}
+DOMAINS = {
+    "hospital": "diseases and injuries (ICD-10-CM)",
+    "law-firm": "licences and terms of service",
+    "library": "scripture (King James Bible)",
+    "software-house": "program code (Python's standard library)",
 }
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("ATOLL_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
-
-
-def save_anchor(folder: Path, family: str, **changes: Any) -> Anchor:
-    torch.manual_seed(3)
-    config, model = {"llama": (LlamaConfig, LlamaForCausalLM), "olmo2": (Olmo2Config, Olmo2ForCausalLM)}[family]
-    built = model(config(**{**_FORM, **changes}))
-    with torch.no_grad():
-        for name, parameter in built.named_parameters():
-            if "norm" in name:  # ones everywhere would hide a norm that is lost
-                parameter.uniform_(0.5, 1.5)
-    built.save_pretrained(folder)
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    core = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate([*letters, "he", "<|end|>"])}, merges=[("h", "e")]))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|end|>").save_pretrained(folder)
-    return Anchor.open(folder)
-
-
-def save_expert(path: Path, anchor: Anchor, owner: str, kind: str, layers: Sequence[int], *, learned: bool = False) -> Path:
-    """An expert with random weights; equal arguments give equal experts."""
-    generator = torch.Generator().manual_seed(sum(owner.encode()))
-    blocks = [f"model.layers.{layer}.mlp" for layer in layers]
-    projections = ("gate_proj", "up_proj", "down_proj")
-    weights: dict[str, Tensor] = {}
-    extra: dict[str, bytes] = {}
-    settings: dict[str, bool | int | float | str]
-    if kind == "ffn":
-        targets, settings = blocks, {"coordinated": learned}
-        for name in (f"{block}.{projection}.weight" for block in blocks for projection in projections):
-            weights[name] = 0.2 * torch.randn(anchor.shapes[name], generator=generator)
-        for block in blocks if learned else ():
-            weights[f"router.{block}.row"] = torch.randn(HIDDEN, generator=generator)
-            weights[f"router.{block}.bias"] = torch.tensor(-0.5)
-    else:
-        rank = 2 + len(owner) % 3
-        targets, settings = [f"{block}.{p}" for block in blocks for p in projections], {"rank": rank, "alpha": 8.0}
-        for target in targets:
-            out, into = anchor.shapes[f"{target}.weight"]
-            weights[f"base_model.model.{target}.lora_A.weight"] = torch.randn(rank, into, generator=generator)
-            weights[f"base_model.model.{target}.lora_B.weight"] = torch.randn(out, rank, generator=generator)
-        adapter = {
-            "peft_type": "LORA",
-            "task_type": "CAUSAL_LM",
-            "r": rank,
-            "lora_alpha": 8.0,
-            "target_modules": list(projections),
-            "layers_to_transform": list(layers),
-        }
-        extra = {"adapter_config.json": json.dumps(adapter).encode()}
-    counts = {"train": 8, "validation": 1, "test": 1}
-    card = ExpertCard(
-        owner=owner,
-        domain=f"What a {owner} writes",
-        anchor=anchor.digest,
-        kind=kind,
-        sites=tuple(blocks),
-        targets=tuple(targets),
-        settings=settings,
-        workload="text",
-        documents=counts,
-        tokens=counts,
-        training={},
-        metrics={},
-        privacy=None,
-        licence="CC0-1.0",
-        consent=Consent(purposes=("tests",), until=None, statement=""),
-    )
-    descriptor = Descriptor(
-        embedder="anchor-states",
-        samples=8,
-        tokens=80,
-        sites=tuple(blocks),
-        mean=torch.randn(len(blocks), HIDDEN, generator=generator),
-        variance=torch.rand(len(blocks), HIDDEN, generator=generator) + 0.5,
-    )
-    write_package(path, card=card, weights=weights, descriptor=descriptor, key=OwnerKey.generate(), extra=extra)
-    return path
-
-
-ReleaseMaker = Callable[..., OpenRelease]
-
-
 @pytest.fixture
-def make(tmp_path: Path) -> ReleaseMaker:
-    """A release of three owners in ``release``, opened, over an anchor in ``anchor``."""
-
-    def build(
-        family: str = "olmo2",
-        kind: str = "ffn",
-        layers: Sequence[int] = tuple(range(LAYERS)),
-        learned: bool = False,
-        integrator: str = "flexolmo",
-        router: str = "top-k",
-        form: dict[str, Any] | None = None,
-        **options: Any,
-    ) -> OpenRelease:
-        anchor = save_anchor(tmp_path / "anchor", family, **(form or {}))
-        files = [
-            save_expert(tmp_path / f"{owner}.atoll", anchor, owner, kind, layers, learned=learned) for owner in OWNERS
-        ]
-        assemble(
-            files,
-            anchor,
-            tmp_path / "release",
-            integrator=Choice(name=integrator),
-            router=Choice(name=router, options=options),
-            keys={},
-        )
-        return open_release(tmp_path / "release")
-
-    return build
+def results() -> RunResults:
+    """A run over four silos, of which the library withdraws."""
+    owners = list(LOSSES)
+    losses = {}
+    for silo, found in LOSSES.items():
+        losses[silo] = dict(zip(("anchor", "own expert", "mixture", "soup", "ensemble"), found, strict=True))
+        losses[silo] |= {f"without {owner}": found[0] - 0.02 if owner == silo else found[2] + 0.01 for owner in owners}
+    losses["library"]["never had"] = losses["library"]["without library"]
+    routing = {silo: {"anchor": 0.1} | {owner: 0.84 if owner == silo else 0.02 for owner in owners} for silo in owners}
+    transfers = []
+    for place, silo in enumerate(owners):
+        transfers.append(Transfer(silo=silo, direction="out", what="expert package", bytes=4_000_000 + 1000 * place))
+        transfers.append(Transfer(silo=silo, direction="out", what="metrics", bytes=900))
+        transfers.append(Transfer(silo=silo, direction="out", what="metrics", bytes=100))
+        transfers.append(Transfer(silo=silo, direction="in", what="mixture", bytes=12_000_000))
+    silos = [
+        SiloResult(name=silo, domain=DOMAINS[silo], documents=100, tokens=300_000, characters=1_200_000) for silo in owners
+    ]
+    return RunResults(
+        run="demo",
+        title="Four institutions, one mixture",
+        anchor=AnchorResult(name="atoll-3m", digest="sha256:" + "ab" * 32, parameters=3_400_000),
+        silos=silos,
+        losses=losses,
+        release=ReleaseResult(
+            number=1,
+            digest="sha256:" + "cd" * 32,
+            integrator="flexolmo",
+            router="domain",
+            kind="ffn",
+            guarantee="exact",
+            members=[Member(owner=owner, digest="sha256:" + f"{place:02x}" * 32) for place, owner in enumerate(owners)],
+        ),
+        seeds=[0],
+        routing=routing,
+        transfers=transfers,
+        times={"announce": 3.2, "train": 241.5, "integrate": 0.8, "evaluate": 61.0},
+        peak_memory_bytes=3_221_225_472,
+        withdrawal=WithdrawalResult(
+            owner="library",
+            release_number=2,
+            release_digest="sha256:" + "ef" * 32,
+            loss_before=2.75,
+            loss_after=3.93,
+            loss_never_had=3.93,
+            max_change_elsewhere=0.01,
+            prompt="And it came to pass",
+            answer_before="And it came to pass in those days, that the king went up",
+            answer_after="And it came to pass the software",
+        ),
+        command="atoll demo --anchor atoll-3m --seed 0",
+        versions={"atoll": "0.1.0", "python": "3.11.7", "torch": "2.13.0"},
+    )

@@ -99,7 +99,9 @@ def evaluate(
     entitlement: _Entitlement = None,
     without: _Without = None,
     windows: Annotated[int | None, typer.Option(min=1, help="Windows at most, evenly spaced.")] = None,
-    length: Annotated[int, typer.Option(min=2, help="Tokens in a window.")] = 256,
+    length: Annotated[
+        int | None, typer.Option(min=2, help="Tokens in a window; 256 if not given, or what the anchor reads if less.")
+    ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Windows in one forward pass.")] = 8,
     anchor: _Anchor = "",
     device: _Device = "cpu",
@@ -114,8 +116,9 @@ def evaluate(
     from atoll.coordinator.measure import measure
     from atoll.workloads.text import TextConfig
 
-    config = TextConfig(paths=data, format=format, field=field, sequence_length=length)
     opened = _open(release, anchor, without, device)
+    window = length or min(256, opened.anchor.architecture.context)
+    config = TextConfig(paths=data, format=format, field=field, sequence_length=window)
     with bars() as progress:
         found = measure(
             opened, config, entitlement=owners(entitlement), windows=windows, batch=batch, progress=progress

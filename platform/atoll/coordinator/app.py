@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -15,7 +15,7 @@ from atoll.config import read_config
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.journal import Journal, unit_digest
 from atoll.coordinator.release import Release, make_release, verify, write_release
-from atoll.coordinator.variants import NEVER_HAD, variants, withdrawal_variants
+from atoll.coordinator.variants import variants, withdrawal_variants
 from atoll.errors import AtollError, FederationError, PackageError
 from atoll.experts.signing import PublicKey
 from atoll.federation.blobs import BlobStore, pack_blobs, unpack_blobs
@@ -83,8 +83,16 @@ def coordinate(grid: Grid, folder: Path) -> Findings:
 class Coordinator:
     """One run. All state that matters is in the run folder."""
 
-    def __init__(self, grid: Grid, folder: Path) -> None:
+    def __init__(self, grid: Grid, folder: Path, names: Mapping[int, str] | None = None) -> None:
+        """Read the run folder.
+
+        Args:
+            grid: The engine.
+            folder: The run folder.
+            names: What the engine calls its nodes, for nodes that fail before they say who they are.
+        """
         self.grid = grid
+        self._names = dict(names or {})
         self.folder = folder
         self.config = read_config(RunConfig, folder / "config.yaml", [])
         self.anchor: Anchor = resolve(self.config.anchor)
@@ -247,7 +255,7 @@ class Coordinator:
 
     def _message(self, node: int, kind: str, unit: Unit | None) -> Message:
         content = RecordDict({"unit": ConfigRecord({"json": unit.to_json() if unit else "{}"})})
-        return Message(content, dst_node_id=node, message_type=kind)
+        return self.grid.create_message(content, kind, node, "")
 
     def _ask(self, messages: Iterable[Message]) -> dict[int, Message]:
         sent = list(messages)
@@ -268,7 +276,7 @@ class Coordinator:
             return None
 
     def _owner(self, node: int) -> str:
-        return next((owner for owner, known in self._nodes.items() if known == node), f"node {node}")
+        return next((owner for owner, known in self._nodes.items() if known == node), self._names.get(node, f"node {node}"))
 
     def _leave_out(self, owner: str, reason: str) -> None:
         log.warning("%s is left out: %s", owner, reason)
@@ -282,4 +290,4 @@ class Coordinator:
         return "; ".join(f"{owner}: {reason}" for owner, reason in self.found.failures.items()) or "none was there"
 
 
-__all__ = ["NEVER_HAD", "Coordinator", "Findings", "app", "coordinate", "main"]
+__all__ = ["Coordinator", "Findings", "app", "coordinate", "main"]

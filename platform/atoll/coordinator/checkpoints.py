@@ -1,7 +1,7 @@
 """A mixture's tensors as those of a standard transformers model: FlexOlmo, Mixtral, or the anchor's own class.
 
-A model is a class, a configuration and a state dict under the names that the class has in memory; ``save_pretrained`` turns
-them into the names that its checkpoints have on disk.
+A model is a class, a configuration and a state dict under the class's names in memory; ``save_pretrained`` turns them into
+the names that its checkpoints have on disk.
 """
 
 from dataclasses import dataclass
@@ -67,8 +67,8 @@ class Checkpoint:
 def moe_checkpoint(mixture: Mixture) -> Checkpoint:
     """An ``ffn`` mixture under the router ``top-k``, over an Olmo2 anchor as FlexOlmo, over a Llama anchor as Mixtral.
 
-    Slot 0 is the anchor's own block. In these classes, layers without experts are mixtures all the same: every slot of theirs
-    is the anchor's block, with rows of zeros.
+    Slot 0 is the anchor's own block. In these classes, layers without experts are mixtures all the same: every slot of
+    theirs is the anchor's block, with rows of zeros.
 
     Raises:
         MixtureError: the router or the anchor has something that the class cannot express.
@@ -128,8 +128,7 @@ def _top_k(mixture: Mixture, slots: int) -> tuple[int, bool]:
     """The slots kept for a token, and whether their weights sum to one."""
     if mixture.router.name != "top-k":
         raise MixtureError(
-            f"FlexOlmo and Mixtral route by a row of weights an expert, not as the router '{mixture.router.name}' does; "
-            f"{_REBUILD}"
+            f"FlexOlmo and Mixtral route by a row of weights an expert, not as '{mixture.router.name}' does; {_REBUILD}"
         )
     for gate in mixture.gates:
         assert isinstance(gate, Gate)

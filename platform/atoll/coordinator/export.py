@@ -36,8 +36,8 @@ def export(opened: OpenRelease, folder: Path, without: Collection[str] = ()) -> 
         The transformers class, or :data:`ADAPTERS`.
 
     Raises:
-        MixtureError: the release cannot be expressed so (says what can be done), the folder holds something, an owner is
-            unknown, nobody is left, or the disk refuses.
+        MixtureError: the release cannot be expressed so (says what can be done), the folder holds something, an owner
+            is unknown, nobody is left, or the disk refuses.
     """
     opened.mixture.allowed(without)  # names that are not there
     experts = [expert for expert in opened.experts if expert.card.owner not in without]

@@ -19,8 +19,8 @@ class Answer:
     Attributes:
         text: The continuation, without the prompt.
         shares: Who contributed, by slot; sums to one. Prompt and answer both count, since an answer rests on what was
-            read. The routing weight where tokens are routed; equal shares where weights are averaged; for an ensemble the
-            weights of the models at the end of the text.
+            read. The routing weight where tokens are routed; equal shares where weights are averaged; for an ensemble
+            the weights of the models at the end of the text.
     """
 
     text: str

@@ -1,0 +1,1 @@
+"""Engines under the same Flower apps: here, the embedded one, with one worker process a silo."""

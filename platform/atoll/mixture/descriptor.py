@@ -101,5 +101,5 @@ class Descriptor:
                 mean=tensors["mean"],
                 variance=tensors["variance"],
             )
-        except (SafetensorError, ValueError, KeyError, TypeError, UnicodeDecodeError, RecursionError) as error:
+        except (SafetensorError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
             raise PackageError(f"descriptor: not a safetensors file with Atoll's header ({error})") from error

@@ -1,0 +1,150 @@
+"""A whole run on this machine: silos' folders, embedded engine, coordinator, results, tracking, report."""
+
+import contextlib
+import logging
+import os
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+from atoll.config import to_yaml
+from atoll.coordinator.app import Coordinator, Findings
+from atoll.coordinator.config import RunConfig, SiloConfig
+from atoll.coordinator.memory import MemoryWatch
+from atoll.coordinator.report.figures import draw
+from atoll.coordinator.report.page import write_report
+from atoll.coordinator.results import RunResults
+from atoll.coordinator.summary import summarize
+from atoll.coordinator.tracking import track
+from atoll.errors import ConfigError
+from atoll.federation.embedded import EmbeddedGrid, SiloProcess
+from atoll.federation.node_config import NodeConfig
+from atoll.federation.progress import Progress
+
+CLIENT_APP = "atoll.clients.app:app"
+_PACKAGES = ("atoll", "torch", "flwr", "transformers", "peft", "safetensors")
+
+OnProgress = Callable[[str, int, int, str], None]
+"""Told a silo's name, how much is done, of how much, and a note."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run leaves.
+
+    Attributes:
+        results: What it found.
+        folder: The run folder.
+        report: The report, one HTML page.
+        release: Folder of the release.
+    """
+
+    results: RunResults
+    folder: Path
+    report: Path
+    release: Path
+
+
+def execute(config: RunConfig, *, command: str, on_progress: OnProgress | None = None) -> Outcome:
+    """Run to the end, or go on where an earlier run in the same folder was cut short.
+
+    Args:
+        config: The run.
+        command: What the user typed, for the report.
+        on_progress: Listener for the silos' work.
+
+    Raises:
+        AtollError: the run cannot be made; what had arrived is kept.
+    """
+    config.check()
+    folder = Path(config.output).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    silos = [_prepare(config, silo, folder) for silo in config.silos]
+    grid = EmbeddedGrid(
+        silos,
+        client_app=CLIENT_APP,
+        parallel=config.engine.parallel,
+        threads=config.engine.threads,
+        on_progress=_forward(on_progress) if on_progress else None,
+    )
+    logging.getLogger("flwr").setLevel(logging.WARNING)
+    with MemoryWatch() as memory, grid:
+        found = _coordinate(grid, folder)
+    release = folder / "releases" / f"release-{found.release.number:04d}" if found.release else folder
+    answers = _answers(config, release, found)
+    results = summarize(config, command, found, grid.traffic, answers, memory.peak_bytes, versions())
+    results.save(folder / "results.json")
+    report = write_report(results, folder)
+    figures = draw(results, folder / "figures")
+    track(results, to_yaml(config), folder, report=report, figures=figures, release_folder=release)
+    return Outcome(results, folder, report, release)
+
+
+def versions() -> dict[str, str]:
+    """Of what the figures depend on."""
+    found = {name: version(name) for name in _PACKAGES if _installed(name)}
+    return {"python": platform.python_version(), **found, "machine": f"{platform.machine()}, {os.cpu_count()} cores"}
+
+
+def _installed(name: str) -> bool:
+    with contextlib.suppress(ImportError):
+        version(name)
+        return True
+    return False
+
+
+def _coordinate(grid: EmbeddedGrid, folder: Path) -> Findings:
+    """The ServerApp's work; run as a ServerApp it would leave its findings in the run folder only."""
+    coordinator = Coordinator(grid, folder, names={node: grid.name_of(node) for node in grid.get_node_ids()})
+    return coordinator.run()
+
+
+def _prepare(config: RunConfig, silo: SiloConfig, folder: Path) -> SiloProcess:
+    """The silo's own folder with its ``node.yaml``; the coordinator's configuration does not travel to it."""
+    own = folder / "silos" / silo.name
+    own.mkdir(parents=True, exist_ok=True)
+    data = replace(silo.data, paths=[str(Path(path).expanduser().absolute()) for path in silo.data.paths])
+    anchor = config.anchor
+    if Path(anchor).expanduser().is_dir():
+        anchor = str(Path(anchor).expanduser().absolute())
+    node = NodeConfig(
+        owner=silo.name,
+        domain=silo.domain,
+        data=data,
+        anchor=anchor,
+        licence=silo.licence,
+        consent=silo.consent,
+        threads=max(1, config.engine.threads),
+        device=config.engine.device,
+    )
+    try:
+        (own / "node.yaml").write_text(to_yaml(node), encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{own}: cannot be written: {error}") from error
+    return SiloProcess(silo.name, own, {"folder": str(own)})
+
+
+def _forward(listener: OnProgress) -> Callable[[str, Progress], None]:
+    def forward(silo: str, progress: Progress) -> None:
+        listener(silo, progress.done, progress.total, progress.note)
+
+    return forward
+
+
+def _answers(config: RunConfig, release: Path, found: Findings) -> tuple[str, str]:
+    """What the mixture says to the prompt with everyone in it, and after the withdrawal."""
+    if found.reduced is None or not config.prompt:
+        return "", ""
+    from atoll.coordinator.generate import Sampling, generate
+    from atoll.coordinator.release import open_release
+
+    opened = open_release(release, anchor=config.anchor)
+    kept = list(found.reduced.owners)
+    tokenizer = opened.anchor.tokenizer()
+    sampling = Sampling(tokens=40)
+    before = generate(opened.mixture, tokenizer, config.prompt, sampling=sampling)
+    after = generate(opened.mixture, tokenizer, config.prompt, entitlement=kept, sampling=sampling)
+    return before.text, after.text

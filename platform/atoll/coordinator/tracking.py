@@ -1,0 +1,250 @@
+"""Tracking in MLflow, on an SQLite store inside the run folder: nothing to set up, nothing leaves the machine."""
+
+import dataclasses
+import logging
+import math
+import os
+import re
+import shlex
+import time
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from atoll.coordinator.results import RunResults
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+EXPERIMENT = "atoll"
+MODEL = "atoll-release"
+_RUN_FILE = "mlflow-run"
+_LONGEST = 5000  # characters of a parameter or tag; MLflow has limits of its own, a little above
+_BATCH = 100  # values in one request
+
+
+def store_uri(run_folder: Path) -> str:
+    """Address of a run folder's tracking store."""
+    return f"sqlite:///{run_folder.absolute() / 'mlflow.db'}"
+
+
+def ui_command(run_folder: Path) -> str:
+    """The command that shows a run folder in the browser."""
+    artifacts = (run_folder.absolute() / "mlartifacts").as_uri()
+    uri = shlex.quote(store_uri(run_folder))
+    return f"mlflow ui --backend-store-uri {uri} --default-artifact-root {shlex.quote(artifacts)}"
+
+
+class Tracker:
+    """One MLflow run, which a later tracker over the same run folder goes on with; a context manager."""
+
+    def __init__(self, run_folder: Path, title: str = "") -> None:
+        """Nothing is written before the context is entered.
+
+        Args:
+            run_folder: Where store and artifacts are.
+            title: Name of a new run; the folder's name where it is empty.
+        """
+        self.folder = run_folder.absolute()
+        self._title = title or self.folder.name
+        self._open: MlflowClient | None = None
+        self.run_id = ""
+
+    def __enter__(self) -> "Tracker":
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._open = _client(self.folder)
+        self.run_id = self._known_run() or self._new_run()
+        self._client.update_run(self.run_id, status="RUNNING")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        interrupted = kind is not None and not issubclass(kind, Exception)
+        status = "FINISHED" if kind is None else "KILLED" if interrupted else "FAILED"
+        self._client.set_terminated(self.run_id, status=status)
+
+    def log_params(self, config: Any) -> None:
+        """Log a configuration, a dataclass or a mapping, flattened to dotted keys.
+
+        MLflow's parameters cannot change; where a run goes on under another configuration, the new value becomes a tag.
+        """
+        known = self._client.get_run(self.run_id).data.params
+        new, changed = {}, {}
+        for key, value in flattened(config).items():
+            name, text = _key(key), str(value)[:_LONGEST]
+            if name not in known:
+                new[name] = text
+            elif known[name] != text:
+                changed[f"changed.{name}"] = text
+        self._log(params=new, tags=changed)
+
+    def log_silo_losses(self, losses: Mapping[str, Mapping[str, float]]) -> None:
+        """Log test losses in nats a token, by silo and model."""
+        self.log_metrics({f"loss/{silo}/{model}": loss for silo, found in losses.items() for model, loss in found.items()})
+
+    def log_routing(self, routing: Mapping[str, Mapping[str, float]]) -> None:
+        """Log shares of the routing weight, by silo and slot."""
+        self.log_metrics({f"routing/{silo}/{slot}": part for silo, found in routing.items() for slot, part in found.items()})
+
+    def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
+        """Log figures by name; logged again at the same step, they are replaced in what MLflow shows."""
+        self._log(metrics={_key(name): float(value) for name, value in metrics.items()}, step=step)
+
+    def log_artifact(self, path: Path, under: str = "") -> None:
+        """Copy a file, or a folder with all in it, among the artifacts."""
+        log = self._client.log_artifacts if path.is_dir() else self._client.log_artifact
+        log(self.run_id, str(path), under or None)
+
+    def log_results(self, results: RunResults) -> None:
+        """Log everything that a run found: losses, routing, bytes, times, shares of the gain, memory, the withdrawal."""
+        self.log_silo_losses(results.losses)
+        self.log_routing(results.routing)
+        means = {model: results.mean_loss(model) for model in results.models}
+        figures = {f"loss/mean/{model}": mean for model, mean in means.items() if mean is not None}
+        figures |= {f"share-of-gain/{silo}": share for silo, share in results.share_of_gain.items()}
+        figures |= {f"seconds/{phase}": seconds for phase, seconds in results.times.items()}
+        for direction, moved in (("out", results.left), ("in", results.arrived)):
+            figures |= {f"bytes-{direction}/{silo}/{what}": n for silo, by in moved.items() for what, n in by.items()}
+        figures["peak-memory-bytes"] = results.peak_memory_bytes
+        figures["silos-failed"] = sum(silo.status != "ok" for silo in results.silos)
+        if gone := results.withdrawal:
+            figures |= {
+                "withdrawal/loss-before": gone.loss_before,
+                "withdrawal/loss-after": gone.loss_after,
+                "withdrawal/loss-never-had": gone.loss_never_had,
+                "withdrawal/max-change-elsewhere": gone.max_change_elsewhere,
+            }
+        self.log_metrics(figures)
+        tags = {"anchor": results.anchor.digest, "release": results.release.digest}
+        self._log(tags=tags | {f"failure.{silo.name}": silo.failure for silo in results.silos if silo.failure})
+
+    def register_release(self, folder: Path, *, digest: str, members: Mapping[str, str], guarantee: str) -> str:
+        """Make a release a version of the registered model ``atoll-release``; once, however often it is called.
+
+        Args:
+            folder: The release's folder, which becomes the version's source.
+            digest: Of the release.
+            members: Digest of the expert, by owner.
+            guarantee: What withdrawal leaves.
+
+        Returns:
+            The version.
+        """
+        client = self._client
+        if not client.search_registered_models(f"name = '{MODEL}'"):
+            client.create_registered_model(MODEL, description="Mixtures that Atoll released: anchor, experts and router.")
+        for version in client.search_model_versions(f"name = '{MODEL}'"):
+            if version.tags.get("digest") == digest:
+                return str(version.version)
+        tags = {"digest": digest, "guarantee": guarantee, "members": ", ".join(sorted(members))}
+        tags |= {f"expert.{_key(owner)}": expert for owner, expert in members.items()}
+        made = client.create_model_version(
+            MODEL, source=folder.absolute().as_uri(), run_id=self.run_id, tags={name: tag[:_LONGEST] for name, tag in tags.items()}
+        )
+        return str(made.version)
+
+    @property
+    def _client(self) -> "MlflowClient":
+        assert self._open is not None, "use the tracker as a context manager"
+        return self._open
+
+    def _known_run(self) -> str:
+        """The run that this folder had before, if the store still knows it."""
+        from mlflow.exceptions import MlflowException
+
+        path = self.folder / _RUN_FILE
+        if not path.is_file():
+            return ""
+        try:
+            run = self._client.get_run(path.read_text(encoding="utf-8").strip())
+        except MlflowException:
+            return ""
+        return str(run.info.run_id) if run.info.lifecycle_stage == "active" else ""
+
+    def _new_run(self) -> str:
+        found = self._client.get_experiment_by_name(EXPERIMENT)
+        if found is None:
+            place = (self.folder / "mlartifacts").as_uri()
+            experiment = self._client.create_experiment(EXPERIMENT, artifact_location=place)
+        else:
+            experiment = found.experiment_id
+        run_id = str(self._client.create_run(experiment, run_name=self._title).info.run_id)
+        (self.folder / _RUN_FILE).write_text(run_id + "\n", encoding="utf-8")
+        return run_id
+
+    def _log(
+        self,
+        *,
+        params: Mapping[str, str] | None = None,
+        metrics: Mapping[str, float] | None = None,
+        tags: Mapping[str, str] | None = None,
+        step: int = 0,
+    ) -> None:
+        from mlflow.entities import Metric, Param, RunTag
+
+        now = int(time.time() * 1000)
+        # SQLite has no NaN; what cannot be shown is a tag, so that it is not lost.
+        odd = {f"not-finite.{name}": str(value) for name, value in (metrics or {}).items() if not math.isfinite(value)}
+        fine = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
+        tagged = {_key(name): value[:_LONGEST] for name, value in {**(tags or {}), **odd}.items()}
+        for part in _parts([Param(name, value) for name, value in (params or {}).items()]):
+            self._client.log_batch(self.run_id, params=part)
+        for part in _parts([Metric(name, value, now, step) for name, value in fine.items()]):
+            self._client.log_batch(self.run_id, metrics=part)
+        for part in _parts([RunTag(name, value) for name, value in tagged.items()]):
+            self._client.log_batch(self.run_id, tags=part)
+
+
+def flattened(config: Any, path: str = "") -> dict[str, Any]:
+    """A configuration's values by dotted key, with list items as ``silos[0].name``; empty lists and mappings stay values."""
+    if dataclasses.is_dataclass(config) and not isinstance(config, type):
+        config = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
+    if isinstance(config, Mapping) and (config or not path):
+        below = {f"{path}.{key}" if path else str(key): value for key, value in config.items()}
+    elif isinstance(config, list | tuple) and config:
+        below = {f"{path}[{place}]": value for place, value in enumerate(config)}
+    else:
+        return {path: config}
+    return {key: value for name, held in below.items() for key, value in flattened(held, name).items()}
+
+
+def _key(name: str) -> str:
+    """A name that MLflow takes: what it does not, owner-given or an index's brackets, becomes another sign."""
+    plain = re.sub(r"\[(\d+)\]", r".\1", name)
+    return re.sub(r"[^\w\-. :/]", "_", plain, flags=re.ASCII)[:250]
+
+
+def _parts(values: list[Any]) -> Iterator[list[Any]]:
+    for start in range(0, len(values), _BATCH):
+        yield values[start : start + _BATCH]
+
+
+def _client(folder: Path) -> "MlflowClient":
+    # Before the import, which is when they are read. Nothing about a run is anybody else's business.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+    with _quiet():
+        from mlflow import MlflowClient
+
+        uri = store_uri(folder)
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        client.search_registered_models(max_results=1)  # makes the tables of both stores
+    return client
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the reports on every table that is made, and warnings about third parties' own affairs."""
+    noisy = [logging.getLogger(name) for name in ("mlflow", "mlflow.store.db.utils", "alembic")]
+    before = [logger.level for logger in noisy]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for logger in noisy:
+            logger.setLevel(logging.WARNING)
+        try:
+            yield
+        finally:
+            for logger, level in zip(noisy, before, strict=True):
+                logger.setLevel(level)
