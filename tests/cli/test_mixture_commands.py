@@ -19,7 +19,7 @@ OWNERS = ("clinic", "library", "office")
 
 def _toys() -> ModuleType:
     """The coordinator's tests have toys that serve here as well."""
-    path = Path(__file__).parents[1] / "coordinator" / "conftest.py"
+    path = Path(__file__).parents[1] / "coordinator" / "releases" / "conftest.py"
     spec = importlib.util.spec_from_file_location("coordinator_toys", path)
     assert spec is not None
     assert spec.loader is not None
@@ -108,7 +108,9 @@ def test_show_needs_no_anchor_and_shows_all_there_is_to_know(made: Path, tmp_pat
 def test_evaluate_measures_files_under_an_entitlement(made: Path) -> None:
     build(made, "--router", "uniform")
     Path("notes").mkdir()
-    Path("notes/a.jsonl").write_text("".join(json.dumps({"body": f"note {n} of the clinic" * 4}) + "\n" for n in range(9)))
+    Path("notes/a.jsonl").write_text(
+        "".join(json.dumps({"body": f"note {n} of the clinic" * 4}) + "\n" for n in range(9))
+    )
     ask = ("evaluate", "mix", "notes", "--field", "body")
     found = json.loads(run(*ask, "--json", "--windows", "3"))
     assert found["windows"] == 3

@@ -39,6 +39,8 @@ def export(opened: OpenRelease, folder: Path, without: Collection[str] = ()) -> 
         MixtureError: the release cannot be expressed so (says what can be done), the folder holds something, an owner
             is unknown, nobody is left, or the disk refuses.
     """
+    if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
+        raise MixtureError(f"{folder} is there already and not an empty folder: name a new one")
     opened.mixture.allowed(without)  # names that are not there
     experts = [expert for expert in opened.experts if expert.card.owner not in without]
     if not experts:
@@ -66,8 +68,6 @@ def _write(
     """Everything into a folder beside it, which then takes its name."""
     partial = None
     try:
-        if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
-            raise MixtureError(f"{folder} is there already and not an empty folder: name a new one")
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
         if checkpoint is None:

@@ -140,7 +140,9 @@ def test_each_lora_expert_is_a_peft_adapter(make: Any, tmp_path: Path, router: s
         ({"integrator": "ensemble"}, "--integrator flexolmo"),
     ],
 )
-def test_what_no_checkpoint_can_express_is_refused(make: Any, tmp_path: Path, case: dict[str, Any], reason: str) -> None:
+def test_what_no_checkpoint_can_express_is_refused(
+    make: Any, tmp_path: Path, case: dict[str, Any], reason: str
+) -> None:
     with pytest.raises(MixtureError, match=reason):
         export(make(**case), tmp_path / "out")
     assert not (tmp_path / "out").exists()
