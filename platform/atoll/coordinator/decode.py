@@ -1,4 +1,6 @@
-"""Read plain JSON values into dataclasses, by the types of their fields; strict, and nothing in a text is interpreted."""
+"""Read plain JSON values into dataclasses, by the types of their fields; strict, and nothing in a text is
+interpreted.
+"""
 
 import dataclasses
 import types

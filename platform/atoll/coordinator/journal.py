@@ -10,7 +10,9 @@ from atoll.federation.units import Unit
 
 
 class Journal:
-    """Append-only JSON lines in the run folder, by owner and digest of the work unit, never by the engine's node ids."""
+    """Append-only JSON lines in the run folder, by owner and digest of the work unit, never by the engine's node
+    ids.
+    """
 
     def __init__(self, path: Path) -> None:
         """Read what is there; a last line that was cut short is dropped."""

@@ -11,7 +11,8 @@ _PROC = Path("/proc")
 class MemoryWatch:
     """Samples the resident memory of this process and all below it; a context manager.
 
-    Shared pages are counted once for each process, so the figure errs on the high side. Where there is no ``/proc`` it is zero.
+    Shared pages are counted once for each process, so the figure errs on the high side. Where there is no ``/proc``
+    it is zero.
     """
 
     def __init__(self, every: float = 0.5) -> None:
@@ -24,7 +25,9 @@ class MemoryWatch:
         self._thread.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._stop.set()
         self._thread.join()
 

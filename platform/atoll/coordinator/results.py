@@ -202,8 +202,8 @@ class RunResults:
     def share_of_gain(self) -> dict[str, float]:
         """By silo, how much the mixture keeps of the gain over the anchor that the silo's own expert makes by itself.
 
-        1 is all of it, more is better than the own expert, below 0 is worse than the anchor; silos whose own expert gains
-        nothing are left out.
+        1 is all of it, more is better than the own expert, below 0 is worse than the anchor; silos whose own expert
+        gains nothing are left out.
         """
         shares = {silo: _share(self.losses[silo]) for silo in self.measured}
         return {silo: share for silo, share in shares.items() if share is not None}

@@ -17,7 +17,7 @@ from atoll.coordinator.report.figures import draw
 from atoll.coordinator.report.page import write_report
 from atoll.coordinator.results import RunResults
 from atoll.coordinator.summary import summarize
-from atoll.coordinator.tracking import track
+from atoll.coordinator.tracking import Tracker
 from atoll.errors import ConfigError
 from atoll.federation.embedded import EmbeddedGrid, SiloProcess
 from atoll.federation.node_config import NodeConfig
@@ -77,10 +77,23 @@ def execute(config: RunConfig, *, command: str, on_progress: OnProgress | None =
     answers = _answers(config, release, found)
     results = summarize(config, command, found, grid.traffic, answers, memory.peak_bytes, versions())
     results.save(folder / "results.json")
-    report = write_report(results, folder)
     figures = draw(results, folder / "figures")
-    track(results, to_yaml(config), folder, report=report, figures=figures, release_folder=release)
+    report = write_report(results, figures, folder)
+    _track(config, results, folder, release)
     return Outcome(results, folder, report, release)
+
+
+def _track(config: RunConfig, results: RunResults, folder: Path, release: Path) -> None:
+    """What was found into the run folder's tracking store, and the release into its model registry."""
+    with Tracker(folder, config.title) as tracker:
+        tracker.log_params(config)
+        tracker.log_results(results)
+        for name in ("config.yaml", "results.json", "report.html", "figures"):
+            tracker.log_artifact(folder / name, under="figures" if name == "figures" else "")
+        members = {member.owner: member.digest for member in results.release.members}
+        tracker.register_release(
+            release, digest=results.release.digest, members=members, guarantee=results.release.guarantee
+        )
 
 
 def versions() -> dict[str, str]:

@@ -1,12 +1,23 @@
 """From what a run found to what people read."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from atoll.coordinator.app import Findings
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.release import Release
-from atoll.coordinator.results import ReleaseResult, RunResults, SiloResult, Transfer, Withdrawal
-from atoll.coordinator.variants import ANCHOR, MIXTURE, NEVER_HAD, without
+from atoll.coordinator.results import (
+    MIXTURE,
+    NEVER_HAD,
+    AnchorResult,
+    Member,
+    ReleaseResult,
+    RunResults,
+    SiloResult,
+    Transfer,
+    WithdrawalResult,
+)
+from atoll.coordinator.variants import without
 from atoll.federation.embedded import Traffic
 
 _WHAT = {
@@ -40,28 +51,30 @@ def summarize(
         versions: Of what the figures depend on.
     """
     assert found.release is not None
-    losses = {owner: dict(reply.loss) for owner, reply in sorted(found.evaluated.items())}
+    evaluated = sorted(found.evaluated.items())
+    losses = {owner: dict(reply.loss) for owner, reply in evaluated}
     some = next(iter(found.silos.values()))
     return RunResults(
+        run=Path(config.output).name,
         title=config.title,
-        command=command,
-        seed=config.seed,
-        anchor_name=config.anchor,
-        anchor_digest=found.release.anchor,
-        anchor_parameters=some.parameters,
+        anchor=AnchorResult(name=config.anchor, digest=found.release.anchor, parameters=some.parameters),
         silos=[_silo(silo.name, silo.domain, found) for silo in config.silos],
         losses=losses,
-        routing={owner: dict(reply.shares.get(MIXTURE, {})) for owner, reply in sorted(found.evaluated.items())},
-        transfers=[
-            Transfer(silo=t.silo, direction=t.direction, what=_WHAT.get((t.message_type, t.direction), t.message_type), bytes=t.bytes)
-            for t in traffic
-        ],
-        seconds=dict(found.seconds),
-        peak_memory_bytes=peak_bytes,
         release=_release(found.release),
+        seeds=[config.seed],
+        routing={owner: dict(reply.shares.get(MIXTURE, {})) for owner, reply in evaluated},
+        transfers=[_transfer(item) for item in traffic],
+        times=dict(found.seconds),
+        peak_memory_bytes=peak_bytes,
         withdrawal=_withdrawal(config, found, losses, answers),
+        command=command,
         versions=dict(versions),
     )
+
+
+def _transfer(item: Traffic) -> Transfer:
+    what = _WHAT.get((item.message_type, item.direction), item.message_type)
+    return Transfer(silo=item.silo, direction=item.direction, what=what, bytes=item.bytes)
 
 
 def _silo(name: str, domain: str, found: Findings) -> SiloResult:
@@ -70,9 +83,9 @@ def _silo(name: str, domain: str, found: Findings) -> SiloResult:
     return SiloResult(
         name=name,
         domain=domain,
-        documents=dict(said.documents) if said else {},
-        tokens=dict(said.tokens) if said else {},
-        characters=dict(said.characters) if said else {},
+        documents=sum(said.documents.values()) if said else 0,
+        tokens=sum(said.tokens.values()) if said else 0,
+        characters=sum(said.characters.values()) if said else 0,
         status="failed" if failure else "ok",
         failure=failure,
     )
@@ -86,26 +99,26 @@ def _release(release: Release) -> ReleaseResult:
         router=release.router.name,
         kind=release.kind,
         guarantee=release.guarantee,
-        members={member.owner: member.digest for member in release.members},
+        members=[Member(owner=member.owner, digest=member.digest) for member in release.members],
     )
 
 
 def _withdrawal(
     config: RunConfig, found: Findings, losses: Mapping[str, Mapping[str, float]], answers: tuple[str, str]
-) -> Withdrawal | None:
+) -> WithdrawalResult | None:
     owner = config.withdraw
     if found.reduced is None or owner not in losses:
         return None
     own = losses[owner]
     others = [abs(loss[without(owner)] - loss[MIXTURE]) for silo, loss in losses.items() if silo != owner]
-    return Withdrawal(
+    return WithdrawalResult(
         owner=owner,
-        release=_release(found.reduced),
-        loss_with=own[MIXTURE],
-        loss_without=own[without(owner)],
+        release_number=found.reduced.number,
+        release_digest=found.reduced.digest,
+        loss_before=own[MIXTURE],
+        loss_after=own[without(owner)],
         loss_never_had=own[NEVER_HAD],
-        loss_anchor=own[ANCHOR],
-        largest_change_elsewhere=max(others, default=0.0),
+        max_change_elsewhere=max(others, default=0.0),
         prompt=config.prompt,
         answer_before=answers[0],
         answer_after=answers[1],

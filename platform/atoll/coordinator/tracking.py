@@ -60,7 +60,9 @@ class Tracker:
         self._client.update_run(self.run_id, status="RUNNING")
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         interrupted = kind is not None and not issubclass(kind, Exception)
         status = "FINISHED" if kind is None else "KILLED" if interrupted else "FAILED"
         self._client.set_terminated(self.run_id, status=status)
@@ -82,11 +84,15 @@ class Tracker:
 
     def log_silo_losses(self, losses: Mapping[str, Mapping[str, float]]) -> None:
         """Log test losses in nats a token, by silo and model."""
-        self.log_metrics({f"loss/{silo}/{model}": loss for silo, found in losses.items() for model, loss in found.items()})
+        self.log_metrics(
+            {f"loss/{silo}/{model}": loss for silo, found in losses.items() for model, loss in found.items()}
+        )
 
     def log_routing(self, routing: Mapping[str, Mapping[str, float]]) -> None:
         """Log shares of the routing weight, by silo and slot."""
-        self.log_metrics({f"routing/{silo}/{slot}": part for silo, found in routing.items() for slot, part in found.items()})
+        self.log_metrics(
+            {f"routing/{silo}/{slot}": part for silo, found in routing.items() for slot, part in found.items()}
+        )
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log figures by name; logged again at the same step, they are replaced in what MLflow shows."""
@@ -98,7 +104,9 @@ class Tracker:
         log(self.run_id, str(path), under or None)
 
     def log_results(self, results: RunResults) -> None:
-        """Log everything that a run found: losses, routing, bytes, times, shares of the gain, memory, the withdrawal."""
+        """Log everything that a run found: losses, routing, bytes, times, shares of the gain, memory, the
+        withdrawal.
+        """
         self.log_silo_losses(results.losses)
         self.log_routing(results.routing)
         means = {model: results.mean_loss(model) for model in results.models}
@@ -134,14 +142,19 @@ class Tracker:
         """
         client = self._client
         if not client.search_registered_models(f"name = '{MODEL}'"):
-            client.create_registered_model(MODEL, description="Mixtures that Atoll released: anchor, experts and router.")
+            client.create_registered_model(
+                MODEL, description="Mixtures that Atoll released: anchor, experts and router."
+            )
         for version in client.search_model_versions(f"name = '{MODEL}'"):
             if version.tags.get("digest") == digest:
                 return str(version.version)
         tags = {"digest": digest, "guarantee": guarantee, "members": ", ".join(sorted(members))}
         tags |= {f"expert.{_key(owner)}": expert for owner, expert in members.items()}
         made = client.create_model_version(
-            MODEL, source=folder.absolute().as_uri(), run_id=self.run_id, tags={name: tag[:_LONGEST] for name, tag in tags.items()}
+            MODEL,
+            source=folder.absolute().as_uri(),
+            run_id=self.run_id,
+            tags={name: tag[:_LONGEST] for name, tag in tags.items()},
         )
         return str(made.version)
 
@@ -198,7 +211,9 @@ class Tracker:
 
 
 def flattened(config: Any, path: str = "") -> dict[str, Any]:
-    """A configuration's values by dotted key, with list items as ``silos[0].name``; empty lists and mappings stay values."""
+    """A configuration's values by dotted key, with list items as ``silos[0].name``; empty lists and mappings stay
+    values.
+    """
     if dataclasses.is_dataclass(config) and not isinstance(config, type):
         config = {field.name: getattr(config, field.name) for field in dataclasses.fields(config)}
     if isinstance(config, Mapping) and (config or not path):

@@ -2,18 +2,13 @@
 
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.release import Release
+from atoll.coordinator.results import ANCHOR, MIXTURE, NEVER_HAD, OWN, WITHOUT
 from atoll.federation.units import Choice, Variant
-
-ANCHOR = "anchor"
-OWN = "own expert"
-MIXTURE = "mixture"
-NEVER_HAD = "never had"
-"""The mixture that was integrated without the withdrawn expert from the start."""
 
 
 def without(owner: str) -> str:
     """Name of the mixture in which ``owner`` may not answer."""
-    return f"without {owner}"
+    return WITHOUT + owner
 
 
 def variants(release: Release, config: RunConfig) -> list[Variant]:
@@ -28,10 +23,8 @@ def variants(release: Release, config: RunConfig) -> list[Variant]:
         ),
         Variant(name=MIXTURE, members=owners, integrator=release.integrator, router=release.router),
     ]
-    for baseline in config.evaluation.baselines:
-        models.append(
-            Variant(name=baseline, members=owners, integrator=Choice(name=baseline), router=config.training_router)
-        )
+    for name, baseline in config.evaluation.baselines.items():
+        models.append(Variant(name=name, members=owners, integrator=baseline, router=config.training_router))
     if len(owners) > 1:
         models += [_without(release, owner) for owner in owners]
     return models

@@ -154,8 +154,12 @@ def _expect_members(members: Mapping[str, bytes], expected: set[str], kind: str)
 
 def _read_descriptor(data: bytes, card: ExpertCard) -> Descriptor:
     found = tensors.shapes(data, {"atoll": None})
-    if set(found) != {"mean", "variance"} or any(len(shape) != 2 for shape in found.values()):
-        raise PackageError("must hold mean and variance, both [sites, dimension]; describe the domain again")
+    ranks = {name: len(shape) for name, shape in found.items()}
+    if ranks.pop("unigram", 1) != 1 or ranks != {"mean": 2, "variance": 2}:
+        raise PackageError(
+            "must hold mean and variance, both [sites, dimension], and may hold unigram [vocabulary]; "
+            "describe the domain again"
+        )
     try:
         descriptor = Descriptor.from_bytes(data)
     except (OverflowError, AttributeError, LookupError) as error:

@@ -83,6 +83,7 @@ class TrainUnit(Unit):
         training: The optimization.
         router: The router that coordinated experts train beside.
         embedder: What describes the domain.
+        descriptor_unigram: Whether the descriptor has token shares.
         descriptor_documents: How many documents the descriptor rests on, at most.
         seed: Of everything random.
     """
@@ -93,6 +94,7 @@ class TrainUnit(Unit):
     router: Choice
     embedder: str
     descriptor_documents: int
+    descriptor_unigram: bool
     seed: int
 
 

@@ -1,4 +1,6 @@
-"""The mixture: ``y = Σ_e g_e(x, context) · f_e(x)`` over chosen modules of a frozen anchor, exact under any entitlement."""
+"""The mixture: ``y = Σ_e g_e(x, context) · f_e(x)`` over chosen modules of a frozen anchor, exact under any
+entitlement.
+"""
 
 from atoll.mixture.call import Call
 from atoll.mixture.descriptor import ANCHOR_STATES, Descriptor

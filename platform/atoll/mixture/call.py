@@ -18,7 +18,8 @@ class Call:
         allowed_N: bool, the slots of the entitlement.
         mask_BS: bool, False at padding, or ``None``.
         memory: by site, what routers keep of earlier positions; ``None`` where each forward pass reads whole texts.
-        text_BS: the token ids that are read, where the model itself is given states instead of ids.
+        text_BS: the token ids that are read; a mixture takes them from its input, unless it is given states instead
+            of ids.
         routing: by site, the latest choice; layers read it from here.
         mass_N: float64, routing weight summed over tokens and sites so far.
     """
@@ -46,7 +47,8 @@ class Call:
         return [float(share) for share in self.mass_N / self.mass_N.sum()]
 
 
-# Scoped by `Mixture.use`, and separate for each thread and task: two answers at once never see each other's entitlement.
+# Scoped by `Mixture.use`, and separate for each thread and task: two answers at once never see each other's
+# entitlement.
 _CURRENT: ContextVar[Call | None] = ContextVar("atoll_mixture_call", default=None)
 
 

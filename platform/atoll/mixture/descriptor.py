@@ -18,9 +18,10 @@ ANCHOR_STATES = "anchor-states"
 class Descriptor:
     """Mean and variance of the embeddings of a sample of one silo's training text.
 
-    There is one row for every routing site, in the space of what the router sees there. With the embedder ``anchor-states``
-    the rows are the statistics of just that, when the anchor alone reads the text. A sentence encoder's mean is brought into the
-    same space by a linear map that everyone can compute from public text, so routers need not know which embedder it was.
+    There is one row for every routing site, in the space of what the router sees there. With the embedder
+    ``anchor-states`` the rows are the statistics of just that, when the anchor alone reads the text. A sentence
+    encoder's mean is brought into the same space by a linear map that everyone can compute from public text, so
+    routers need not know which embedder it was.
 
     Attributes:
         embedder: ``anchor-states``, or the name of a sentence encoder.
@@ -29,6 +30,9 @@ class Descriptor:
         sites: Module paths of the routing sites, in order.
         mean: [sites, dimension], float32.
         variance: [sites, dimension], float32: variance of each coordinate over tokens.
+        unigram: [vocabulary], float32: share of each token of the anchor's vocabulary among the sample's tokens,
+            zero for tokens that few of its documents hold, so that a rare name in one document is not revealed;
+            ``None`` where the owner does not give it.
     """
 
     embedder: str
@@ -37,6 +41,7 @@ class Descriptor:
     sites: tuple[str, ...]
     mean: Tensor
     variance: Tensor
+    unigram: Tensor | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.sites), self.mean.shape[-1])
@@ -45,15 +50,28 @@ class Descriptor:
                 f"descriptor: mean {tuple(self.mean.shape)} and variance {tuple(self.variance.shape)} "
                 f"should both be [{len(self.sites)} sites, dimension]"
             )
-        for name, value in (("mean", self.mean), ("variance", self.variance)):
+        for name, value in self._tensors().items():
             if value.dtype != torch.float32:
                 raise PackageError(f"descriptor: {name} is {value.dtype}, not float32")
             if not bool(torch.isfinite(value).all()):
                 raise PackageError(f"descriptor: {name} has NaN or infinite entries")
         if bool((self.variance < 0).any()):
             raise PackageError("descriptor: a variance is negative")
+        self._check_unigram()
         if self.samples < 1 or self.tokens < 0:
             raise PackageError(f"descriptor: rests on {self.samples} samples and {self.tokens} tokens")
+
+    def _check_unigram(self) -> None:
+        if self.unigram is None:
+            return
+        if self.unigram.ndim != 1 or not self.unigram.numel():
+            raise PackageError(f"descriptor: unigram is {tuple(self.unigram.shape)}, not [vocabulary]")
+        if bool((self.unigram < 0).any()) or float(self.unigram.double().sum()) > 1 + 1e-4:
+            raise PackageError("descriptor: unigram holds no shares: one is negative, or they are more than 1 together")
+
+    def _tensors(self) -> dict[str, Tensor]:
+        tensors = {"mean": self.mean, "variance": self.variance}
+        return tensors if self.unigram is None else {**tensors, "unigram": self.unigram}
 
     def at(self, site: str) -> tuple[Tensor, Tensor]:
         """Mean and variance [dimension] at one routing site.
@@ -76,7 +94,7 @@ class Descriptor:
         }
         # One metadata entry, because safetensors does not order several of them.
         return save(
-            {"mean": self.mean.contiguous(), "variance": self.variance.contiguous()},
+            {name: tensor.contiguous() for name, tensor in self._tensors().items()},
             metadata={"atoll": json.dumps(header, sort_keys=True)},
         )
 
@@ -91,7 +109,7 @@ class Descriptor:
             length = int.from_bytes(data[:8], "little")
             header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["atoll"])
             tensors: Mapping[str, Tensor] = load(data)
-            if set(tensors) != {"mean", "variance"}:
+            if set(tensors) - {"unigram"} != {"mean", "variance"}:
                 raise PackageError(f"descriptor: holds {', '.join(sorted(tensors))} instead of mean and variance")
             return cls(
                 embedder=str(header["embedder"]),
@@ -100,6 +118,7 @@ class Descriptor:
                 sites=tuple(str(site) for site in json.loads(header["sites"])),
                 mean=tensors["mean"],
                 variance=tensors["variance"],
+                unigram=tensors.get("unigram"),
             )
         except (SafetensorError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
             raise PackageError(f"descriptor: not a safetensors file with Atoll's header ({error})") from error

@@ -12,7 +12,9 @@ from atoll.mixture.routing import Router, Routing, RoutingContext
 
 
 class Gate(nn.Module):
-    """The router of one site with its stacked state; runs before the site's module and records its choice in the call."""
+    """The router of one site with its stacked state; runs before the site's module and records its choice in the
+    call.
+    """
 
     def __init__(self, site: str, router: Router, state: Mapping[str, Tensor]) -> None:
         super().__init__()
@@ -32,7 +34,8 @@ class Gate(nn.Module):
         memory = None if call.memory is None else call.memory.setdefault(self.site, {})
         # Right-sized for cached generation, where a step brings one position and the mask all of them.
         mask = None if call.mask_BS is None else call.mask_BS[:, -x_BSD.shape[1] :]
-        context = RoutingContext(self.site, call.allowed_N, mask, memory)
+        text = None if call.text_BS is None else call.text_BS[:, -x_BSD.shape[1] :]
+        context = RoutingContext(self.site, call.allowed_N, mask, text, memory)
         routing = self.router.route(self.state(), x_BSD, context)
         call.record(self.site, routing)
         return routing

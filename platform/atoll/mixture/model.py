@@ -35,8 +35,8 @@ class Member:
 class Mixture(nn.Module):
     """An anchor, its experts and a router as one model.
 
-    The anchor is not changed: the mixture shares its tensors and has modules of its own. Slot 0 is the anchor, slot i the
-    i-th member. Every forward pass runs inside :meth:`use`, which says whose experts may answer.
+    The anchor is not changed: the mixture shares its tensors and has modules of its own. Slot 0 is the anchor, slot
+    i the i-th member. Every forward pass runs inside :meth:`use`, which says whose experts may answer.
     """
 
     def __init__(
@@ -60,8 +60,9 @@ class Mixture(nn.Module):
             members: The experts, in slot order.
             router: Chooses slots at every site; not consulted where experts meet in the weights.
             composition: Where the experts meet.
-            branches: For ``outputs`` only: what each of the models is. An expert in the anchor's place (``weights``), or the
-                two-expert mixture of anchor and expert under the router (``modules``), as coordinated experts are trained.
+            branches: For ``outputs`` only: what each of the models is. An expert in the anchor's place
+                (``weights``), or the two-expert mixture of anchor and expert under the router (``modules``), as
+                coordinated experts are trained.
             weighting: For ``outputs`` only: equal weights, or the posterior of each expert given the text so far.
 
         Raises:
@@ -89,13 +90,14 @@ class Mixture(nn.Module):
         self.sites: tuple[Site, ...] = kind.sites(members[0].targets) if members else ()
         self.gates = nn.ModuleList()
         for site in self.sites:
-            self._install(site)
+            self._install(site, self.sites[0] if router.everywhere else site)
         self.requires_grad_(False)
         self.eval()
 
-    def _install(self, site: Site) -> None:
+    def _install(self, site: Site, gate_at: Site) -> None:
         layer = Mixed if self._routed else Averaged
-        if self._routed:
+        gated = self._routed and gate_at is site
+        if gated:
             frame = self.anchor_descriptor
             rows = [self.router.row(site.path, frame, frame, {})]
             for member in self.members:
@@ -105,8 +107,8 @@ class Mixture(nn.Module):
         for target in site.targets:
             module = _submodule(self.model, target)
             experts = [self.kind.unpack(target, member.weights, member.settings) for member in self.members]
-            _replace(self.model, target, layer(module, site.path, self.kind, self.kind.stack(module, experts)))
-        if self._routed:
+            _replace(self.model, target, layer(module, gate_at.path, self.kind, self.kind.stack(module, experts)))
+        if gated:
             gate = self.gates[-1]
             assert isinstance(gate, Gate)
             _submodule(self.model, site.path).register_forward_pre_hook(gate.before, with_kwargs=True)
@@ -126,7 +128,9 @@ class Mixture(nn.Module):
             return torch.ones(len(self.slots), dtype=torch.bool, device=self._device())
         unknown = sorted(set(entitlement) - set(self.slots))
         if unknown:
-            raise MixtureError(f"not in this mixture: {', '.join(unknown)}; it has {', '.join(self.slots[1:]) or 'no expert'}")
+            raise MixtureError(
+                f"not in this mixture: {', '.join(unknown)}; it has {', '.join(self.slots[1:]) or 'no expert'}"
+            )
         chosen = [slot == ANCHOR or slot in entitlement for slot in self.slots]
         return torch.tensor(chosen, device=self._device())
 
@@ -144,7 +148,7 @@ class Mixture(nn.Module):
         Args:
             entitlement: Owners; ``None`` for everyone in the mixture.
             mask_BS: bool, False at padding.
-            text_BS: Token ids that are read; only an ensemble that is run on ``inputs_embeds`` needs them.
+            text_BS: Token ids that are read; only a mixture that is run on ``inputs_embeds`` needs them.
             remember: Whether forward passes continue one text in pieces, as in generation with a cache.
         """
         call = Call(self.allowed(entitlement), mask_BS, {} if remember else None, text_BS)
@@ -179,6 +183,10 @@ class Mixture(nn.Module):
 
         For the composition ``outputs`` the result's ``logits`` are the logarithm of the mixed probabilities.
         """
+        call = current_call()
+        ids = kwargs.get("input_ids", args[0] if args else None)
+        if ids is not None and not ids.is_floating_point():
+            call.text_BS = ids
         if self.composition != "outputs" or not self.members:
             return self.model(*args, **kwargs)
         return self._branches(*args, **kwargs)
@@ -191,17 +199,22 @@ class Mixture(nn.Module):
         for slot in [int(slot) for slot in shares.nonzero()]:
             alone = torch.zeros_like(call.allowed_N)
             alone[0] = alone[slot] = True
-            token = enter(Call(alone, call.mask_BS))
+            token = enter(Call(alone, call.mask_BS, text_BS=call.text_BS))
             try:
                 outputs.append(self.model(*args, **kwargs))
             finally:
                 leave(token)
         logits = [output.logits for output in outputs]
         if self.weighting == "posterior":
-            outputs[0].logits = posterior_mixture(logits, kwargs["input_ids"] if call.text_BS is None else call.text_BS)
+            outputs[0].logits = posterior_mixture(logits, self._read(call))
         else:
             outputs[0].logits = uniform_mixture(logits)
         return outputs[0]
+
+    def _read(self, call: Call) -> Tensor:
+        if call.text_BS is None:
+            raise MixtureError("an ensemble that is run on states needs the token ids: give them to `use` as text_BS")
+        return call.text_BS
 
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
@@ -216,7 +229,9 @@ def _share(model: nn.Module, *, unwrap: bool = False) -> nn.Module:
     twin = copy.deepcopy(model, shared)
     if unwrap:
         for path, module in [*twin.named_modules()]:
-            for key in [k for k, hook in module._forward_pre_hooks.items() if isinstance(getattr(hook, "__self__", None), Gate)]:
+            for key in [
+                k for k, hook in module._forward_pre_hooks.items() if isinstance(getattr(hook, "__self__", None), Gate)
+            ]:
                 del module._forward_pre_hooks[key]
                 module._forward_pre_hooks_with_kwargs.pop(key, None)
             if isinstance(module, Mixed):

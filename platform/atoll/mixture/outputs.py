@@ -16,8 +16,8 @@ def uniform_mixture(logits: Sequence[Tensor]) -> Tensor:
 def posterior_mixture(logits: Sequence[Tensor], ids_BS: Tensor) -> Tensor:
     """Logarithm of the mixed probabilities, each model weighted by its posterior given the text so far.
 
-    At position t the weight of model j is proportional to the likelihood that j gave to the tokens up to and including t, from
-    equal priors; so a weight never sees the token that is being predicted.
+    At position t the weight of model j is proportional to the likelihood that j gave to the tokens up to and
+    including t, from equal priors; so a weight never sees the token that is being predicted.
 
     Args:
         logits: One [B, S, V] for each model.

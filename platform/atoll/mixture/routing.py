@@ -1,12 +1,13 @@
 """Routers: which experts, with what weight.
 
-Shape suffixes: B sequences, S positions, T = B·S tokens, D dimension, N experts and the anchor (the anchor is slot 0), K slots
-chosen for a token.
+Shape suffixes: B sequences, S positions, T = B·S tokens, D dimension, N experts and the anchor (the anchor is slot
+0), K slots chosen for a token.
 """
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -45,37 +46,47 @@ class RoutingContext:
         site: Module path of the routing site.
         allowed_N: bool; slots outside the entitlement are False and must get weight zero, before any normalisation.
         mask_BS: bool, False at padding; ``None`` when every position is a token.
-        memory: What this site's router kept from the earlier positions of the same sequences, when a model reads them in
-            pieces (generation with a cache); a router reads it and puts its new value in its place. ``None`` at the start
-            of a text and wherever the whole text is there at once.
+        text_BS: int64, the token ids that are read; ``None`` where the anchor reads no tokens.
+        memory: What this site's router kept from the earlier positions of the same sequences, when a model reads
+            them in pieces (generation with a cache); a router reads it and puts its new value in its place. ``None``
+            at the start of a text and wherever the whole text is there at once.
     """
 
     site: str
     allowed_N: Tensor
     mask_BS: Tensor | None = None
+    text_BS: Tensor | None = None
     memory: dict[str, Tensor] | None = None
 
 
 class Router(ABC):
     """Turns the tokens at a routing site into a choice of slots.
 
-    A router is a value without tensors of its own. What it needs of each slot is a row of state, made by :meth:`row` from
-    that slot's descriptor alone; a mixture stacks the rows. So leaving an expert out, by entitlement or for good, is leaving its
-    row out, and cannot change another's.
+    A router is a value without tensors of its own. What it needs of each slot is a row of state, made by :meth:`row`
+    from that slot's descriptor alone; a mixture stacks the rows. So leaving an expert out, by entitlement or for
+    good, is leaving its row out, and cannot change another's.
+
+    Attributes:
+        name: As registered.
+        everywhere: Whether one choice, made at the first site, holds for all sites: for routers that look at the
+            text and not at the site's states.
     """
 
-    name: str
+    name: ClassVar[str]
+    everywhere: ClassVar[bool] = False
 
     @abstractmethod
-    def row(self, site: str, descriptor: Descriptor, anchor: Descriptor, learned: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def row(
+        self, site: str, descriptor: Descriptor, anchor: Descriptor, learned: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
         """State of one slot at one site.
 
         Args:
             site: Module path of the routing site.
             descriptor: The slot's own; for slot 0 the anchor's.
             anchor: The anchor's, the common frame of reference for all.
-            learned: What the expert's training learned about routing to it at this site; empty for the anchor and for kinds
-                that learn nothing of the sort.
+            learned: What the expert's training learned about routing to it at this site; empty for the anchor and
+                for kinds that learn nothing of the sort.
 
         Returns:
             Tensors by name, the same names and shapes for every slot of a mixture.

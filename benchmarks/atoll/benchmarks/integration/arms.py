@@ -64,16 +64,26 @@ _TOP_K = (
 )
 _DOMAIN = tuple(
     Model("flexolmo", "domain", {"temperature": temperature, "anchor": anchor})
-    for temperature in (8.0, 32.0, 128.0)
+    for temperature in (32.0, 128.0)
     for anchor in (0.0, -4.0)
 )
+_NAIVE_BAYES = (
+    Model("flexolmo", "naive-bayes"),
+    Model("flexolmo", "naive-bayes", {"anchor": 0.0}),
+    Model("flexolmo", "naive-bayes", {"anchor": float("-inf")}),
+    Model("flexolmo", "naive-bayes", {"smoothing": 0.03}),
+    Model("flexolmo", "naive-bayes", {"smoothing": 0.2}),
+    Model("flexolmo", "naive-bayes", {"temperature": 2.0}),
+    Model("flexolmo", "naive-bayes", {"k": 1}),
+)
+_ALL = (*BASELINES, *_TOP_K, *_DOMAIN, *_NAIVE_BAYES)
 
 ARMS: dict[str, Arm] = {
     arm.name: arm
     for arm in (
-        Arm("ffn-coordinated", ExpertConfig(kind="ffn"), 2e-3, models=(*BASELINES, *_TOP_K, *_DOMAIN)),
-        Arm("ffn-alone", ExpertConfig(kind="ffn", coordinated=False), 2e-3, models=(*BASELINES, *_TOP_K, *_DOMAIN)),
-        Arm("lora", ExpertConfig(kind="lora", rank=32, alpha=64.0), 5e-3, models=(*BASELINES, *_TOP_K, *_DOMAIN)),
+        Arm("ffn-coordinated", ExpertConfig(kind="ffn"), 2e-3, models=_ALL),
+        Arm("ffn-alone", ExpertConfig(kind="ffn", coordinated=False), 2e-3, models=_ALL),
+        Arm("lora", ExpertConfig(kind="lora", rank=32, alpha=64.0), 5e-3, models=_ALL),
     )
 }
 

@@ -1,18 +1,17 @@
-"""``python -m atoll.benchmarks.integration``: train experts on the demo's silos over seeds, compare what is made of them.
+"""``python -m atoll.benchmarks.integration``: train experts on the demo's silos over seeds, compare what is made of
+them.
 
-Finished work is kept in the work folder and not done again. Results are JSON, with commit, versions and hardware, and a table.
+Finished work is kept in the work folder and not done again. Results are JSON, with commit, versions and hardware,
+and a table.
 """
 
 import argparse
 import json
 import os
-import platform
 import statistics
-import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from rich.progress import track
 from rich.table import Table
 
 from atoll.benchmarks.integration.arms import ARMS, OWN, Arm, own
+from atoll.benchmarks.provenance import provenance
 from atoll.experts.training import TrainingConfig
 
 
@@ -68,7 +68,7 @@ def main() -> None:
             }
             _print(arm, results[arm])
     if args.out:
-        record = {"settings": {k: str(v) for k, v in vars(args).items()}, **_provenance(), "loss": results}
+        record = {"settings": {k: str(v) for k, v in vars(args).items()}, **provenance(), "loss": results}
         args.out.parent.mkdir(parents=True, exist_ok=True)
         args.out.write_text(json.dumps(record, indent=1) + "\n")
 
@@ -105,7 +105,8 @@ def _train(job: Job) -> tuple[str, str]:
         training=_training(arm, job.steps),
         router=arm.training_router,
         embedder="anchor-states",
-        descriptor_documents=200,
+        descriptor_documents=400,
+        descriptor_unigram=True,
         seed=job.seed,
     )
     _, package = train_expert(node, unit, lambda done, total, note: None)
@@ -137,9 +138,7 @@ def _evaluate(job: Job) -> dict[str, float]:
     owners = sorted(experts)
     anchor = Variant(name="anchor", members=[], integrator=Choice(name=""), router=Choice(name=""))
     models = [anchor, own(arm.training_router, owners), *(model.variant(owners) for model in arm.models)]
-    unit = EvaluateUnit(
-        anchor=node.anchor.digest, members=[], variants=models, split=job.split, windows=job.windows
-    )
+    unit = EvaluateUnit(anchor=node.anchor.digest, members=[], variants=models, split=job.split, windows=job.windows)
     model = node.model()
     frame = node.frame(model, experts[job.silo].card.sites)
     evaluator = Evaluator(model, frame, experts, node.text, unit, job.work / job.silo / "states")
@@ -150,7 +149,9 @@ def _print(arm: str, by_seed: dict[str, dict[str, dict[str, float]]]) -> None:
     seeds = list(by_seed)
     silos = list(by_seed[seeds[0]])
     names = list(by_seed[seeds[0]][silos[0]])
-    table = Table(title=f"{arm}: loss in nats a token, mean over {len(seeds)} seeds ± standard deviation of the mean over silos")
+    table = Table(
+        title=f"{arm}: loss in nats a token, mean over {len(seeds)} seeds ± standard deviation of the mean over silos"
+    )
     for heading in ("model", *silos, "mean", "±", "gain kept"):
         table.add_column(heading)
     for name in names:
@@ -165,16 +166,7 @@ def _print(arm: str, by_seed: dict[str, dict[str, dict[str, float]]]) -> None:
 def _share(by_seed: dict[str, dict[str, dict[str, float]]], silo: str, name: str) -> float:
     """Share of the own expert's gain that a model keeps on one silo, mean over seeds."""
     shares: Sequence[float] = [
-        (found[silo]["anchor"] - found[silo][name]) / (found[silo]["anchor"] - found[silo][OWN]) for found in by_seed.values()
+        (found[silo]["anchor"] - found[silo][name]) / (found[silo]["anchor"] - found[silo][OWN])
+        for found in by_seed.values()
     ]
     return statistics.fmean(shares)
-
-
-def _provenance() -> dict[str, str]:
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, check=False).stdout.strip()
-    packages = ("atoll", "torch", "transformers", "peft")
-    return {
-        "commit": commit,
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        **{name: version(name) for name in packages},
-    }

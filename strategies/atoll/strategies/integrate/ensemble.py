@@ -1,4 +1,6 @@
-"""Integrator ``ensemble``: whole models side by side, their predictions mixed (Branch-Train-Merge, Li et al. 2022, arXiv 2208.03306)."""
+"""Integrator ``ensemble``: whole models side by side, their predictions mixed (Branch-Train-Merge, Li et al. 2022,
+arXiv 2208.03306).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,8 +20,8 @@ class Ensemble(Integrator):
     """Mixture of probabilities; each model is the anchor with one expert, run as it was trained.
 
     Attributes:
-        weighting: ``posterior`` weights a model by the likelihood that it gave to the text so far (the published method);
-            ``uniform`` weights all alike.
+        weighting: ``posterior`` weights a model by the likelihood that it gave to the text so far (the published
+            method); ``uniform`` weights all alike.
     """
 
     name: ClassVar[str] = "ensemble"

@@ -1,4 +1,6 @@
-"""Integrator ``flexolmo``: experts side by side in every target module, a router over them (Shi et al. 2025, arXiv 2507.07024)."""
+"""Integrator ``flexolmo``: experts side by side in every target module, a router over them (Shi et al. 2025, arXiv
+2507.07024).
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

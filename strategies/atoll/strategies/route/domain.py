@@ -1,7 +1,7 @@
 """Router ``domain``: the text so far is matched with the domain descriptors, and the nearest experts answer.
 
-Sequence-level routing by descriptors, as in c-BTM (arXiv 2303.14177) and mixtures of Gaussians over router inputs (IDA-MoE), made causal:
-position t is routed by the tokens up to and including t, never by those after it.
+Sequence-level routing by descriptors, as in c-BTM (arXiv 2303.14177) and mixtures of Gaussians over router inputs
+(IDA-MoE), made causal: position t is routed by the tokens up to and including t, never by those after it.
 """
 
 import math
@@ -21,8 +21,9 @@ from atoll.mixture import Descriptor, Router, Routing, RoutingContext
 class Domain(Router):
     """Posterior of each domain given the tokens so far, by Gaussians with the descriptors' means and pooled variances.
 
-    ``log g_e(t) ∝ (1 / temperature) Σ_{s ≤ t} log N(x_s; μ_e, σ²_e)`` over the allowed slots, with equal priors. Coordinates of one
-    token and neighbouring tokens are far from independent, which is what the temperature makes up for.
+    ``log g_e(t) ∝ (1 / temperature) Σ_{s ≤ t} log N(x_s; μ_e, σ²_e)`` over the allowed slots, with equal priors.
+    Coordinates of one token and neighbouring tokens are far from independent, which is what the temperature makes up
+    for.
 
     Attributes:
         temperature: Nats of naive evidence that count as one.
@@ -45,7 +46,8 @@ class Domain(Router):
         """Log-density of a token x as ``constant + linear · x + square · x²``."""
         mean, variance = descriptor.at(site)
         spread = anchor.at(site)[1]
-        # Half of the anchor's variance: a silo with few documents must not become certain in a coordinate it never saw vary.
+        # Half of the anchor's variance: a silo with few documents must not become certain in a coordinate it never
+        # saw vary.
         pooled = (variance + spread) / 2
         pooled = pooled.clamp_min(1e-3 * float(pooled.mean()) + 1e-12)
         precision = 1.0 / pooled

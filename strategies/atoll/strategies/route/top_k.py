@@ -1,4 +1,6 @@
-"""Router ``top-k``: a linear row for every slot, started from its domain descriptor (FlexOlmo, arXiv 2507.07024, section 3)."""
+"""Router ``top-k``: a linear row for every slot, started from its domain descriptor (FlexOlmo, arXiv 2507.07024,
+section 3).
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,11 +19,12 @@ from atoll.mixture import Descriptor, Router, Routing, RoutingContext
 class TopK(Router):
     """Softmax over ``x · r_e`` for the allowed slots, of which the k largest are kept.
 
-    FlexOlmo takes a domain's mean embedding as it is for the row. At small scale that says next to nothing: all means share
-    one large common part. So rows are made relative to the anchor's descriptor and scaled to logits of a known size: with
-    ``μ_0`` the anchor's mean, ``μ`` the domain's and ``d`` the difference over the pooled variance, the part of ``d`` that is
-    orthogonal to ``μ_0`` is scaled so that ``r·μ = gain`` while ``r·μ_0 = 0``; the anchor's row has ``r_0·μ_0 = gain / 2``, which
-    sets the boundary half-way. There is no bias, so the rows are what FlexOlmo and Mixtral checkpoints can hold.
+    FlexOlmo takes a domain's mean embedding as it is for the row. At small scale that says next to nothing: all
+    means share one large common part. So rows are made relative to the anchor's descriptor and scaled to logits of a
+    known size: with ``μ_0`` the anchor's mean, ``μ`` the domain's and ``d`` the difference over the pooled variance,
+    the part of ``d`` that is orthogonal to ``μ_0`` is scaled so that ``r·μ = gain`` while ``r·μ_0 = 0``; the
+    anchor's row has ``r_0·μ_0 = gain / 2``, which sets the boundary half-way. There is no bias, so the rows are what
+    FlexOlmo and Mixtral checkpoints can hold.
 
     Attributes:
         k: Slots kept for a token.
@@ -29,7 +32,8 @@ class TopK(Router):
         relative: False for FlexOlmo's own start: rows of length ``gain`` along the mean.
         renormalise: Whether the kept weights are scaled to sum to one. Without it, a pre-norm model's blocks shrink.
         learned: Whether an expert's trained row is used in place of the descriptor's.
-        bias: Whether the trained negative bias, which makes an expert's boundary tighter in training, is kept afterwards.
+        bias: Whether the trained negative bias, which makes an expert's boundary tighter in training, is kept
+            afterwards.
     """
 
     name: ClassVar[str] = "top-k"
@@ -67,7 +71,9 @@ class TopK(Router):
         return torch.where(at_mean > 1e-8, self.gain * direction / at_mean.clamp_min(1e-8), torch.zeros_like(direction))
 
     def route(self, state: Mapping[str, Tensor], x_BSD: Tensor, context: RoutingContext) -> Routing:
-        """The k allowed slots with the largest logits; loss ``z`` is the mean squared log-sum-exp (ST-MoE, arXiv 2202.08906)."""
+        """The k allowed slots with the largest logits; loss ``z`` is the mean squared log-sum-exp (ST-MoE, arXiv
+        2202.08906).
+        """
         logits_TN = x_BSD.flatten(0, 1).float() @ state["row"].float().T + state["bias"].float()
         logits_TN = logits_TN.masked_fill(~context.allowed_N, float("-inf"))
         normaliser_T = torch.logsumexp(logits_TN, -1, keepdim=True)

@@ -1,0 +1,1 @@
+"""What people read of a run: figures, a page, tables and sentences, all from its results."""

@@ -1,0 +1,59 @@
+"""What the terminal shows of a run."""
+
+from rich.table import Table
+from rich.text import Text
+
+from atoll.coordinator.report.conclusions import conclusions
+from atoll.coordinator.report.tables import Grid, left_grid, loss_grid
+from atoll.coordinator.report.wording import difference_text
+from atoll.coordinator.results import RunResults
+
+__all__ = ["conclusions", "left_table", "results_table", "withdrawal_table"]
+
+
+def results_table(results: RunResults) -> Table:
+    """Test loss of every model on every silo, the share of the gain that the mixture keeps, and the means."""
+    caption = "gain kept: of what the silo's own expert gains over the anchor"
+    return _table(loss_grid(results, each_withdrawn=False), "Test loss, nats a token", caption)
+
+
+def left_table(results: RunResults) -> Table:
+    """Bytes that left each silo, by what they were."""
+    return _table(left_grid(results), "What left each silo")
+
+
+def withdrawal_table(results: RunResults) -> Table | None:
+    """What a withdrawal changed; ``None`` where nobody withdrew."""
+    found = results.withdrawal
+    if found is None:
+        return None
+    rows = {
+        f"loss on {found.owner}, before": f"{found.loss_before:.4f}",
+        f"loss on {found.owner}, after": f"{found.loss_after:.4f}",
+        "the same of a mixture that never had it": f"{found.loss_never_had:.4f}",
+        "after against never had": difference_text(abs(found.loss_after - found.loss_never_had)),
+        "largest change on another silo": f"{found.max_change_elsewhere:.4f}",
+        "release without it": f"{found.release_number}, {found.release_digest}",
+    }
+    if found.prompt:
+        rows |= {"prompt": found.prompt, "answer before": found.answer_before, "answer after": found.answer_after}
+    title = Text(f"{found.owner} withdraws: losses in nats a token")
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column()
+    table.add_column(overflow="fold")
+    for name, value in rows.items():
+        table.add_row(Text(name), Text(value))
+    return table
+
+
+def _table(grid: Grid, title: str, caption: str | None = None) -> Table:
+    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+    for place, column in enumerate(grid.columns):
+        # Text, since what others wrote is not markup.
+        table.add_column(Text(column), justify="right" if place else "left", overflow="fold")
+    for row in grid.rows:
+        table.add_row(*map(Text, row))
+    if grid.summary:
+        table.add_section()
+        table.add_row(*(Text(cell, style="bold") for cell in grid.summary))
+    return table
