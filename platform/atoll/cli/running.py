@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from atoll.config import read_config
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.demo import demo_config
-from atoll.coordinator.report.terminal import results_table, withdrawal_table
+from atoll.coordinator.report.terminal import conclusions, left_table, results_table, withdrawal_table
 from atoll.coordinator.run import Outcome, execute
 from atoll.coordinator.tracking import ui_command
 
@@ -61,6 +61,9 @@ def _show(outcome: Outcome, seconds: float) -> None:
     withdrawal = withdrawal_table(outcome.results)
     if withdrawal is not None:
         console.print(withdrawal)
+    console.print(left_table(outcome.results))
+    for sentence in conclusions(outcome.results):
+        console.print(sentence, markup=False, highlight=False)
     for silo in outcome.results.silos:
         if silo.status != "ok":
             console.print(f"[yellow]left out:[/] {silo.name}: {silo.failure}", highlight=False)

@@ -91,6 +91,7 @@ class Mixture(nn.Module):
         self.gates = nn.ModuleList()
         for site in self.sites:
             self._install(site, self.sites[0] if router.everywhere else site)
+        self.model.register_forward_pre_hook(_note_text, with_kwargs=True)
         self.requires_grad_(False)
         self.eval()
 
@@ -183,10 +184,6 @@ class Mixture(nn.Module):
 
         For the composition ``outputs`` the result's ``logits`` are the logarithm of the mixed probabilities.
         """
-        call = current_call()
-        ids = kwargs.get("input_ids", args[0] if args else None)
-        if ids is not None and not ids.is_floating_point():
-            call.text_BS = ids
         if self.composition != "outputs" or not self.members:
             return self.model(*args, **kwargs)
         return self._branches(*args, **kwargs)
@@ -229,14 +226,23 @@ def _share(model: nn.Module, *, unwrap: bool = False) -> nn.Module:
     twin = copy.deepcopy(model, shared)
     if unwrap:
         for path, module in [*twin.named_modules()]:
-            for key in [
-                k for k, hook in module._forward_pre_hooks.items() if isinstance(getattr(hook, "__self__", None), Gate)
-            ]:
+            for key in [key for key, hook in module._forward_pre_hooks.items() if _is_ours(hook)]:
                 del module._forward_pre_hooks[key]
                 module._forward_pre_hooks_with_kwargs.pop(key, None)
             if isinstance(module, Mixed):
                 _replace(twin, path, module.anchor)
     return twin
+
+
+def _note_text(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Forward pre-hook: the token ids that the model is given are what routers may read."""
+    ids = kwargs.get("input_ids", args[0] if args else None)
+    if isinstance(ids, Tensor) and not ids.is_floating_point():
+        current_call().text_BS = ids
+
+
+def _is_ours(hook: Any) -> bool:
+    return hook is _note_text or isinstance(getattr(hook, "__self__", None), Gate)
 
 
 def _submodule(model: nn.Module, path: str) -> nn.Module:

@@ -183,7 +183,7 @@ def test_what_is_not_there_has_no_heading(results: RunResults, tmp_path: Path) -
     assert "Routing" not in page.text
     assert "withdraws" not in page.text
     assert "not known" in page.text
-    assert "no silo was measured" in page.text
+    assert "No silo was measured" in page.text
 
 
 def test_a_missing_figure_is_an_error_and_leaves_no_page(results: RunResults, tmp_path: Path) -> None:

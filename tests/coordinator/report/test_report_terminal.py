@@ -54,7 +54,7 @@ def test_withdrawal(results: RunResults) -> None:
     assert ["loss", "on", "library,", "before", "2.7500"] in printed
     assert ["loss", "on", "library,", "after", "3.9300"] in printed
     assert ["largest", "change", "on", "another", "silo", "0.0100"] in printed
-    assert "answer after And it came to pass the software".split() in printed
+    assert ["answer", "after", "And", "it", "came", "to", "pass", "the", "software"] in printed
 
 
 def test_bytes_that_left(results: RunResults) -> None:
