@@ -76,8 +76,8 @@ class EvaluationConfig:
     baselines: dict[str, Choice] = field(
         default_factory=lambda: {
             "soup": Choice(name="soup"),
-            "ensemble": Choice(name="ensemble", options={"weighting": "uniform"}),
-            "ensemble, posterior": Choice(name="ensemble", options={"weighting": "posterior"}),
+            "ensemble (uniform)": Choice(name="ensemble", options={"weighting": "uniform"}),
+            "ensemble (posterior)": Choice(name="ensemble", options={"weighting": "posterior"}),
         }
     )
 

@@ -46,7 +46,7 @@ def demo_config(
 
 
 def _small(config: RunConfig, *, quick: bool) -> RunConfig:
-    steps, windows = (30, 16) if quick else (150, 64)
+    steps, windows = (30, 16) if quick else (120, 48)
     return replace(
         config,
         expert=ExpertConfig(kind="ffn"),

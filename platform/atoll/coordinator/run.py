@@ -157,7 +157,7 @@ def _answers(config: RunConfig, release: Path, found: Findings) -> tuple[str, st
     opened = open_release(release, anchor=config.anchor)
     kept = list(found.reduced.owners)
     tokenizer = opened.anchor.tokenizer()
-    sampling = Sampling(tokens=40)
+    sampling = Sampling(tokens=48, temperature=0.7, top_p=0.9, seed=config.seed)
     before = generate(opened.mixture, tokenizer, config.prompt, sampling=sampling)
     after = generate(opened.mixture, tokenizer, config.prompt, entitlement=kept, sampling=sampling)
     return before.text, after.text

@@ -1,5 +1,6 @@
 """What the terminal shows of a run."""
 
+from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
@@ -38,7 +39,7 @@ def withdrawal_table(results: RunResults) -> Table | None:
     if found.prompt:
         rows |= {"prompt": found.prompt, "answer before": found.answer_before, "answer after": found.answer_after}
     title = Text(f"{found.owner} withdraws: losses in nats a token")
-    table = Table(title=title, title_justify="left", show_header=False)
+    table = Table(title=title, title_justify="left", show_header=False, box=SIMPLE_HEAD, pad_edge=False)
     table.add_column()
     table.add_column(overflow="fold")
     for name, value in rows.items():
@@ -47,10 +48,11 @@ def withdrawal_table(results: RunResults) -> Table | None:
 
 
 def _table(grid: Grid, title: str, caption: str | None = None) -> Table:
-    table = Table(title=title, caption=caption, title_justify="left", caption_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
+    table.caption, table.caption_justify = caption, "left"
     for place, column in enumerate(grid.columns):
-        # Text, since what others wrote is not markup.
-        table.add_column(Text(column), justify="right" if place else "left", overflow="fold")
+        # Text, since what others wrote is not markup. Names stay whole in a narrow terminal; headings may break.
+        table.add_column(Text(column), justify="right" if place else "left", overflow="fold", no_wrap=not place)
     for row in grid.rows:
         table.add_row(*map(Text, row))
     if grid.summary:
