@@ -14,5 +14,9 @@ def test_no_module_stands_directly_in_a_source_root(root: str) -> None:
 
 
 def test_every_package_has_an_init() -> None:
-    folders = {path.parent for root in ("platform", "clients", "strategies", "benchmarks") for path in ROOT.glob(f"{root}/atoll/*/**/*.py")}
+    folders = {
+        path.parent
+        for root in ("platform", "clients", "strategies", "benchmarks")
+        for path in ROOT.glob(f"{root}/atoll/*/**/*.py")
+    }
     assert not [str(folder) for folder in folders if not (folder / "__init__.py").exists()]

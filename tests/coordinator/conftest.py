@@ -42,7 +42,8 @@ def results() -> RunResults:
         transfers.append(Transfer(silo=silo, direction="out", what="metrics", bytes=100))
         transfers.append(Transfer(silo=silo, direction="in", what="mixture", bytes=12_000_000))
     silos = [
-        SiloResult(name=silo, domain=DOMAINS[silo], documents=100, tokens=300_000, characters=1_200_000) for silo in owners
+        SiloResult(name=silo, domain=DOMAINS[silo], documents=100, tokens=300_000, characters=1_200_000)
+        for silo in owners
     ]
     return RunResults(
         run="demo",

@@ -1,9 +1,9 @@
 """The public text that ships with Atoll, and the anchor's own domain descriptor, which is computed from it.
 
-The descriptor of slot 0 is the common frame of reference of a mixture: every owner and the coordinator compute the same one.
-``public_text.jsonl.gz`` holds excerpts that anyone may copy: State of the Union addresses, Moby-Dick, Jane Austen (public domain),
-comments of the Metamath proof base (CC0) and pages of the PostgreSQL manual (PostgreSQL licence);
-``python -m atoll.benchmarks.anchor.sample`` makes it.
+The descriptor of slot 0 is the common frame of reference of a mixture: every owner and the coordinator compute the
+same one. ``public_text.jsonl.gz`` holds excerpts that anyone may copy: State of the Union addresses, Moby-Dick, Jane
+Austen (public domain), comments of the Metamath proof base (CC0) and pages of the PostgreSQL manual (PostgreSQL
+licence); ``python -m atoll.benchmarks.anchor.sample`` makes it.
 """
 
 import dataclasses
@@ -48,13 +48,17 @@ def public_descriptor(
     anchor: Anchor, model: nn.Module, sites: Sequence[str], cache: Path, *, documents: int = 160, length: int = 128
 ) -> Descriptor:
     """The anchor's own descriptor, computed once for each anchor and list of sites, and kept in ``cache``."""
-    name = hashlib.sha256(json.dumps([anchor.digest, list(sites), documents, length, "unigram"]).encode()).hexdigest()[:32]
+    name = hashlib.sha256(json.dumps([anchor.digest, list(sites), documents, length, "unigram"]).encode()).hexdigest()[
+        :32
+    ]
     path = cache / f"public-{name}.safetensors"
     if path.exists():
         return Descriptor.from_bytes(path.read_bytes())
     descriptor = describe_states(model, sites, public_batches(anchor, documents, length))
     # Counting is cheap, so it takes all of the public text.
-    unigram = describe_unigram(public_batches(anchor, len(public_texts()), 1024), anchor.architecture.vocabulary, fewest=1)
+    unigram = describe_unigram(
+        public_batches(anchor, len(public_texts()), 1024), anchor.architecture.vocabulary, fewest=1
+    )
     descriptor = dataclasses.replace(descriptor, unigram=unigram)
     cache.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(f".{os.getpid()}")

@@ -39,7 +39,7 @@ def describe_states(model: nn.Module, sites: Sequence[str], batches: Iterable[tu
         for ids, mask in batches:
             mask_now[:] = [mask.to(device)]
             # Padding is on the right and attention is causal, so real tokens never see it.
-            model.model(input_ids=ids.to(device), use_cache=False)  # type: ignore[operator, union-attr]
+            model.model(input_ids=ids.to(device), use_cache=False)  # type: ignore[operator]
             documents += len(ids)
             tokens += int(mask.sum())
     finally:

@@ -1,4 +1,4 @@
-"""``atoll``: the front door. Sub-commands are imported when they are called, so that ``atoll --help`` answers at once."""
+"""``atoll``: the front door. What a sub-command needs is imported when it is called, so that ``--help`` is quick."""
 
 import logging
 import sys
@@ -27,7 +27,9 @@ app.add_typer(mixture.app, name="mixture", help="Mixtures, as folders: build, sh
 @app.command(epilog="Example: atoll demo --quick --output my-demo")
 def demo(
     quick: Annotated[bool, typer.Option(help="Less text and fewer steps: under two minutes.")] = False,
-    anchor: Annotated[str, typer.Option(help="atoll-3m, smollm2 or the folder of a Llama or Olmo2 model.")] = "atoll-3m",
+    anchor: Annotated[
+        str, typer.Option(help="atoll-3m, smollm2 or the folder of a Llama or Olmo2 model.")
+    ] = "atoll-3m",
     output: Annotated[Path | None, typer.Option(help="Run folder; a run that was cut short goes on in it.")] = None,
     seed: Annotated[int, typer.Option(help="Of everything random.")] = 0,
     overrides: Annotated[
@@ -54,11 +56,11 @@ def run(
 
 
 @app.command(epilog="Example: atoll doctor")
-def doctor() -> None:
-    """Versions, devices, what is missing, and the command that mends it."""
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
+    """Versions, devices, what is missing, and the command that mends it; exit code 1 if the core does not work."""
     from atoll.cli.doctor import doctor as check
 
-    check()
+    raise typer.Exit(check(as_json=as_json))
 
 
 def main() -> None:

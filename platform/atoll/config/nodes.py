@@ -18,7 +18,7 @@ _STEP = re.compile(r"\[(\d+)\]|([^.\[\]]+)")
 class _Loader(yaml.SafeLoader):
     """YAML 1.1 without dates, and with ``1e-3`` a number."""
 
-    yaml_implicit_resolvers: ClassVar = {
+    yaml_implicit_resolvers: ClassVar = {  # type: ignore[misc]  # the stubs call it an instance's
         first: [(tag, pattern) for tag, pattern in found if tag != _TAG + "timestamp"]
         for first, found in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }

@@ -14,7 +14,7 @@ from atoll.anchors import Anchor, resolve
 from atoll.config import read_config
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.journal import Journal, unit_digest
-from atoll.coordinator.release import Release, make_release, verify, write_release
+from atoll.coordinator.release import Release, make_release, numbered, verify, write_release
 from atoll.coordinator.variants import variants, withdrawal_variants
 from atoll.errors import AtollError, FederationError, PackageError
 from atoll.experts.signing import PublicKey
@@ -131,6 +131,11 @@ class Coordinator:
                 self._held[said.owner] = set(said.held)
                 log.info("%s: %s, %s training tokens", said.owner, said.domain, f"{said.tokens['train']:,}")
         self._need_somebody()
+        if self.found.failures and not self.config.incomplete:
+            raise FederationError(
+                f"nothing has been trained, because not every silo can take part: {self._reasons()}. "
+                "Mend it and run again, or go on without it: incomplete=true"
+            )
 
     def train(self) -> None:
         """An expert from everyone; those that have arrived before are not asked for again."""
@@ -154,7 +159,9 @@ class Coordinator:
         """The release: no data, no gradient step."""
         config = self.config
         members = [self._member(owner) for owner in sorted(self.found.trained)]
-        release = make_release(1, self.anchor, config.expert.kind, config.integrator, config.router, members)
+        made = make_release(1, self.anchor, config.expert.kind, config.integrator, config.router, members)
+        # A run that goes on with more silos than before makes a further release; releases are immutable.
+        release = numbered(made, self.folder / "releases")
         self.found.release = release
         packages = {member.owner: self.packages.get(member.blob) for member in members}
         write_release(release, packages, self.folder / "releases")
@@ -166,7 +173,7 @@ class Coordinator:
             release.digest,
         )
         if config.withdraw in release.owners and len(release.owners) > 1:
-            self.found.reduced = release.without(config.withdraw)
+            self.found.reduced = numbered(release.without(config.withdraw), self.folder / "releases")
             write_release(self.found.reduced, packages, self.folder / "releases")
 
     def evaluate(self) -> None:

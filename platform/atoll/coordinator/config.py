@@ -5,9 +5,11 @@ from dataclasses import dataclass, field
 from omegaconf import MISSING
 
 from atoll.errors import ConfigError
+from atoll.experts.checks import SLUG
 from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.federation.node_config import ConsentTerms
 from atoll.federation.units import Choice
+from atoll.mixture import ANCHOR
 from atoll.workloads.text import TextConfig
 
 
@@ -100,6 +102,7 @@ class RunConfig:
         integrator: What makes the mixture.
         evaluation: What is measured.
         engine: How the work is run on this machine.
+        incomplete: Whether to go on without silos whose data cannot be used. One that fails later is left out in any case.
         withdraw: Owner that withdraws at the end, to show what is left; empty for nobody.
         prompt: What the mixture is asked before and after; empty for the beginning of a public text.
     """
@@ -117,6 +120,7 @@ class RunConfig:
     integrator: Choice = field(default_factory=lambda: Choice(name="flexolmo"))
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
+    incomplete: bool = False
     withdraw: str = ""
     prompt: str = ""
 
@@ -125,6 +129,12 @@ class RunConfig:
         names = [silo.name for silo in self.silos]
         if not names:
             raise ConfigError("silos is empty: name at least one institution with its data")
+        odd = sorted(name for name in names if not SLUG.fullmatch(name) or name == ANCHOR)
+        if odd:
+            raise ConfigError(
+                f"silos: '{odd[0]}' cannot be a name; take lower-case letters, digits and hyphens, at most 63 of them, "
+                f"beginning with a letter or digit, and not '{ANCHOR}'"
+            )
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
             raise ConfigError(f"silos: the name {', '.join(doubled)} is given twice; every institution needs its own")

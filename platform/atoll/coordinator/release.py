@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from atoll.plugins import build, load
 
 _READY = (DEFAULT, "smollm2")
 _NAME = "release.json"
+_PREFIX = "release-"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +108,20 @@ def make_release(
     )
 
 
+def numbered(release: Release, parent: Path) -> Release:
+    """The release under the number that it has below ``parent`` already, or else under the next free one.
+
+    Raises:
+        MixtureError: a release there is damaged.
+    """
+    taken = sorted(int(path.parent.name.removeprefix(_PREFIX)) for path in parent.glob(f"{_PREFIX}[0-9]*/{_NAME}"))
+    for number in taken:
+        same = replace(release, number=number)
+        if number >= release.number and read_release(parent / f"{_PREFIX}{number:04d}").digest == same.digest:
+            return same
+    return replace(release, number=max([release.number, *(number + 1 for number in taken)]))
+
+
 def write_release(release: Release, packages: Mapping[str, Path], parent: Path) -> Path:
     """Write a release below ``parent``, in a folder ``release-0001`` and so on, which is returned.
 
@@ -118,7 +133,7 @@ def write_release(release: Release, packages: Mapping[str, Path], parent: Path) 
     Raises:
         MixtureError: the number is taken by another release, or the disk refuses.
     """
-    folder = parent / f"release-{release.number:04d}"
+    folder = parent / f"{_PREFIX}{release.number:04d}"
     write_folder(release, packages, folder)
     return folder
 

@@ -1,4 +1,4 @@
-"""Kind ``ffn``: a full copy of the anchor's gated feed-forward block (FlexOlmo, arXiv 2507.07024; Llama and Olmo2 anchors)."""
+"""Kind ``ffn``: a copy of the anchor's gated feed-forward block (FlexOlmo, arXiv 2507.07024; Llama, Olmo2 anchors)."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, final
@@ -39,7 +39,9 @@ class FeedForward(ExpertKind):
             for projection in PROJECTIONS:
                 name = f"{target}.{projection}.weight"
                 if name not in anchor:
-                    raise PackageError(f"package: '{target}' is no gated feed-forward block of this anchor ('{name}' is not there)")
+                    raise PackageError(
+                        f"package: '{target}' is no gated feed-forward block of this anchor ('{name}' is not there)"
+                    )
                 expected[name] = anchor[name]
             if settings.get("coordinated"):
                 expected[f"router.{target}.row"] = (anchor[f"{target}.gate_proj.weight"][1],)
@@ -80,7 +82,8 @@ class FeedForward(ExpertKind):
         """The block whose three matrices are averaged."""
         gate, up, down = (torch.einsum("n,noi->oi", shares_N.to(x_TD), stacked[p]) for p in PROJECTIONS)
         hidden = activation(module)(x_TD @ gate.T) * (x_TD @ up.T)
-        return hidden @ down.T
+        made: Tensor = hidden @ down.T
+        return made
 
 
 def activation(module: nn.Module) -> nn.Module:

@@ -18,8 +18,8 @@ EXACT = "exact"
 class Integrator(ABC):
     """Makes a mixture of an anchor and expert packages.
 
-    The mixture of some experts must be what the mixture of all becomes when the others withdraw; an integrator that fits anything
-    with all of them present says so in :attr:`guarantee`.
+    The mixture of some experts must be what the mixture of all becomes when the others withdraw; an integrator that
+    fits anything with all of them present says so in :attr:`guarantee`.
     """
 
     name: ClassVar[str]

@@ -1,4 +1,4 @@
-"""Kind ``lora``: a low-rank change of chosen linear modules (Hu et al. 2021, arXiv 2106.09685), stored as a PEFT adapter."""
+"""Kind ``lora``: a low-rank change of chosen linear modules (Hu et al. 2021, arXiv 2106.09685), as a PEFT adapter."""
 
 from collections.abc import Mapping, Sequence
 from typing import ClassVar, final
@@ -18,10 +18,10 @@ _PREFIX = "base_model.model."
 
 @final
 class Lora(ExpertKind):
-    """``f_e(x) = W x + (alpha / rank) B_e A_e x`` on linear modules; tokens are routed once for all the linears of a block.
+    """``f_e(x) = W x + (alpha / rank) B_e A_e x`` on linear modules; tokens are routed once for all linears of a block.
 
-    The site of a linear module is its parent: what enters the attention or the feed-forward block is what the router sees.
-    Settings on the card: ``rank``, ``alpha``.
+    The site of a linear module is its parent: what enters the attention or the feed-forward block is what the router
+    sees. Settings on the card: ``rank``, ``alpha``.
     """
 
     name: ClassVar[str] = "lora"
@@ -69,7 +69,11 @@ class Lora(ExpertKind):
         rank = max(expert["a"].shape[0] for expert in experts)
         a = [functional.pad(e["a"].to(weight), (0, 0, 0, rank - e["a"].shape[0])) for e in experts]
         b = [functional.pad(e["b"].to(weight), (0, rank - e["b"].shape[1])) for e in experts]
-        return {"a": torch.stack(a), "b": torch.stack(b), "scale": torch.stack([e["scale"] for e in experts]).to(weight)}
+        return {
+            "a": torch.stack(a),
+            "b": torch.stack(b),
+            "scale": torch.stack([e["scale"] for e in experts]).to(weight),
+        }
 
     def mix(self, module: nn.Module, stacked: Mapping[str, Tensor], x_TD: Tensor, routing: Routing) -> Tensor:
         """The anchor's output plus the weighted changes; weights need not sum to one, since slot 0 changes nothing."""
@@ -86,7 +90,7 @@ class Lora(ExpertKind):
         return anchor + lora_delta(x_TD, a, stacked["b"], stacked["scale"], routing, backend)
 
     def average(self, module: nn.Module, stacked: Mapping[str, Tensor], x_TD: Tensor, shares_N: Tensor) -> Tensor:
-        """The linear module with the average change, ``Σ_e share_e · scale_e · B_e A_e`` (not the average of A and of B)."""
+        """The linear module with the average change ``Σ_e share_e scale_e B_e A_e`` (not the average of A and of B)."""
         anchor: Tensor = module(x_TD)
         weights = shares_N[1:].to(x_TD) * stacked["scale"]
         hidden = torch.einsum("td,erd->ter", x_TD, stacked["a"]) * weights[:, None]

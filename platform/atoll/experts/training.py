@@ -13,7 +13,8 @@ class ExpertConfig:
 
     Attributes:
         kind: ``ffn`` or ``lora``.
-        last_layers: Experts in the last so many layers only, with everything below computed once and cached; 0 for all layers.
+        last_layers: Experts in the last so many layers only, with everything below computed once and cached; 0 for all
+            layers.
         rank: LoRA: rank of the change.
         alpha: LoRA: the change is scaled by alpha / rank.
         modules: LoRA: names of the linear modules that are changed.
@@ -33,7 +34,9 @@ class ExpertConfig:
     def check(self) -> None:
         """Raise ConfigError for what cannot be."""
         if self.last_layers < 0:
-            raise ConfigError(f"expert.last_layers is {self.last_layers}; give how many of the last layers get experts, 0 for all")
+            raise ConfigError(
+                f"expert.last_layers is {self.last_layers}; give how many of the last layers get experts, 0 for all"
+            )
         if self.rank < 1:
             raise ConfigError(f"expert.rank is {self.rank}; it must be at least 1")
         if not self.modules:

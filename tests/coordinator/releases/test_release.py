@@ -7,7 +7,7 @@ from typing import Any, Self
 import pytest
 import torch
 
-from atoll.coordinator.release import check_consent, open_release, read_release, write_folder, write_release
+from atoll.coordinator.release import check_consent, numbered, open_release, read_release, write_folder, write_release
 from atoll.errors import AnchorError, AtollError, MixtureError, PackageError
 
 IDS = torch.tensor([[1, 2, 3, 200, 45, 99, 7, 8]])
@@ -48,6 +48,20 @@ def test_a_numbered_release_is_never_replaced(make: Any, tmp_path: Path) -> None
         write_folder(release, found, tmp_path / "other")
     with pytest.raises(MixtureError, match="cannot be written"):
         write_folder(release, found, tmp_path / "other" / "thesis.txt" / "below")
+
+
+def test_a_release_keeps_its_number_and_another_takes_the_next(make: Any, tmp_path: Path) -> None:
+    release, found = make().release, packages(tmp_path / "release")
+    everything = tmp_path / "all"
+    assert numbered(release, everything) == release
+    write_release(release, found, everything)
+    reduced = numbered(release.without("library"), everything)
+    write_release(reduced, found, everything)
+    assert (reduced.number, numbered(release, everything)) == (2, release)
+    other = release.without("office")
+    assert numbered(other, everything).number == 3
+    write_release(numbered(other, everything), found, everything)
+    assert numbered(release.without("library"), everything) == reduced
 
 
 def test_an_anchor_that_moved_is_found_by_its_new_place_and_the_digest_stays(make: Any, tmp_path: Path) -> None:

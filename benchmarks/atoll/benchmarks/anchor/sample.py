@@ -1,4 +1,4 @@
-"""Make ``public_text.jsonl.gz``, the public excerpts that ship with Atoll: ``python -m atoll.benchmarks.anchor.sample``."""
+"""Make ``public_text.jsonl.gz``, the excerpts that ship with Atoll: ``python -m atoll.benchmarks.anchor.sample``."""
 
 import argparse
 import gzip

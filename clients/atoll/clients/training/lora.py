@@ -61,9 +61,8 @@ class LoraTrainable(Trainable):
         extra = {"adapter_config.json": json.dumps(adapter, indent=2, sort_keys=True).encode()}
         suffix = ".lora_A.weight"
         targets = [n.removeprefix("base_model.model.").removesuffix(suffix) for n in weights if n.endswith(suffix)]
-        ordered = tuple(name for name, _ in _plain(self.model) if name in set(targets))
-        return TrainedExpert("lora", ordered, {"rank": self._config.rank, "alpha": float(self._config.alpha)}, weights, extra)
-
-
-def _plain(model: nn.Module) -> list[tuple[str, nn.Module]]:
-    return list(model.named_modules())
+        # In the anchor's order; the model that is run may be its upper part only, with other names.
+        ordered = tuple(name for name, _ in self._peft.get_base_model().named_modules() if name in set(targets))
+        return TrainedExpert(
+            "lora", ordered, {"rank": self._config.rank, "alpha": float(self._config.alpha)}, weights, extra
+        )
