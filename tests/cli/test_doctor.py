@@ -63,6 +63,7 @@ def one(found: Iterator[Check], name: str) -> Check:
     return check
 
 
+@pytest.mark.slow
 def test_here_the_core_works_and_both_forms_say_so(tmp_path: Path) -> None:
     """In a process of its own, as a user runs it: libraries may print or warn what they like."""
     environment = {**os.environ, "ATOLL_CACHE": str(tmp_path), "COLUMNS": "160"}
@@ -106,7 +107,7 @@ def _bad(check: dict[str, Any]) -> bool:
 def test_a_missing_extra_names_the_command_and_is_not_required(
     installed: Versions, modules: Callable[[dict[str, Any]], None], name: str, command: str
 ) -> None:
-    modules({"transformers": SimpleNamespace(), "pyarrow": SimpleNamespace(), "gguf": SimpleNamespace()})
+    modules({module: SimpleNamespace() for module in ("transformers", "peft", "pyarrow", "gguf")})
     package = name.partition(": ")[2]
     installed({package: None})
     check = one(checks.extras(), name)

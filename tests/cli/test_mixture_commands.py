@@ -98,7 +98,7 @@ def test_show_needs_no_anchor_and_shows_all_there_is_to_know(made: Path, tmp_pat
     Path("mix/release.json").write_text(json.dumps({**raw, "anchor_name": "/gone"}))
     output = run("show", "mix")
     fingerprint = read_package(made / "office.atoll", trusted=None).public_key.fingerprint
-    for expected in ("Release 1", digest, "/gone", "flexolmo", "domain (k 2)", "exact", "What a library writes"):
+    for expected in ("Release 1", digest, "/gone", "flexolmo", "naive-bayes (k 2)", "exact", "What a library writes"):
         assert expected in output
     assert "CC0-1.0" in output
     assert fingerprint[:9] in output
@@ -146,7 +146,7 @@ def test_export_writes_a_checkpoint(made: Path) -> None:
 
 
 def _domain(made: Path) -> str:
-    build(made, out="domain")
+    build(made, "--router", "domain", out="domain")
     return "domain"
 
 

@@ -104,7 +104,7 @@ def test_a_wrong_command_exits_with_2_and_says_which(
         ({"silos": []}, [], "silos is empty: name at least one institution with its data"),
         ({"silos": [{"name": "[bold]a"}]}, [], "'silos[0].domain' must be given"),
         ({"withdraw": "[red]nobody"}, [], "withdraw is '[red]nobody', who is no silo; there are clinic"),
-        ({"expert": {"kind": "lorra"}}, [], "lorra"),
+        ({"expert": {"rank": 0}}, [], "expert.rank is 0; it must be at least 1"),
         ({"training": {"precision": "fp64"}}, [], "training.precision is 'fp64'; it is fp32 or bf16"),
     ],
 )
@@ -142,6 +142,7 @@ def test_a_missing_or_broken_file(
     assert len(errors.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_silo_without_its_folder_ends_the_run_before_training(tmp_path: Path) -> None:
     """In a process of its own, because it starts workers."""
     gone = tmp_path / "gone"

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -75,7 +76,7 @@ def test_a_node_is_read_with_defaults_for_the_rest(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("schema", "text"), [(RunConfig, RUN), (NodeConfig, NODE)])
-def test_what_is_written_reads_back_equal(tmp_path: Path, schema: type, text: str) -> None:
+def test_what_is_written_reads_back_equal(tmp_path: Path, schema: type[Any], text: str) -> None:
     config = read_config(schema, write(tmp_path, text), [])
     written = to_yaml(config)
     again = read_config(schema, write(tmp_path, written), [])

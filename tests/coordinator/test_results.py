@@ -90,6 +90,7 @@ def test_what_is_no_results_file_is_refused(results: RunResults, tmp_path: Path)
 
 
 def test_results_import_nothing_heavy() -> None:
-    code = "import sys, atoll.coordinator.results as r; print([m for m in ('torch', 'mlflow', 'flwr', 'matplotlib') if m in sys.modules])"
+    heavy = ("torch", "mlflow", "flwr", "matplotlib")
+    code = f"import sys, atoll.coordinator.results; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

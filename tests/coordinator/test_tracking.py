@@ -81,7 +81,7 @@ def test_a_run_folder_goes_on_with_its_run(folder: Path) -> None:
         tracker.log_params({"steps": 3, "seed": 1})
         tracker.log_metrics({"loss": 2.0})
         first = tracker.run_id
-    with pytest.raises(RuntimeError), Tracker(folder) as tracker:
+    with pytest.raises(RuntimeError), Tracker(folder) as tracker:  # noqa: PT012 - what is raised comes last
         assert tracker.run_id == first
         assert client(folder).get_run(first).info.status == "RUNNING"
         tracker.log_params({"steps": 4, "seed": 1, "batch": 8})
@@ -124,7 +124,8 @@ def test_flattened() -> None:
 
 
 def test_tracking_says_nothing(folder: Path) -> None:
-    code = f"from pathlib import Path\nfrom atoll.coordinator.tracking import Tracker\nwith Tracker(Path({str(folder)!r})): pass"
+    imports = "from pathlib import Path\nfrom atoll.coordinator.tracking import Tracker\n"
+    code = f"{imports}with Tracker(Path({str(folder)!r})): pass"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=folder.parent)
     assert (done.stdout, done.stderr) == ("", "")
     assert sorted(entry.name for entry in folder.parent.iterdir()) == ["a run"]

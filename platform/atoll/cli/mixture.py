@@ -36,7 +36,7 @@ def build(
     anchor: Annotated[str, typer.Option(metavar="SPEC", help="atoll-3m, smollm2 or a folder.")],
     out: Annotated[Path, typer.Option(metavar="FOLDER", help="The release to write: a new or empty folder.")],
     integrator: Annotated[str, typer.Option(metavar="NAME", help="flexolmo, soup, ensemble, …")] = "flexolmo",
-    router: Annotated[str, typer.Option(metavar="NAME", help="domain, top-k, uniform, …")] = "domain",
+    router: Annotated[str, typer.Option(metavar="NAME", help="naive-bayes, top-k, domain, uniform, …")] = "naive-bayes",
     option: Annotated[
         list[str] | None, typer.Option(metavar="KEY=VALUE", help="Of the router. May be repeated.")
     ] = None,

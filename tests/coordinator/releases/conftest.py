@@ -102,6 +102,7 @@ def save_expert(
         sites=tuple(blocks),
         mean=torch.randn(len(blocks), HIDDEN, generator=generator),
         variance=torch.rand(len(blocks), HIDDEN, generator=generator) + 0.5,
+        unigram=torch.rand(anchor.architecture.vocabulary, generator=generator).softmax(-1),
     )
     signer = key or OwnerKey.generate()
     write_package(path, card=card, weights=weights, descriptor=descriptor, key=signer, extra=extra)

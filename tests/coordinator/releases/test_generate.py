@@ -99,7 +99,7 @@ def test_an_answer_ends_with_the_context(make: Any, integrator: str) -> None:
     tokenizer = opened.anchor.tokenizer()
     answer = ask(opened, prompt="a" * 60, tokens=50).text
     assert answer == ask(opened, prompt="a" * 60, tokens=4).text != ask(opened, prompt="a" * 60, tokens=3).text
-    with pytest.raises(ConfigError, match="64 tokens.*at most 64"):
+    with pytest.raises(ConfigError, match=r"64 tokens.*at most 64"):
         generate(opened.mixture, tokenizer, "a" * 64)
 
 
