@@ -10,6 +10,7 @@ from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.federation.node_config import ConsentTerms
 from atoll.federation.units import Choice
 from atoll.mixture import ANCHOR
+from atoll.plugins import build, load
 from atoll.workloads.text import TextConfig
 
 
@@ -125,7 +126,7 @@ class RunConfig:
     prompt: str = ""
 
     def check(self) -> None:
-        """Raise ConfigError for what cannot be."""
+        """Raise ConfigError or PluginError for what cannot be."""
         names = [silo.name for silo in self.silos]
         if not names:
             raise ConfigError("silos is empty: name at least one institution with its data")
@@ -142,3 +143,12 @@ class RunConfig:
             raise ConfigError(f"withdraw is '{self.withdraw}', who is no silo; there are {', '.join(names)}")
         self.expert.check()
         self.training.check()
+        self._check_plugins()
+
+    def _check_plugins(self) -> None:
+        """Build what is named, so that a slip is known before anyone trains for hours."""
+        load("atoll.experts", self.expert.kind)
+        for router in (self.router, self.training_router):
+            build("atoll.routers", router.name, router.options)
+        for integrator in (self.integrator, *self.evaluation.baselines.values()):
+            build("atoll.integrators", integrator.name, integrator.options)
