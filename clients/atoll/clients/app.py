@@ -1,20 +1,42 @@
 """The Flower ``ClientApp``: the same in the embedded engine, in simulation and at an institution's SuperNode."""
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
-from flwr.app import ConfigRecord, Context, Message, RecordDict
+from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
+from flwr.clientapp.typing import ClientAppCallable
+from flwr.common.constant import ErrorCode
 
 from atoll.clients.node import Node, open_node
 from atoll.clients.work import evaluate, train_expert
+from atoll.errors import AtollError
 from atoll.federation.blobs import unpack_blobs
 from atoll.federation.progress import report_progress
 from atoll.federation.units import Announcement, EvaluateUnit, TrainUnit, Unit
 
+log = logging.getLogger(__name__)
 app = ClientApp()
 
 
-@app.query()
+def answer_for_errors(message: Message, context: Context, work: ClientAppCallable) -> Message:
+    """A Flower mod: what goes wrong is answered, so that the node stays there for the next message.
+
+    Our own messages are for people and name no text. Others may quote what they choked on, which must not leave: only
+    their kind does, and the rest is in the node's log.
+    """
+    try:
+        return work(message, context)
+    except AtollError as error:
+        reason = str(error)
+    except Exception as error:
+        log.exception("%s failed", message.metadata.message_type)
+        reason = f"{type(error).__name__}; the node's own log has the details"
+    return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=message)
+
+
+@app.query(mods=[answer_for_errors])
 def announce(message: Message, context: Context) -> Message:
     """Say who is here; this checks the data and tokenizes it, so bad data is known before any training begins."""
     node = _node(context)
@@ -34,24 +56,24 @@ def announce(message: Message, context: Context) -> Message:
     return _reply(message, said)
 
 
-@app.train()
+@app.train(mods=[answer_for_errors])
 def train(message: Message, context: Context) -> Message:
     """Train an expert; its package goes back."""
     node = _node(context)
-    reply, package = train_expert(node, TrainUnit.from_json(_unit(message)), _report(node, "train"))
+    reply, package = train_expert(node, TrainUnit.from_json(_unit(message)), _report("train"))
     answer = _reply(message, reply)
     answer.content["blobs"] = ConfigRecord({reply.blob: package.read_bytes()})
     return answer
 
 
-@app.evaluate()
+@app.evaluate(mods=[answer_for_errors])
 def evaluate_models(message: Message, context: Context) -> Message:
     """Evaluate models; only losses and routing shares go back."""
     node = _node(context)
     if "blobs" in message.content:
         unpack_blobs(message.content.config_records["blobs"], node.blobs)
     unit = EvaluateUnit.from_json(_unit(message))
-    return _reply(message, evaluate(node, unit, _report(node, "evaluate")))
+    return _reply(message, evaluate(node, unit, _report("evaluate")))
 
 
 def _node(context: Context) -> Node:
@@ -66,7 +88,7 @@ def _reply(message: Message, said: Unit) -> Message:
     return Message(RecordDict({"unit": ConfigRecord({"json": said.to_json()})}), reply_to=message)
 
 
-def _report(node: Node, unit: str):  # type: ignore[no-untyped-def]
+def _report(unit: str) -> Callable[[int, int, str], None]:
     def report(done: int, total: int, note: str) -> None:
         report_progress(done, total, note, unit)
 

@@ -1,20 +1,23 @@
 """Evaluating mixtures on a silo's own text; only losses and routing shares come out."""
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from atoll.clients.training.prefix import Prefix, tail
+from atoll.errors import ConfigError, FederationError
 from atoll.experts.integrator import Integrator
 from atoll.experts.package import ExpertPackage
 from atoll.federation.units import EvaluateReply, EvaluateUnit, Variant
-from atoll.mixture import Descriptor, Mixture, Router
+from atoll.mixture import Call, Descriptor, Mixture, Router
 from atoll.plugins import build
 from atoll.workloads.text import Text
 from atoll.workloads.text.loss import next_token_loss
+from atoll.workloads.text.split import Split
 
 
 class Evaluator:
@@ -32,29 +35,38 @@ class Evaluator:
         """Prepare.
 
         Args:
-            model: The unchanged anchor.
+            model: The unchanged anchor, on the device to run on.
             frame: Its descriptor.
             experts: By owner, verified.
             text: The silo's text.
             unit: What to evaluate.
-            cache: Where states below the first expert are kept.
+            cache: Folder for the states below the first expert; one for each anchor.
+
+        Raises:
+            ConfigError: a batch of nothing, or a split that there is not.
+            FederationError: a variant names an owner whose expert is not among ``experts``.
         """
         self._model, self._frame, self._experts, self._unit = model, frame, experts, unit
-        self._batches = list(text.evaluation_batches(unit.split, unit.batch, unit.windows or None))
+        self._device = next(model.parameters()).device
+        if unit.batch < 1:
+            raise ConfigError(f"evaluation.batch is {unit.batch}; it must be at least 1")
+        for variant in unit.variants:
+            if lacking := sorted(set(variant.members) - set(experts)):
+                raise FederationError(f"variant '{variant.name}' names {', '.join(lacking)}, who is no member of the unit")
+        self._text, self._split = text, cast(Split, unit.split)
+        # Refuses a split that there is not, so from here on its name is safe in a path.
+        self._indices = text.evaluation_indices(self._split, unit.windows or None)
         self._first = min((first_layer(e.card.targets) for e in experts.values()), default=0)
-        self._states: list[Tensor] | None = None
+        self._prefix: Prefix | None = None
         if self._first:
-            chosen = torch.cat(self._batches)
-            prefix = Prefix(model, self._first, cache, len(chosen), chosen.shape[1])
-            rows = torch.stack([prefix.states(i, lambda index: chosen[index]) for i in range(len(chosen))])
-            self._states = list(rows.split(unit.batch))
+            self._prefix = Prefix(model, self._first, cache / f"{unit.split}-below-{self._first}.states")
 
     def run(self, owner: str, report: Callable[[int, int, str], None]) -> EvaluateReply:
         """Every variant that concerns ``owner``."""
         loss: dict[str, float] = {}
         shares: dict[str, dict[str, float]] = {}
         variants = [v for v in self._unit.variants if not v.alone or owner in v.members]
-        tokens = sum(ids.shape[0] * (ids.shape[1] - 1) for ids in self._batches)
+        tokens = len(self._indices) * (self._text.config.sequence_length - 1)
         for done, variant in enumerate(variants):
             report(done, len(variants), variant.name)
             model, entitlement = self._build(variant, owner)
@@ -74,29 +86,37 @@ class Evaluator:
         if variant.alone and not experts[0].card.settings.get("coordinated"):
             # Trained in the anchor's place, so it stands in the anchor's place; a router would mix the anchor in.
             integrator = build("atoll.integrators", "soup", {})
-        return integrator.integrate(self._model, self._frame, experts, router), variant.entitlement
+        # The routers' state comes from descriptors, which are read on the CPU.
+        return integrator.integrate(self._model, self._frame, experts, router).to(self._device), variant.entitlement
 
     @torch.no_grad()
     def _loss(self, model: nn.Module, entitlement: list[str] | None) -> tuple[float, dict[str, float]]:
+        """Mean loss, and each slot's share of the routing weight where there is a router."""
         runner = _from_layer(model, self._first)
-        total, count = 0.0, 0
         if not isinstance(model, Mixture):
-            for index, ids in enumerate(self._batches):
-                part, predicted = next_token_loss(runner(**self._inputs(index), use_cache=False).logits, ids)
-                total, count = total + float(part), count + predicted
-            return total / count, {}
+            return self._mean_loss(runner, None), {}
         with model.use(entitlement) as call:
-            for index, ids in enumerate(self._batches):
-                call.text_BS = ids
-                part, predicted = next_token_loss(runner(**self._inputs(index), use_cache=False).logits, ids)
-                total, count = total + float(part), count + predicted
-            slots = dict(zip(model.slots, call.shares(), strict=True)) if call.mass_N is not None else {}
-        return total / count, slots
+            loss = self._mean_loss(runner, call)
+            return loss, dict(zip(model.slots, call.shares(), strict=True)) if call.mass_N is not None else {}
 
-    def _inputs(self, index: int) -> dict[str, Tensor]:
-        if self._states is None:
-            return {"input_ids": self._batches[index]}
-        return {"inputs_embeds": self._states[index]}
+    def _mean_loss(self, runner: nn.Module, call: Call | None) -> float:
+        total, count = 0.0, 0
+        for start in range(0, len(self._indices), self._unit.batch):
+            inputs, ids = self._batch(self._indices[start : start + self._unit.batch])
+            if call is not None:
+                call.text_BS = ids
+            part, predicted = next_token_loss(runner(**inputs, use_cache=False).logits, ids)
+            total, count = total + float(part), count + predicted
+        return total / count
+
+    def _batch(self, indices: Sequence[int]) -> tuple[dict[str, Tensor], Tensor]:
+        """What the runner takes, and the token ids [B, S], both on its device."""
+        windows = [self._text.window(self._split, index) for index in indices]
+        ids = torch.stack(windows).to(self._device)
+        if self._prefix is None:
+            return {"input_ids": ids}, ids
+        states = [self._prefix.states(index, window) for index, window in zip(indices, windows, strict=True)]
+        return {"inputs_embeds": torch.stack(states).to(self._device)}, ids
 
 
 def first_layer(targets: tuple[str, ...]) -> int:

@@ -1,6 +1,7 @@
 """An institution's node: its configuration, key, anchor and text, opened once in its process."""
 
 import functools
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,12 +10,15 @@ from torch import nn
 
 from atoll.anchors import Anchor, resolve
 from atoll.anchors.public import public_descriptor
+from atoll.clients.device import usable_device
 from atoll.config import read_config
-from atoll.errors import FederationError
+from atoll.errors import ConfigError, FederationError, PackageError
+from atoll.experts import checks
+from atoll.experts.card import Consent
 from atoll.experts.signing import OwnerKey
 from atoll.federation.blobs import BlobStore
 from atoll.federation.node_config import NodeConfig
-from atoll.mixture import Descriptor
+from atoll.mixture import ANCHOR, Descriptor
 from atoll.workloads.text import Text
 
 
@@ -28,7 +32,15 @@ class Node:
             ConfigError: the configuration cannot be used.
         """
         self.folder = folder
-        self.config = read_config(NodeConfig, folder / "node.yaml", [])
+        # cuBLAS sums in a fixed order only with a workspace of its own; read when a GPU is first used.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        file = folder / "node.yaml"
+        self.config = read_config(NodeConfig, file, [])
+        try:
+            _check(self.config)
+            self.device = usable_device(self.config.device)
+        except ConfigError as error:
+            raise ConfigError(f"{file}: {error}") from error
         torch.set_num_threads(self.config.threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
 
@@ -57,10 +69,7 @@ class Node:
 
     def model(self) -> nn.Module:
         """A fresh, frozen model of the anchor on the node's device; training changes it in place."""
-        device = self.config.device
-        if device == "auto":
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-        return self.anchor.model(device=device)
+        return self.anchor.model(device=self.device)
 
     @functools.cached_property
     def text(self) -> Text:
@@ -77,6 +86,28 @@ class Node:
     def frame(self, model: nn.Module, sites: Sequence[str]) -> Descriptor:
         """The anchor's own descriptor at these sites, the same for everyone."""
         return public_descriptor(self.anchor, model, sites, self.folder / "cache")
+
+
+def _check(config: NodeConfig) -> None:
+    """Refuse now what the expert's card would refuse after hours of training.
+
+    Raises:
+        ConfigError: the value, and what it may be.
+    """
+    if not checks.SLUG.fullmatch(config.owner) or config.owner == ANCHOR:
+        raise ConfigError(
+            f"owner is '{config.owner}'; take lower-case letters, digits and hyphens, at most 63 of them, beginning with "
+            f"a letter or digit, and not '{ANCHOR}'"
+        )
+    if config.threads < 1:
+        raise ConfigError(f"threads is {config.threads}; it must be at least 1")
+    try:
+        checks.text("domain", config.domain)
+        checks.text("licence", config.licence)
+        terms = config.consent
+        Consent(purposes=tuple(terms.purposes), until=terms.until, statement=terms.statement)
+    except PackageError as error:
+        raise ConfigError(str(error)) from error
 
 
 @functools.lru_cache(maxsize=1)

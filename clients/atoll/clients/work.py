@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from atoll.clients.descriptor import describe_domain
 from atoll.clients.evaluate import Evaluator
@@ -78,7 +78,7 @@ def evaluate(node: Node, unit: EvaluateUnit, report: Report) -> EvaluateReply:
         raise ConfigError("there is no expert to evaluate")
     some = next(iter(experts.values())).card
     frame = node.frame(model, some.sites)
-    cache = node.folder / "states" / _digest(unit.anchor, unit.split, str(unit.windows), *some.targets[:1])
+    cache = node.folder / "states" / unit.anchor.removeprefix("sha256:")
     return Evaluator(model, frame, experts, node.text, unit, cache).run(node.config.owner, report)
 
 
@@ -122,10 +122,8 @@ class Windows:
 
     def __init__(self, node: Node, model: nn.Module, first: int, cache: Path) -> None:
         self._text = node.text
-        length = node.config.data.sequence_length
         self._prefix = {
-            split: Prefix(model, first, cache / split, self._text.windows(split), length) if first else None
-            for split in ("train", "validation")
+            split: Prefix(model, first, cache / f"{split}.states") if first else None for split in ("train", "validation")
         }
 
     def batch(self, step: int, size: int, seed: int) -> Batch:
@@ -146,15 +144,13 @@ class Windows:
         return total / count
 
     def _inputs(self, split: Any, indices: Sequence[int]) -> Batch:
-        ids = torch.stack([self._text.window(split, index) for index in indices])
+        windows = [self._text.window(split, index) for index in indices]
         prefix = self._prefix[split]
+        ids = torch.stack(windows)
         if prefix is None:
             return {"input_ids": ids}, ids
-
-        def tokens(index: int) -> Tensor:
-            return self._text.window(split, index)
-
-        return {"inputs_embeds": torch.stack([prefix.states(index, tokens) for index in indices])}, ids
+        states = [prefix.states(index, window) for index, window in zip(indices, windows, strict=True)]
+        return {"inputs_embeds": torch.stack(states)}, ids
 
 
 def make_trainable(
@@ -218,8 +214,8 @@ def _card(node: Node, unit: TrainUnit, made: TrainedExpert, descriptor: Descript
 
 
 def _identity(node: Node, unit: TrainUnit) -> str:
-    """Of the unit on this node's data: the owner's settings shape the card, so they count."""
-    return _digest(unit.to_json(), repr(dataclasses.astuple(node.config)), node.text.key)
+    """Of the unit on this node's data: the owner's settings shape the card, and the key signs, so they count."""
+    return _digest(unit.to_json(), repr(dataclasses.astuple(node.config)), node.text.key, node.key.public.hex)
 
 
 def _digest(*parts: str) -> str:

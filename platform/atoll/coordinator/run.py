@@ -18,10 +18,12 @@ from atoll.coordinator.report.page import write_report
 from atoll.coordinator.results import RunResults
 from atoll.coordinator.summary import summarize
 from atoll.coordinator.tracking import Tracker
+from atoll.coordinator.traffic import TrafficLog
 from atoll.errors import ConfigError
 from atoll.federation.embedded import EmbeddedGrid, SiloProcess
 from atoll.federation.node_config import NodeConfig
 from atoll.federation.progress import Progress
+from atoll.workloads.text.files import fixed_part
 
 CLIENT_APP = "atoll.clients.app:app"
 _PACKAGES = ("atoll", "torch", "flwr", "transformers", "peft", "safetensors")
@@ -63,19 +65,21 @@ def execute(config: RunConfig, *, command: str, on_progress: OnProgress | None =
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
     silos = [_prepare(config, silo, folder) for silo in config.silos]
+    traffic = TrafficLog(folder / "traffic.jsonl")
     grid = EmbeddedGrid(
         silos,
         client_app=CLIENT_APP,
         parallel=config.engine.parallel,
         threads=config.engine.threads,
         on_progress=_forward(on_progress) if on_progress else None,
+        on_traffic=traffic.write,
     )
     logging.getLogger("flwr").setLevel(logging.WARNING)
     with MemoryWatch() as memory, grid:
         found = _coordinate(grid, folder)
     release = folder / "releases" / f"release-{found.release.number:04d}" if found.release else folder
     answers = _answers(config, release, found)
-    results = summarize(config, command, found, grid.traffic, answers, memory.peak_bytes, versions())
+    results = summarize(config, command, found, traffic.read(), answers, memory.peak_bytes, versions())
     results.save(folder / "results.json")
     figures = draw(results, folder / "figures")
     report = write_report(results, figures, folder)
@@ -137,7 +141,8 @@ def _prepare(config: RunConfig, silo: SiloConfig, folder: Path) -> SiloProcess:
         (own / "node.yaml").write_text(to_yaml(node), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{own}: cannot be written: {error}") from error
-    return SiloProcess(silo.name, own, {"folder": str(own)})
+    private = tuple(Path(path) for path in map(fixed_part, data.paths))
+    return SiloProcess(silo.name, own, {"folder": str(own)}, private=private)
 
 
 def _forward(listener: OnProgress) -> Callable[[str, Progress], None]:

@@ -38,12 +38,19 @@ class SiloProcess:
         folder: Its folder; the worker's working directory, log and state are in it.
         node_config: What the ``ClientApp`` finds in its context.
         environment: Variables of the worker beside our own.
+        private: Files and folders, beside its folder, that no other silo's worker may open: its data.
     """
 
     name: str
     folder: Path
     node_config: Mapping[str, str | int | float | bool]
     environment: Mapping[str, str] = field(default_factory=dict)
+    private: tuple[Path, ...] = ()
+
+    @property
+    def places(self) -> list[str]:
+        """All that is this silo's alone."""
+        return [str(path) for path in (self.folder, *self.private)]
 
     @property
     def node_id(self) -> int:
@@ -70,6 +77,8 @@ class Traffic:
 
 OnProgress = Callable[[str, Progress], None]
 """Told the silo's name and how far it is."""
+OnTraffic = Callable[[Traffic], None]
+"""Told of each message as it has crossed."""
 
 
 class EmbeddedGrid(Grid):
@@ -84,6 +93,7 @@ class EmbeddedGrid(Grid):
         parallel: int = 0,
         threads: int = 1,
         on_progress: OnProgress | None = None,
+        on_traffic: OnTraffic | None = None,
     ) -> None:
         """Nothing is started yet.
 
@@ -94,22 +104,34 @@ class EmbeddedGrid(Grid):
             parallel: Silos that work at the same time; 0 for as many as there are cores.
             threads: Threads for tensor work in each worker.
             on_progress: Listener, called from the engine's threads.
+            on_traffic: Listener for what crosses, called from the engine's threads, one at a time.
         """
         self._run = Run.create_empty(1)
         self.traffic: list[Traffic] = []
         self._replies: dict[str, Message] = {}
         self._arrived = threading.Condition()
         slots = threading.Semaphore(parallel or os.cpu_count() or 1)
-        silo_root = silos[0].folder.parent if len({silo.folder.parent for silo in silos}) == 1 and len(silos) > 1 else None
+        self._on_traffic = on_traffic
         self._workers = {
-            silo.node_id: _Worker(silo, client_app, dict(run_config or {}), threads, silo_root, slots, self._done, on_progress)
+            silo.node_id: _Worker(
+                silo,
+                client_app,
+                dict(run_config or {}),
+                threads,
+                [place for other in silos if other is not silo for place in other.places],
+                slots,
+                self._done,
+                on_progress,
+            )
             for silo in silos
         }
 
     def __enter__(self) -> "EmbeddedGrid":
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     def close(self) -> None:
@@ -193,6 +215,8 @@ class EmbeddedGrid(Grid):
         reply.metadata.__dict__["_message_id"] = str(uuid4())
         with self._arrived:
             self.traffic.extend(sent)
+            for item in sent if self._on_traffic else ():
+                self._on_traffic(item)
             self._replies[message.metadata.message_id] = reply
             self._arrived.notify_all()
 
@@ -206,14 +230,15 @@ class _Worker:
         client_app: str,
         run_config: dict[str, str | int | float | bool],
         threads: int,
-        silo_root: Path | None,
+        others: list[str],
         slots: threading.Semaphore,
         done: Callable[[Message, Message, list[Traffic]], None],
         on_progress: OnProgress | None,
     ) -> None:
         self.silo = silo
         self._command = [sys.executable, "-m", "atoll.federation.worker", "--client-app", client_app]
-        self._command += ["--folder", str(silo.folder)] + (["--silos", str(silo_root)] if silo_root else [])
+        self._command += ["--folder", str(silo.folder)]
+        self._others = others
         self._run_config, self._threads = run_config, threads
         self._slots, self._done, self._on_progress = slots, done, on_progress
         self._queue: queue.Queue[Message | None] = queue.Queue()
@@ -291,9 +316,16 @@ class _Worker:
         }
         with (self.silo.folder / "worker.log").open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, cwd=self.silo.folder, env=environment
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=self.silo.folder,
+                env=environment,
             )
         context = {
+            "own": self.silo.places,
+            "others": self._others,
             "run_id": 1,
             "node_id": self.silo.node_id,
             "node_config": dict(self.silo.node_config),

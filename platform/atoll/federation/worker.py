@@ -24,15 +24,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--client-app", required=True, help="module:attribute")
     parser.add_argument("--folder", type=Path, required=True, help="the silo's folder")
-    parser.add_argument("--silos", type=Path, help="the folder of all silos, of which only the own one may be opened")
     args = parser.parse_args()
     requests, replies = _take_pipes(args.folder / "worker.log")
-    if args.silos:
-        confine(args.folder, args.silos)
     first = read_frame(requests)
     if first is None or first[0] != CONTEXT:
         sys.exit("the engine went away before it said what to do")
-    context = Context(state=RecordDict(), **json.loads(first[1]))
+    said = json.loads(first[1])
+    confine(said.pop("own"), said.pop("others"))
+    context = Context(state=RecordDict(), **said)
     _serve(args.client_app, context, requests, replies)
 
 

@@ -7,10 +7,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from atoll.experts.training import ExpertConfig
 from atoll.clients.training.trainable import Trainable, TrainedExpert
+from atoll.errors import ConfigError
 from atoll.experts.ffn import PROJECTIONS
+from atoll.experts.training import ExpertConfig
 from atoll.mixture import Descriptor, Router, RoutingContext
+
+_SLACK = -3.0
+"""Where every expert's bias starts: ``-softplus(-3)``, about -0.05."""
 
 
 class CoordinatedBlock(nn.Module):
@@ -27,22 +31,30 @@ class CoordinatedBlock(nn.Module):
         self.expert = copy.deepcopy(anchor).requires_grad_(True)
         self.site = site
         self.router = router
-        self._fixed = {name: value for name, value in router.row(site, frame, frame, {}).items()}
-        self._start = {name: value for name, value in router.row(site, domain, frame, {}).items()}
-        self.row = nn.Parameter(self._start["row"].clone()) if "row" in self._start else None
-        self.slack = nn.Parameter(torch.tensor(-3.0)) if "bias" in self._start else None
+        place = next(anchor.parameters()).device
+        self._fixed = {name: value.to(place) for name, value in router.row(site, frame, frame, {}).items()}
+        start = {name: value.to(place) for name, value in router.row(site, domain, frame, {}).items()}
+        if set(start) != {"row", "bias"}:
+            raise ConfigError(
+                f"expert.coordinated: router {router.name} has no row that training could move; coordinated experts train "
+                "beside top-k (training_router.name=top-k), others take expert.coordinated=false"
+            )
+        self.row = nn.Parameter(start["row"].clone())
+        self.slack = nn.Parameter(torch.tensor(_SLACK, device=place))
         self.losses: Mapping[str, Tensor] = {}
+
+    def bias(self) -> Tensor:
+        """The expert's bias, a scalar below zero."""
+        return -functional.softplus(self.slack)
 
     def forward(self, x_BSD: Tensor) -> Tensor:
         """Both blocks on every token, weighted by the router: [B, S, D] to [B, S, D]."""
-        own = dict(self._start)
-        if self.row is not None:
-            own["row"] = self.row
-        if self.slack is not None:
-            own["bias"] = -functional.softplus(self.slack)
-        state = {name: torch.stack([self._fixed[name].to(x_BSD.device), own[name].to(x_BSD.device)]) for name in own}
+        own = {"row": self.row, "bias": self.bias()}
+        state = {name: torch.stack([self._fixed[name], own[name]]) for name in own}
         everyone = torch.ones(2, dtype=torch.bool, device=x_BSD.device)
-        routing = self.router.route(state, x_BSD, RoutingContext(self.site, everyone))
+        # The choice is made in float32, as it is when the mixture answers, whatever the blocks are trained in.
+        with torch.autocast(x_BSD.device.type, enabled=False):
+            routing = self.router.route(state, x_BSD, RoutingContext(self.site, everyone))
         self.losses = routing.losses
         weights = routing.dense(2).to(x_BSD.dtype).unflatten(0, x_BSD.shape[:2])
         mixed: Tensor = weights[..., :1] * self.anchor(x_BSD) + weights[..., 1:] * self.expert(x_BSD)
@@ -61,19 +73,23 @@ class FeedForwardTrainable(Trainable):
         domain: Descriptor,
         frame: Descriptor,
     ) -> None:
-        """Replace blocks of the anchor, in place."""
+        """Replace blocks of the anchor, in place.
+
+        Raises:
+            ConfigError: blocks that the kind cannot hold, or a router that learns nothing from training.
+        """
         self.model = anchor
         self._config = config
         self._blocks: dict[str, CoordinatedBlock | nn.Module] = {}
         for layer in layers:
             path = f"model.layers.{layer}.mlp"
-            parent = anchor.get_submodule(f"model.layers.{layer}")
-            if config.coordinated:
-                block: CoordinatedBlock | nn.Module = CoordinatedBlock(parent.mlp, path, router, domain, frame)  # type: ignore[arg-type]
-            else:
-                block = parent.mlp.requires_grad_(True)  # type: ignore[union-attr, assignment, operator]
-            parent.mlp = block
-            self._blocks[path] = block
+            block = anchor.get_submodule(path)
+            if any(name.endswith("bias") for name, _ in block.named_parameters()):
+                raise ConfigError(f"expert.kind: '{path}' of this anchor has biases, which kind ffn does not hold; take lora")
+            self._blocks[path] = (
+                CoordinatedBlock(block, path, router, domain, frame) if config.coordinated else block.requires_grad_(True)
+            )
+            setattr(anchor.get_submodule(f"model.layers.{layer}"), "mlp", self._blocks[path])
         self.parameters = {name: p for name, p in anchor.named_parameters() if p.requires_grad}
 
     def auxiliary_loss(self) -> Tensor | None:
@@ -84,16 +100,14 @@ class FeedForwardTrainable(Trainable):
     def export(self) -> TrainedExpert:
         """The three matrices of each block, and for coordinated experts what the router learned."""
         weights: dict[str, Tensor] = {}
-        coordinated = False
         for path, block in self._blocks.items():
             expert = block.expert if isinstance(block, CoordinatedBlock) else block
             for projection in PROJECTIONS:
                 weights[f"{path}.{projection}.weight"] = _leave(expert.get_submodule(projection).weight)
-            if isinstance(block, CoordinatedBlock) and block.row is not None and block.slack is not None:
-                coordinated = True
+            if isinstance(block, CoordinatedBlock):
                 weights[f"router.{path}.row"] = _leave(block.row)
-                weights[f"router.{path}.bias"] = _leave(-functional.softplus(block.slack))
-        return TrainedExpert("ffn", tuple(self._blocks), {"coordinated": coordinated}, weights)
+                weights[f"router.{path}.bias"] = _leave(block.bias())
+        return TrainedExpert("ffn", tuple(self._blocks), {"coordinated": self._config.coordinated}, weights)
 
 
 def _leave(tensor: Tensor | nn.Module) -> Tensor:

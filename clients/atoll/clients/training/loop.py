@@ -10,9 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from atoll.experts.training import TrainingConfig
 from atoll.clients.training.trainable import Trainable
 from atoll.errors import DataError
+from atoll.experts.training import TrainingConfig
 from atoll.workloads.text.loss import next_token_loss
 
 Batch = tuple[Mapping[str, Tensor], Tensor]
@@ -52,7 +52,7 @@ def train(
         report: Told the step, the number of steps and a note, as training goes.
 
     Raises:
-        DataError: the loss became NaN or infinite.
+        DataError: the loss or its gradient became NaN or infinite.
     """
     matrices = [p for p in trainable.parameters.values() if p.ndim > 1]
     others = [p for p in trainable.parameters.values() if p.ndim <= 1]
@@ -60,14 +60,14 @@ def train(
     optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=config.learning_rate, betas=(0.9, 0.95))
     state, best = _resume(trainable, optimizer, checkpoint)
     if not state.validation:
-        state.first_loss = state.validation[0] = validate()
+        state.first_loss = state.validation[0] = _finite("validation loss", validate(), 0)
         state.best_loss, best = state.first_loss, _copy(trainable)
     while state.step < config.steps and not state.stopped:
         loss = _step(trainable, optimizer, batch(state.step), config, state)
         state.step += 1
         last = state.step == config.steps
         if state.step % config.evaluate_every == 0 or last:
-            best = _look(trainable, validate(), config, state, best)
+            best = _look(trainable, _finite("validation loss", validate(), state.step), config, state, best)
         if state.step % config.checkpoint_every == 0 or last or state.stopped:
             _save(trainable, optimizer, state, best, checkpoint)
         report(state.step, config.steps, f"loss {loss:.3f} · best validation {state.best_loss:.3f}")
@@ -108,14 +108,23 @@ def _step(
         if auxiliary is not None:
             loss = loss + auxiliary / config.accumulation
         loss.backward()
-    if not math.isfinite(text):
-        raise DataError(f"training loss is {text} at step {state.step}: lower training.learning_rate, or use precision=fp32")
-    if config.clip:
-        torch.nn.utils.clip_grad_norm_(trainable.parameters.values(), config.clip)
+    _finite("training loss", text, state.step)
+    norm = torch.nn.utils.clip_grad_norm_(trainable.parameters.values(), config.clip or math.inf)
+    _finite("norm of the gradient", float(norm), state.step)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
     state.tokens += ids.numel()
     return text
+
+
+def _finite(what: str, value: float, step: int) -> float:
+    """The value; never one that would spoil the parameters or the checkpoint."""
+    if not math.isfinite(value):
+        raise DataError(
+            f"training diverged: the {what} is {value} at step {step}; lower training.learning_rate, or use "
+            "training.precision=fp32"
+        )
+    return value
 
 
 def _look(

@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from atoll.experts.training import ExpertConfig
 from atoll.clients.training.trainable import Trainable, TrainedExpert
 from atoll.errors import ConfigError
+from atoll.experts.training import ExpertConfig
 
 
 class LoraTrainable(Trainable):
@@ -31,7 +31,7 @@ class LoraTrainable(Trainable):
                 anchor,
                 LoraConfig(
                     r=config.rank,
-                    lora_alpha=config.alpha,
+                    lora_alpha=config.alpha,  # type: ignore[arg-type]  # PEFT only divides by the rank
                     target_modules=list(config.modules),
                     layers_to_transform=list(layers),
                     lora_dropout=0.0,

@@ -5,12 +5,14 @@ the states that enter the first layer with an expert are a function of the text 
 """
 
 import copy
-from collections.abc import Callable
+import hashlib
+import math
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor, nn
+
+_DIGEST = 32
 
 
 def tail(model: nn.Module, first: int) -> nn.Module:
@@ -34,39 +36,49 @@ def _shell(module: nn.Module) -> nn.Module:
 
 
 class Prefix:
-    """States [S, D] that enter layer ``first``, for windows of one split; computed when first asked for."""
+    """States [S, D] that enter layer ``first``, for windows of one split; computed when first asked for.
 
-    def __init__(self, anchor: nn.Module, first: int, folder: Path, windows: int, length: int) -> None:
+    The file holds a record for each window: a digest of its tokens and states, then the states. What was never written,
+    torn by a kill, damaged, or computed from other text does not fit its digest, and is computed anew.
+    """
+
+    def __init__(self, anchor: nn.Module, first: int, file: Path) -> None:
         """Open or make the cache.
 
         Args:
             anchor: The unchanged anchor; kept only for what is not cached yet.
             first: First layer with an expert.
-            folder: Where the cache lies; its name must tell anchor, text and layer apart.
-            windows: Number of windows in the split.
-            length: Tokens in a window.
+            file: The cache; one for each anchor, first layer and split.
         """
         self._below = _shell(anchor.model)  # type: ignore[arg-type]
         self._below.layers = nn.ModuleList(list(anchor.model.layers)[:first])  # type: ignore[union-attr, arg-type]
         self._below.norm = nn.Identity()
         self._width = int(anchor.config.hidden_size)  # type: ignore[union-attr, arg-type]
-        folder.mkdir(parents=True, exist_ok=True)
-        states, done = folder / "states.f32", folder / "done.u8"
-        if not done.exists() or done.stat().st_size != windows:
-            # The flags come last: states without flags are computed again, flags without states would be read as zeros.
-            states.unlink(missing_ok=True)
-            np.memmap(states, np.float32, "w+", shape=(windows, length, self._width)).flush()
-            np.memmap(done, np.uint8, "w+", shape=(windows,)).flush()
-        self._states = np.memmap(states, np.float32, "r+", shape=(windows, length, self._width))
-        self._done = np.memmap(done, np.uint8, "r+", shape=(windows,))
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch(mode=0o600)
+        self._file = file
 
-    def states(self, index: int, ids: Callable[[int], Tensor]) -> Tensor:
-        """States [S, D] of one window, whose tokens ``ids(index)`` gives."""
-        if not self._done[index]:
-            with torch.no_grad():
-                device = next(self._below.parameters()).device
-                hidden = self._below(input_ids=ids(index)[None].to(device), use_cache=False).last_hidden_state[0]
-            self._states[index] = hidden.float().cpu().numpy()
-            self._states.flush()
-            self._done[index] = 1
-        return torch.from_numpy(np.array(self._states[index]))
+    def states(self, index: int, ids_S: Tensor) -> Tensor:
+        """States [S, D], float32 on the CPU, of the window ``index``, whose tokens are ``ids_S``."""
+        shape = (len(ids_S), self._width)
+        length = _DIGEST + 4 * math.prod(shape)
+        # Read and written, not mapped: on a full disk that is an error, and not the end of the process.
+        with self._file.open("r+b") as handle:
+            handle.seek(index * length)
+            record = handle.read(length)
+            if len(record) < length or record[:_DIGEST] != _digest(ids_S, record[_DIGEST:]):
+                states = self._compute(ids_S).numpy().tobytes()
+                record = _digest(ids_S, states) + states
+                handle.seek(index * length)
+                handle.write(record)
+        return torch.frombuffer(bytearray(record), dtype=torch.float32, offset=_DIGEST).reshape(shape)
+
+    @torch.no_grad()
+    def _compute(self, ids_S: Tensor) -> Tensor:
+        device = next(self._below.parameters()).device
+        hidden: Tensor = self._below(input_ids=ids_S[None].to(device), use_cache=False).last_hidden_state
+        return hidden[0].float().cpu()
+
+
+def _digest(ids_S: Tensor, states: bytes) -> bytes:
+    return hashlib.blake2b(ids_S.numpy().tobytes() + states, digest_size=_DIGEST).digest()

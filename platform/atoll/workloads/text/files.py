@@ -78,6 +78,12 @@ def digest(source: Source) -> str:
     return value.hexdigest()
 
 
+def fixed_part(entry: str) -> Path:
+    """The file or folder that an entry of ``paths`` names; for a glob the folder above its first wildcard."""
+    path = Path(entry).expanduser()
+    return _fixed(path) if glob.has_magic(entry) else path
+
+
 def _expand(entry: str) -> list[tuple[str, Path]]:
     path = Path(entry).expanduser()
     if path.is_dir():
