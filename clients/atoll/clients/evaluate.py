@@ -52,7 +52,9 @@ class Evaluator:
             raise ConfigError(f"evaluation.batch is {unit.batch}; it must be at least 1")
         for variant in unit.variants:
             if lacking := sorted(set(variant.members) - set(experts)):
-                raise FederationError(f"variant '{variant.name}' names {', '.join(lacking)}, who is no member of the unit")
+                raise FederationError(
+                    f"variant '{variant.name}' names {', '.join(lacking)}, who is no member of the unit"
+                )
         self._text, self._split = text, cast(Split, unit.split)
         # Refuses a split that there is not, so from here on its name is safe in a path.
         self._indices = text.evaluation_indices(self._split, unit.windows or None)

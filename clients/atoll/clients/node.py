@@ -63,8 +63,8 @@ class Node:
         """Raise FederationError where the coordinator means another anchor."""
         if self.anchor.digest != digest:
             raise FederationError(
-                f"'{self.config.owner}' has anchor {self.anchor.name} ({self.anchor.digest}), the coordinator means {digest}: "
-                "set `anchor` in node.yaml to the same model"
+                f"'{self.config.owner}' has anchor {self.anchor.name} ({self.anchor.digest}), the coordinator "
+                f"means {digest}: set `anchor` in node.yaml to the same model"
             )
 
     def model(self) -> nn.Module:
@@ -96,8 +96,8 @@ def _check(config: NodeConfig) -> None:
     """
     if not checks.SLUG.fullmatch(config.owner) or config.owner == ANCHOR:
         raise ConfigError(
-            f"owner is '{config.owner}'; take lower-case letters, digits and hyphens, at most 63 of them, beginning with "
-            f"a letter or digit, and not '{ANCHOR}'"
+            f"owner is '{config.owner}'; take lower-case letters, digits and hyphens, at most 63 of them, beginning "
+            f"with a letter or digit, and not '{ANCHOR}'"
         )
     if config.threads < 1:
         raise ConfigError(f"threads is {config.threads}; it must be at least 1")

@@ -13,16 +13,16 @@ from torch import nn
 from atoll.clients.descriptor import describe_domain
 from atoll.clients.evaluate import Evaluator
 from atoll.clients.node import Node
-from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.clients.training.ffn import FeedForwardTrainable
-from atoll.clients.training.lora import LoraTrainable
 from atoll.clients.training.loop import Batch, Progress, train
+from atoll.clients.training.lora import LoraTrainable
 from atoll.clients.training.prefix import Prefix, tail
 from atoll.clients.training.trainable import Trainable, TrainedExpert
 from atoll.errors import ConfigError
 from atoll.experts.card import Consent, ExpertCard
 from atoll.experts.package import read_package, write_package
 from atoll.experts.signing import PublicKey
+from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.federation.units import EvaluateReply, EvaluateUnit, TrainReply, TrainUnit
 from atoll.mixture import Descriptor, ExpertKind, Router
 from atoll.plugins import build, load
@@ -35,8 +35,8 @@ Report = Callable[[int, int, str], None]
 def train_expert(node: Node, unit: TrainUnit, report: Report) -> tuple[TrainReply, Path]:
     """Train an expert on the silo's training split and pack it.
 
-    The work is content-addressed: the same unit on the same data gives the package that is there already, and a unit that was
-    cut short goes on from its latest checkpoint.
+    The work is content-addressed: the same unit on the same data gives the package that is there already, and a unit
+    that was cut short goes on from its latest checkpoint.
 
     Returns:
         What to say, and the package's file.
@@ -123,7 +123,8 @@ class Windows:
     def __init__(self, node: Node, model: nn.Module, first: int, cache: Path) -> None:
         self._text = node.text
         self._prefix = {
-            split: Prefix(model, first, cache / f"{split}.states") if first else None for split in ("train", "validation")
+            split: Prefix(model, first, cache / f"{split}.states") if first else None
+            for split in ("train", "validation")
         }
 
     def batch(self, step: int, size: int, seed: int) -> Batch:
@@ -182,7 +183,11 @@ def targets_of(expert: ExpertConfig, layers: Sequence[int]) -> list[str]:
     if expert.kind == "ffn":
         return [f"model.layers.{layer}.mlp" for layer in layers]
     attention = {"q_proj", "k_proj", "v_proj", "o_proj"}
-    return [f"model.layers.{n}.{'self_attn' if m in attention else 'mlp'}.{m}" for n in layers for m in sorted(expert.modules)]
+    return [
+        f"model.layers.{n}.{'self_attn' if m in attention else 'mlp'}.{m}"
+        for n in layers
+        for m in sorted(expert.modules)
+    ]
 
 
 def _on(trainable: Trainable, runner: nn.Module) -> Trainable:
@@ -203,7 +208,12 @@ def _card(node: Node, unit: TrainUnit, made: TrainedExpert, descriptor: Descript
         workload="text",
         documents={split: count.documents for split, count in counts.items()},
         tokens={split: count.tokens for split, count in counts.items()},
-        training={"steps": progress.step, "best_step": progress.best_step, "tokens_seen": progress.tokens, "seed": unit.seed},
+        training={
+            "steps": progress.step,
+            "best_step": progress.best_step,
+            "tokens_seen": progress.tokens,
+            "seed": unit.seed,
+        },
         metrics={"validation_loss_anchor": progress.first_loss, "validation_loss_expert": progress.best_loss},
         privacy=None,
         licence=config.licence,

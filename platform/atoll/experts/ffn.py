@@ -26,6 +26,10 @@ class FeedForward(ExpertKind):
     name: ClassVar[str] = "ffn"
     weights_file: ClassVar[str] = "expert.safetensors"
 
+    def example(self, blocks: Sequence[str]) -> tuple[tuple[str, ...], Settings]:
+        """The whole blocks, coordinated."""
+        return tuple(blocks), {"coordinated": True}
+
     def sites(self, targets: Sequence[str]) -> tuple[Site, ...]:
         """Each target is its own site."""
         return tuple(Site(target, (target,)) for target in targets)

@@ -27,6 +27,11 @@ class Lora(ExpertKind):
     name: ClassVar[str] = "lora"
     weights_file: ClassVar[str] = "adapter_model.safetensors"
 
+    def example(self, blocks: Sequence[str]) -> tuple[tuple[str, ...], Settings]:
+        """The blocks' first and last linear modules, rank 2."""
+        targets = [f"{block}.{name}" for block in blocks for name in ("gate_proj", "down_proj")]
+        return tuple(targets), {"rank": 2, "alpha": 4.0}
+
     def sites(self, targets: Sequence[str]) -> tuple[Site, ...]:
         """The targets' parents, each once."""
         grouped: dict[str, list[str]] = {}

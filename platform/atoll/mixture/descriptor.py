@@ -94,7 +94,7 @@ class Descriptor:
         }
         # One metadata entry, because safetensors does not order several of them.
         return save(
-            {name: tensor.contiguous() for name, tensor in self._tensors().items()},
+            {name: tensor.contiguous().clone() for name, tensor in self._tensors().items()},
             metadata={"atoll": json.dumps(header, sort_keys=True)},
         )
 

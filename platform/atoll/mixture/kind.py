@@ -34,6 +34,10 @@ class ExpertKind(ABC):
     """Name of the safetensors file inside an expert package."""
 
     @abstractmethod
+    def example(self, blocks: Sequence[str]) -> tuple[tuple[str, ...], Settings]:
+        """Targets and settings of a small expert in these feed-forward blocks, for toys and contract checks."""
+
+    @abstractmethod
     def sites(self, targets: Sequence[str]) -> tuple[Site, ...]:
         """Routing sites of the given target modules, in the order of the targets."""
 

@@ -196,11 +196,13 @@ class Mixture(nn.Module):
         for slot in [int(slot) for slot in shares.nonzero()]:
             alone = torch.zeros_like(call.allowed_N)
             alone[0] = alone[slot] = True
-            token = enter(Call(alone, call.mask_BS, text_BS=call.text_BS))
+            branch = Call(alone, call.mask_BS, text_BS=call.text_BS)
+            token = enter(branch)
             try:
                 outputs.append(self.model(*args, **kwargs))
             finally:
                 leave(token)
+            call.text_BS = branch.text_BS
         logits = [output.logits for output in outputs]
         if self.weighting == "posterior":
             outputs[0].logits = posterior_mixture(logits, self._read(call))

@@ -20,9 +20,10 @@ _SLACK = -3.0
 class CoordinatedBlock(nn.Module):
     """A two-expert mixture in one block: the anchor's feed-forward block, frozen, and a trainable copy.
 
-    The anchor's block and its row of the router are frozen, so all owners train against one frame of reference. The expert's
-    logit carries a bias ``-softplus(β)``: negative, so that the boundary that an owner learns against the anchor alone is
-    tight enough to hold among many experts. (FlexOlmo uses ``min(b, 0)``, whose gradient dies once b is positive.)
+    The anchor's block and its row of the router are frozen, so all owners train against one frame of reference. The
+    expert's logit carries a bias ``-softplus(β)``: negative, so that the boundary that an owner learns against the
+    anchor alone is tight enough to hold among many experts. (FlexOlmo uses ``min(b, 0)``, whose gradient dies once b
+    is positive.)
     """
 
     def __init__(self, anchor: nn.Module, site: str, router: Router, domain: Descriptor, frame: Descriptor) -> None:
@@ -36,8 +37,8 @@ class CoordinatedBlock(nn.Module):
         start = {name: value.to(place) for name, value in router.row(site, domain, frame, {}).items()}
         if set(start) != {"row", "bias"}:
             raise ConfigError(
-                f"expert.coordinated: router {router.name} has no row that training could move; coordinated experts train "
-                "beside top-k (training_router.name=top-k), others take expert.coordinated=false"
+                f"expert.coordinated: router {router.name} has no row that training could move; coordinated experts "
+                "train beside top-k (training_router.name=top-k), others take expert.coordinated=false"
             )
         self.row = nn.Parameter(start["row"].clone())
         self.slack = nn.Parameter(torch.tensor(_SLACK, device=place))
@@ -62,7 +63,10 @@ class CoordinatedBlock(nn.Module):
 
 
 class FeedForwardTrainable(Trainable):
-    """The anchor with a trainable feed-forward block in the chosen layers; coordinated, or (the ablation) in the anchor's place."""
+    """The anchor with a trainable feed-forward block in the chosen layers.
+
+    It is trained beside the anchor's (coordinated), or in its place (the ablation).
+    """
 
     def __init__(
         self,
@@ -85,16 +89,24 @@ class FeedForwardTrainable(Trainable):
             path = f"model.layers.{layer}.mlp"
             block = anchor.get_submodule(path)
             if any(name.endswith("bias") for name, _ in block.named_parameters()):
-                raise ConfigError(f"expert.kind: '{path}' of this anchor has biases, which kind ffn does not hold; take lora")
+                raise ConfigError(
+                    f"expert.kind: '{path}' of this anchor has biases, which kind ffn does not hold; take lora"
+                )
             self._blocks[path] = (
-                CoordinatedBlock(block, path, router, domain, frame) if config.coordinated else block.requires_grad_(True)
+                CoordinatedBlock(block, path, router, domain, frame)
+                if config.coordinated
+                else block.requires_grad_(True)
             )
-            setattr(anchor.get_submodule(f"model.layers.{layer}"), "mlp", self._blocks[path])
+            anchor.get_submodule(f"model.layers.{layer}").mlp = self._blocks[path]
         self.parameters = {name: p for name, p in anchor.named_parameters() if p.requires_grad}
 
     def auxiliary_loss(self) -> Tensor | None:
         """The router's z-loss, averaged over blocks; there is no balance loss, since one owner has one domain."""
-        z = [block.losses["z"] for block in self._blocks.values() if isinstance(block, CoordinatedBlock) and "z" in block.losses]
+        z = [
+            block.losses["z"]
+            for block in self._blocks.values()
+            if isinstance(block, CoordinatedBlock) and "z" in block.losses
+        ]
         return self._config.z_loss * torch.stack(z).mean() if z else None
 
     def export(self) -> TrainedExpert:

@@ -2,6 +2,7 @@
 
 import math
 import os
+import pickle
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -154,7 +155,12 @@ def _save(
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_suffix(".partial")
-    content: dict[str, Any] = {"progress": asdict(state), "best": best, "now": _copy(trainable), "optimizer": optimizer.state_dict()}
+    content: dict[str, Any] = {
+        "progress": asdict(state),
+        "best": best,
+        "now": _copy(trainable),
+        "optimizer": optimizer.state_dict(),
+    }
     with partial.open("wb") as handle:
         torch.save(content, handle)
         handle.flush()
@@ -163,9 +169,18 @@ def _save(
 
 
 def _resume(trainable: Trainable, optimizer: torch.optim.Optimizer, path: Path) -> tuple[Progress, dict[str, Tensor]]:
-    if not path.exists():
+    content = _saved(path)
+    if content is None:
         return Progress(), {}
-    content = torch.load(path, weights_only=True, map_location="cpu")
     _restore(trainable, content["now"])
     optimizer.load_state_dict(content["optimizer"])
     return Progress(**content["progress"]), content["best"]
+
+
+def _saved(path: Path) -> dict[str, Any] | None:
+    """What was saved; nothing where it is damaged, so that training begins anew rather than never."""
+    try:
+        content: dict[str, Any] = torch.load(path, weights_only=True, map_location="cpu")
+    except (FileNotFoundError, EOFError, RuntimeError, ValueError, LookupError, pickle.UnpicklingError):
+        return None
+    return content

@@ -1,7 +1,7 @@
 """The frozen layers below the first expert, computed once and kept on disk.
 
-Experts in the last layers of an anchor leave everything below them as it is, for every model that is trained or evaluated. So
-the states that enter the first layer with an expert are a function of the text alone.
+Experts in the last layers of an anchor leave everything below them as it is, for every model that is trained or
+evaluated. So the states that enter the first layer with an expert are a function of the text alone.
 """
 
 import copy

@@ -1,0 +1,61 @@
+"""A random language model that is small enough for every test."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from atoll.anchors import Anchor
+from atoll.anchors.anchor import no_progress_bars
+
+_FORM: dict[str, Any] = {
+    "vocab_size": 258,
+    "hidden_size": 16,
+    "intermediate_size": 24,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 64,
+    "bos_token_id": None,
+    "eos_token_id": 257,
+    "pad_token_id": 257,
+    "initializer_range": 0.2,
+}
+
+
+def toy_anchor(folder: Path, family: Literal["llama", "olmo2"] = "olmo2", *, layers: int = 2, seed: int = 0) -> Anchor:
+    """Write a checkpoint that reads bytes: width 16, context 64, random weights.
+
+    Args:
+        folder: Where to.
+        family: Its form.
+        layers: How many.
+        seed: Of the weights; equal arguments give an equal digest.
+    """
+    from transformers import LlamaConfig, LlamaForCausalLM, Olmo2Config, Olmo2ForCausalLM
+
+    config, model = {"llama": (LlamaConfig, LlamaForCausalLM), "olmo2": (Olmo2Config, Olmo2ForCausalLM)}[family]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        built = model(config(**{**_FORM, "num_hidden_layers": layers}))  # type: ignore[operator]
+        with torch.no_grad():
+            for name, parameter in built.named_parameters():
+                if "norm" in name:  # ones everywhere would hide a norm that is lost
+                    parameter.uniform_(0.5, 1.5)
+    with no_progress_bars():
+        built.save_pretrained(folder)
+    _tokenizer().save_pretrained(folder)
+    return Anchor.open(folder)
+
+
+def _tokenizer() -> Any:
+    """Bytes as tokens, and one merge."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
+    vocabulary = {token: index for index, token in enumerate([*letters, "he", "<|end|>"])}
+    core = Tokenizer(models.BPE(vocab=vocabulary, merges=[("h", "e")]))
+    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = decoders.ByteLevel()
+    return PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|end|>")

@@ -1,0 +1,179 @@
+"""What every router, expert kind and integrator promises, as checks."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from atoll.experts.integrator import Integrator
+from atoll.experts.package import ExpertPackage
+from atoll.mixture import ExpertKind, Mixture, Router, Routing, RoutingContext
+from atoll.mixture.routing import stack_rows
+from atoll.testing.anchors import toy_anchor
+from atoll.testing.experts import toy_experts, toy_frame
+
+_OWNERS = ("clinic", "court", "yard")
+_TOLERANCE = 2e-5
+_IDS = torch.tensor([[5, 17, 201, 17, 99, 3, 3, 64], [250, 1, 2, 120, 7, 7, 40, 41]])
+
+
+def check_router(router: Router) -> None:
+    """Exact masking, causality, padding, and weights that are weights.
+
+    Raises:
+        AssertionError: a promise that is broken.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        anchor = toy_anchor(Path(folder))
+        experts = toy_experts(anchor, _OWNERS, "ffn")
+        frame = toy_frame(anchor, experts[0].card.sites)
+    site = experts[0].card.sites[0]
+    x = torch.randn(*_IDS.shape, anchor.hidden_size, generator=torch.Generator().manual_seed(1))
+
+    def route(
+        of: Sequence[ExpertPackage], allowed: Sequence[bool], length: int = 8, mask: Tensor | None = None
+    ) -> Tensor:
+        kind = experts[0].card.kind
+        rows = [router.row(site, frame, frame, {})]
+        rows += [router.row(site, e.descriptor, frame, _learned(kind, site, e)) for e in of]
+        context = RoutingContext(site, torch.tensor(allowed), mask, _IDS[:, :length])
+        found = router.route(stack_rows(rows), x[:, :length], context)
+        _check_routing(found, len(rows), 2 * length)
+        return found.dense(len(rows)).view(2, length, -1)
+
+    everyone = route(experts, [True] * 4)
+    masked = route(experts, [True, False, True, True])
+    never = route(experts[1:], [True] * 3)
+    assert bool((masked[..., 1] == 0).all()), "a slot outside the entitlement got weight"
+    assert torch.allclose(masked[..., [0, 2, 3]], never, atol=_TOLERANCE), (
+        "weights under an entitlement differ from those of a mixture that never had the others: "
+        "mask before any normalisation, and let no row depend on another slot"
+    )
+    nobody = route(experts, [True, False, False, False])
+    assert bool((nobody[..., 1:] == 0).all()), "a slot outside the entitlement got weight"
+    assert torch.allclose(route(experts, [True] * 4, 5), everyone[:, :5], atol=_TOLERANCE), (
+        "a later token changed how an earlier one is routed"
+    )
+    mask = torch.ones(2, 8, dtype=torch.bool)
+    mask[:, 5:] = False
+    padded = route(experts, [True] * 4, 8, mask)
+    assert torch.allclose(padded[:, :5], everyone[:, :5], atol=_TOLERANCE), "padding on the right changed the routing"
+
+
+def _learned(kind: str, site: str, expert: ExpertPackage) -> dict[str, Tensor]:
+    from atoll.plugins import load
+
+    made: ExpertKind = load("atoll.experts", kind)()
+    return made.learned(site, expert.weights)
+
+
+def _check_routing(routing: Routing, slots: int, tokens: int) -> None:
+    weights, chosen = routing.weights_TK, routing.slots_TK
+    assert weights.shape == chosen.shape, "slots and weights are not both [T, K]"
+    assert weights.shape[0] == tokens, f"there are choices for {weights.shape[0]} tokens, not {tokens}"
+    assert weights.dtype == torch.float32, f"weights are {weights.dtype}, not float32"
+    assert bool(torch.isfinite(weights).all()), "a weight is not finite"
+    assert bool((weights >= 0).all()), "a weight is negative"
+    assert bool(((chosen >= 0) & (chosen < slots)).all()), "a slot is out of range"
+    assert bool((routing.dense(slots) <= weights.sum(-1, keepdim=True) + _TOLERANCE).all())
+
+
+def check_kind(kind: ExpertKind) -> None:
+    """Stacked experts act as each does alone; a weight of one is that expert, all to the anchor is the anchor.
+
+    Raises:
+        AssertionError: a promise that is broken.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        anchor = toy_anchor(Path(folder))
+        experts = toy_experts(anchor, _OWNERS, kind.name)
+        model = anchor.model()
+    targets, _ = kind.example(["model.layers.0.mlp"])
+    for target in targets:
+        module = model.get_submodule(target)
+        unpacked = [kind.unpack(target, expert.weights, expert.card.settings) for expert in experts]
+        generator = torch.Generator().manual_seed(2)
+        width = anchor.intermediate_size if target.endswith("down_proj") else anchor.hidden_size
+        x_TD = torch.randn(6, width, generator=generator)
+        with torch.no_grad():
+            _check_module(kind, module, unpacked, x_TD)
+
+
+def _check_module(kind: ExpertKind, module: torch.nn.Module, unpacked: list[dict[str, Tensor]], x_TD: Tensor) -> None:
+    stacked = kind.stack(module, unpacked)
+    alone = [kind.mix(module, kind.stack(module, [one]), x_TD, _all_to(1, 2, len(x_TD))) for one in unpacked]
+    anchor = module(x_TD)
+    slots = len(unpacked) + 1
+    assert torch.allclose(kind.mix(module, stacked, x_TD, _all_to(0, slots, len(x_TD))), anchor, atol=_TOLERANCE), (
+        "all weight to slot 0 is not the anchor's own module"
+    )
+    for slot, own in enumerate(alone, 1):
+        found = kind.mix(module, stacked, x_TD, _all_to(slot, slots, len(x_TD)))
+        assert torch.allclose(found, own, atol=_TOLERANCE), "an expert acts differently among others than alone"
+    weights = torch.rand(len(x_TD), slots, generator=torch.Generator().manual_seed(3)).softmax(-1)
+    mixed = kind.mix(module, stacked, x_TD, Routing(torch.arange(slots).expand(len(x_TD), -1), weights))
+    summed = sum(weights[:, slot, None] * own for slot, own in enumerate([anchor, *alone]))
+    assert torch.allclose(mixed, summed, atol=_TOLERANCE), "the mixture is not the weighted sum of its experts"  # type: ignore[arg-type]
+    shares = torch.zeros(slots)
+    shares[1] = 1.0
+    assert torch.allclose(kind.average(module, stacked, x_TD, shares), alone[0], atol=_TOLERANCE), (
+        "the average with all weight on one expert is not that expert"
+    )
+
+
+def _all_to(slot: int, slots: int, tokens: int) -> Routing:
+    weights = torch.zeros(tokens, slots)
+    weights[:, slot] = 1.0
+    return Routing(torch.arange(slots).expand(tokens, -1), weights)
+
+
+def check_integrator(integrator: Integrator, router: Router, kind: str = "lora") -> None:
+    """Order does not matter, withdrawal is exact where it is said to be, with nobody allowed it is the anchor.
+
+    The anchor's own module stays as it is.
+
+    Raises:
+        AssertionError: a promise that is broken.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        anchor = toy_anchor(Path(folder))
+        experts = toy_experts(anchor, _OWNERS, kind)
+        frame = toy_frame(anchor, experts[0].card.sites)
+        model = anchor.model()
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    plain = _plain(model)
+    whole = integrator.integrate(model, frame, experts, router)
+    turned = integrator.integrate(model, frame, experts[::-1], router)
+    assert torch.allclose(_logits(whole), _logits(turned), atol=_TOLERANCE), "the order of arrival changes the mixture"
+    assert torch.allclose(_logits(whole, ()), plain, atol=_TOLERANCE), "with nobody allowed it is not the anchor"
+    if integrator.guarantee == "exact":
+        never = integrator.integrate(model, frame, experts[1:], router)
+        kept = [expert.card.owner for expert in experts[1:]]
+        assert torch.allclose(_logits(whole, kept), _logits(never), atol=_TOLERANCE), (
+            "the guarantee is 'exact', but a mixture without an expert differs from one that never had it"
+        )
+        assert torch.allclose(_logits(whole.restrict(kept)), _logits(never), atol=_TOLERANCE), (
+            "the guarantee is 'exact', but restricting differs from never having had the expert"
+        )
+    after = model.state_dict()
+    assert all(torch.equal(before[name], after[name]) for name in before), "integration changed the anchor"
+    assert torch.equal(_plain(model), plain), "integration changed what the anchor computes"
+
+
+@torch.no_grad()
+def _plain(model: torch.nn.Module) -> Tensor:
+    found: Tensor = model(input_ids=_IDS).logits.log_softmax(-1)
+    return found
+
+
+@torch.no_grad()
+def _logits(mixture: Mixture, entitlement: Sequence[str] | None = None) -> Tensor:
+    """Log-probabilities, since an ensemble gives those and a model logits."""
+    with mixture.use(entitlement):
+        found: Tensor = mixture(input_ids=_IDS).logits.log_softmax(-1)
+    return found
+
+
+__all__ = ["check_integrator", "check_kind", "check_router"]
