@@ -29,6 +29,7 @@ KINDS: dict[str, dict[str, Any]] = {
 # Trains as a node's worker would, and dies without a word when the step that it is told has been reported.
 KILLED = """
 import os, signal, sys
+from pathlib import Path
 from atoll.clients.node import Node
 from atoll.clients.work import train_expert
 from atoll.federation.units import TrainUnit

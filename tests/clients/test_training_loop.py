@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from atoll.clients.training.loop import Batch, learning_rate, train
 from atoll.clients.training.trainable import Trainable, TrainedExpert
@@ -150,7 +151,7 @@ def test_the_gradient_is_clipped_to_its_largest_norm(tmp_path: Path) -> None:
         (table,) = (p for group in optimizer.param_groups for p in group["params"])
         norms.append(float(table.grad.norm()))
 
-    handle = torch.optim.optimizer.register_optimizer_step_pre_hook(note)
+    handle = register_optimizer_step_pre_hook(note)
     try:
         _run(_Toy(), tmp_path / "free.pt", TrainingConfig(**{**CONFIG.__dict__, "clip": 0.0}))
         free, norms[:] = max(norms), []

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from atoll.coordinator.decode import decode
+from atoll.config.decode import decode
 from atoll.errors import DataError
 from atoll.experts.files import write_atomic
 

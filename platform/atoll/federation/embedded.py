@@ -1,5 +1,6 @@
 """The embedded engine: Flower's ``Grid`` over one worker process a silo."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -12,7 +13,6 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import IO
 from uuid import uuid4
 
 from flwr.app import DEFAULT_TTL, Error, Message, Metadata, RecordDict
@@ -164,7 +164,7 @@ class EmbeddedGrid(Grid):
             ttl=ttl or DEFAULT_TTL,
             message_type=message_type,
         )
-        return Message(content=content, metadata=metadata)
+        return Message(content=content, metadata=metadata)  # type: ignore[call-overload, no-any-return]
 
     def get_node_ids(self) -> list[int]:
         """One for each silo, in the order they were given."""
@@ -215,8 +215,9 @@ class EmbeddedGrid(Grid):
         reply.metadata.__dict__["_message_id"] = str(uuid4())
         with self._arrived:
             self.traffic.extend(sent)
-            for item in sent if self._on_traffic else ():
-                self._on_traffic(item)
+            if self._on_traffic is not None:
+                for item in sent:
+                    self._on_traffic(item)
             self._replies[message.metadata.message_id] = reply
             self._arrived.notify_all()
 
@@ -261,6 +262,9 @@ class _Worker:
             _end(process)
         if self._thread is not None:
             self._thread.join(_GRACE)
+        # Only now: the thread may have been reading until the worker's end.
+        if process is not None:
+            _close(process)
 
     def _loop(self) -> None:
         while (message := self._queue.get()) is not None and not self._stopping:
@@ -276,16 +280,15 @@ class _Worker:
             process = self._running()
             assert process.stdin is not None
             kind = message.metadata.message_type
-            size = write_frame(_binary(process.stdin), MESSAGE, encode(message))
+            size = write_frame(process.stdin, MESSAGE, encode(message))
             sent.append(Traffic(self.silo.name, "in", kind, size))
             raw = self._read_reply(process)
             reply = decode(raw)
             sent.append(Traffic(self.silo.name, "out", kind, len(raw)))
         except (FederationError, OSError) as error:
             self._deaths += 1
-            process_ended = self._process
-            self._process = None
-            why = _obituary(process_ended) if process_ended is not None else str(error)
+            ended, self._process = self._process, None
+            why = _obituary(ended) if ended is not None else str(error)
             log = self.silo.folder / "worker.log"
             return self._error(message, ErrorCode.CLIENT_APP_CRASHED, f"its worker died ({why}); see {log}")
         self._deaths = 0
@@ -294,7 +297,7 @@ class _Worker:
     def _read_reply(self, process: subprocess.Popen[bytes]) -> bytes:
         assert process.stdout is not None
         while True:
-            frame = read_frame(_binary(process.stdout))
+            frame = read_frame(process.stdout)
             if frame is None:
                 raise FederationError("the worker closed its output")
             if frame[0] == REPLY:
@@ -332,15 +335,11 @@ class _Worker:
             "run_config": self._run_config,
         }
         assert self._process.stdin is not None
-        write_frame(_binary(self._process.stdin), CONTEXT, json.dumps(context).encode())
+        write_frame(self._process.stdin, CONTEXT, json.dumps(context).encode())
         return self._process
 
     def _error(self, message: Message, code: int, reason: str) -> Message:
         return Message(Error(code, reason), reply_to=message)
-
-
-def _binary(stream: IO[bytes]) -> "IO[bytes]":
-    return stream
 
 
 def _obituary(process: subprocess.Popen[bytes]) -> str:
@@ -351,20 +350,27 @@ def _obituary(process: subprocess.Popen[bytes]) -> str:
         process.kill()
         process.wait()
         return "it sent something that is no reply"
+    finally:
+        _close(process)
     return f"signal {-code}" if code < 0 else f"exit code {code}"
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    for stream in (process.stdin,):
-        try:
-            if stream is not None:
-                stream.close()
-        except OSError:
-            pass
+    """Ask by closing the worker's input, then by signals."""
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):
+            process.stdin.close()
     for action in (process.terminate, process.kill):
         try:
             process.wait(_GRACE / 5)
-            return
+            break
         except subprocess.TimeoutExpired:
             action()
     process.wait()
+
+
+def _close(process: subprocess.Popen[bytes]) -> None:
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError):  # what was still to be written has no reader
+                stream.close()

@@ -5,10 +5,8 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
-
-from atoll.errors import FederationError
+from atoll.config.decode import decode
+from atoll.errors import DataError, FederationError
 from atoll.experts.training import ExpertConfig, TrainingConfig
 
 
@@ -28,10 +26,10 @@ class Unit:
             FederationError: not JSON, an unknown or missing field, a wrong type.
         """
         try:
-            merged = OmegaConf.merge(OmegaConf.structured(cls), json.loads(text))
-            value = OmegaConf.to_object(merged)
-        except (OmegaConfBaseException, ValueError, TypeError) as error:
-            raise FederationError(f"a message is no {cls.__name__}: {str(error).splitlines()[0]}") from error
+            # Not through the reader of configurations: what others send must not be able to name our variables.
+            value = decode(json.loads(text), cls, cls.__name__)
+        except (DataError, ValueError, RecursionError) as error:
+            raise FederationError(f"a message is no {cls.__name__}: {error}") from error
         assert isinstance(value, cls)
         return value
 

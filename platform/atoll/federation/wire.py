@@ -1,8 +1,11 @@
-"""Frames between the embedded engine and its workers: a tag, a length, bytes. Messages are Flower's protobuf; nothing is pickled."""
+"""Frames between the embedded engine and its workers: a tag, a length, bytes.
+
+Messages are Flower's protobuf; nothing is pickled.
+"""
 
 import struct
 from collections.abc import Callable
-from typing import BinaryIO
+from typing import IO
 
 from flwr.app import Message
 from flwr.common.serde import message_from_proto, message_to_proto
@@ -16,7 +19,7 @@ _HEADER = struct.Struct(">cQ")
 _LIMIT = 4 << 30
 
 
-def write_frame(stream: BinaryIO, tag: bytes, payload: bytes) -> int:
+def write_frame(stream: IO[bytes], tag: bytes, payload: bytes) -> int:
     """Write one frame; returns its payload's length."""
     stream.write(_HEADER.pack(tag, len(payload)))
     stream.write(payload)
@@ -24,7 +27,7 @@ def write_frame(stream: BinaryIO, tag: bytes, payload: bytes) -> int:
     return len(payload)
 
 
-def read_frame(stream: BinaryIO) -> tuple[bytes, bytes] | None:
+def read_frame(stream: IO[bytes]) -> tuple[bytes, bytes] | None:
     """Read one frame; ``None`` at the end of the stream.
 
     Raises:
@@ -54,7 +57,7 @@ def _exactly(read: Callable[[int], bytes | None], length: int) -> bytes | None:
 
 def encode(message: Message) -> bytes:
     """A Flower message as protobuf."""
-    return message_to_proto(message).SerializeToString()
+    return bytes(message_to_proto(message).SerializeToString())
 
 
 def decode(data: bytes) -> Message:

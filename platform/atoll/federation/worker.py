@@ -74,7 +74,9 @@ def _load(path: str) -> ClientApp:
 
 
 def _reason(error: Exception) -> str:
-    """Our own messages are for people as they are; of others the kind is needed too. The traceback stays in the silo's log."""
+    """Our own messages are for people as they are; of others the kind is needed too. The traceback stays in the
+    silo's log.
+    """
     return str(error) if isinstance(error, AtollError) else f"{type(error).__name__}: {error}"
 
 

@@ -40,7 +40,8 @@ def build(group: str, name: str, options: Mapping[str, Any]) -> Any:
 
     Raises:
         PluginError: nothing has that name.
-        ConfigError: an option that it does not have, or of the wrong type.
+        ConfigError: an option that it does not have, or of the wrong type, or one that refers to something else:
+            options come in messages too, and must not be able to name our variables.
     """
     kind = load(group, name)
     known = [field.name for field in dataclasses.fields(kind)]
@@ -49,6 +50,8 @@ def build(group: str, name: str, options: Mapping[str, Any]) -> Any:
             close = difflib.get_close_matches(option, known, n=1)
             hint = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(known) or 'no options'}"
             raise ConfigError(f"'{name}' of {group} has no option '{option}': {hint}")
+    if "${" in repr(options):
+        raise ConfigError(f"'{name}' of {group}: options are plain values, and here is an interpolation: {options}")
     try:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), dict(options)))
     except OmegaConfBaseException as error:

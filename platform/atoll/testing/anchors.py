@@ -37,7 +37,7 @@ def toy_anchor(folder: Path, family: Literal["llama", "olmo2"] = "olmo2", *, lay
     config, model = {"llama": (LlamaConfig, LlamaForCausalLM), "olmo2": (Olmo2Config, Olmo2ForCausalLM)}[family]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        built = model(config(**{**_FORM, "num_hidden_layers": layers}))  # type: ignore[operator]
+        built = model(config(**{**_FORM, "num_hidden_layers": layers}))
         with torch.no_grad():
             for name, parameter in built.named_parameters():
                 if "norm" in name:  # ones everywhere would hide a norm that is lost

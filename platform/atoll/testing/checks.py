@@ -115,7 +115,7 @@ def _check_module(kind: ExpertKind, module: torch.nn.Module, unpacked: list[dict
     weights = torch.rand(len(x_TD), slots, generator=torch.Generator().manual_seed(3)).softmax(-1)
     mixed = kind.mix(module, stacked, x_TD, Routing(torch.arange(slots).expand(len(x_TD), -1), weights))
     summed = sum(weights[:, slot, None] * own for slot, own in enumerate([anchor, *alone]))
-    assert torch.allclose(mixed, summed, atol=_TOLERANCE), "the mixture is not the weighted sum of its experts"  # type: ignore[arg-type]
+    assert torch.allclose(mixed, summed, atol=_TOLERANCE), "the mixture is not the weighted sum of its experts"
     shares = torch.zeros(slots)
     shares[1] = 1.0
     assert torch.allclose(kind.average(module, stacked, x_TD, shares), alone[0], atol=_TOLERANCE), (

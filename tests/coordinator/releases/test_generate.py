@@ -109,4 +109,4 @@ def test_bad_requests_are_refused(make: Any) -> None:
         ask(opened, entitlement=["clinc"])
     for how in ({"tokens": 0}, {"temperature": -1.0}, {"temperature": float("nan")}, {"top_p": 0.0}, {"top_p": 1.5}):
         with pytest.raises(ConfigError, match=next(iter(how))):
-            Sampling(**how)  # type: ignore[arg-type]
+            Sampling(**how)

@@ -15,7 +15,8 @@ def decode(value: Any, hint: Any, path: str) -> Any:
 
     Args:
         value: What ``json.loads`` gave.
-        hint: A dataclass, ``list[…]``, ``dict[str, …]``, ``float``, ``int``, ``str``, or one of these ``| None``.
+        hint: A dataclass, ``list[…]``, ``dict[str, …]``, ``float``, ``int``, ``bool``, ``str``, ``Any``, or one
+            of these ``| None``.
         path: What messages call it.
 
     Raises:
@@ -32,7 +33,7 @@ def decode(value: Any, hint: Any, path: str) -> Any:
         return {key: decode(item, inner[1], f"{path}.{key}") for key, item in value.items()}
     if hint is float and type(value) in (int, float):
         return float(value)
-    if hint in (int, str) and type(value) is hint:
+    if hint is Any or (hint in (bool, int, str) and type(value) is hint):
         return value
     raise DataError(f"'{path}' is {str(value)[:80]!r}, which is no {getattr(hint, '__name__', hint)}")
 
