@@ -14,6 +14,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import Olmo2Config, Olmo2ForCausalLM, PreTrainedTokenizerFast
 
 from atoll.anchors import public
+from atoll.clients import descriptor
 from atoll.clients.node import Node
 from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.federation.units import Choice, TrainUnit
@@ -71,7 +72,8 @@ def anchor_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def little_public_text(monkeypatch: pytest.MonkeyPatch) -> None:
     """The anchor's own descriptor from a dozen excerpts: reading them all takes longer than a training here."""
     few = public.public_texts(12)
-    monkeypatch.setattr(public, "public_texts", lambda limit=None: few[:limit])
+    for module in (public, descriptor):
+        monkeypatch.setattr(module, "public_texts", lambda limit=None: few[:limit])
 
 
 def documents(owner: str, count: int = 60) -> list[str]:

@@ -108,6 +108,7 @@ def test_a_sentence_encoder_tells_domains_apart_in_the_anchors_space(silo: Silo)
     assert (found.embedder, found.samples, found.sites) == (SENTENCE_ENCODER, 12, tuple(SITES))
     assert found.mean.shape == frame.mean.shape
     assert torch.equal(found.variance, frame.variance)
-    assert describe(clinic, SENTENCE_ENCODER, 12).to_bytes() == found.to_bytes()
     assert not torch.allclose(describe(court, SENTENCE_ENCODER, 12).mean, found.mean, atol=1e-3)
-    assert describe(clinic, SENTENCE_ENCODER, 12, unigram=False).unigram is None
+    again = describe(clinic, SENTENCE_ENCODER, 12, unigram=False)
+    assert torch.equal(again.mean, found.mean)
+    assert again.unigram is None

@@ -80,9 +80,7 @@ def overwritten(model: nn.Module, weights: Mapping[str, Tensor]) -> nn.Module:
 
 
 @pytest.mark.parametrize("last_layers", [0, 1])
-def test_lora_losses_are_those_of_plain_peft(
-    silo: Silo, tmp_path: Path, anchor_folder: Path, last_layers: int
-) -> None:
+def test_lora_losses_are_those_of_plain_peft(silo: Silo, tmp_path: Path, anchor_folder: Path, last_layers: int) -> None:
     federation = Federation(silo, last_layers=last_layers)
     federation.deliver(*BOTH)
     own = mixed("own", members=["clinic"], alone=True)

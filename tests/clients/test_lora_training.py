@@ -32,9 +32,13 @@ def as_mixture(silo_node: Any, package: ExpertPackage, ids: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    "expert", [{}, {"last_layers": 1}, {"modules": ATTENTION_TOO, "rank": 3, "alpha": 5.0}], ids=["all", "last", "attention"]
+    "expert",
+    [{}, {"last_layers": 1}, {"modules": ATTENTION_TOO, "rank": 3, "alpha": 5.0}],
+    ids=["all", "last", "attention"],
 )
-def test_peft_loads_the_package_as_it_is(silo: Silo, tmp_path: Path, anchor_folder: Path, expert: dict[str, Any]) -> None:
+def test_peft_loads_the_package_as_it_is(
+    silo: Silo, tmp_path: Path, anchor_folder: Path, expert: dict[str, Any]
+) -> None:
     node = silo()
     _, file = train_expert(node, train_unit(node, learning_rate=0.05, **expert), quiet)
     package = unpack(file, tmp_path / "adapter", trusted=node.key.public)

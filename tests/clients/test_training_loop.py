@@ -98,7 +98,9 @@ def test_the_best_parameters_are_kept_and_training_stops_early(tmp_path: Path) -
 
 
 def test_patience_zero_never_stops(tmp_path: Path) -> None:
-    found = _run(_Toy(), tmp_path / "c.pt", TrainingConfig(**{**CONFIG.__dict__, "patience": 0}), losses=[1.0, 2.0, 3.0, 4.0])
+    found = _run(
+        _Toy(), tmp_path / "c.pt", TrainingConfig(**{**CONFIG.__dict__, "patience": 0}), losses=[1.0, 2.0, 3.0, 4.0]
+    )
     assert found.step == 12
 
 
@@ -106,7 +108,7 @@ def test_a_diverging_run_says_what_to_do(tmp_path: Path) -> None:
     toy = _Toy()
     with torch.no_grad():
         toy.parameters["table"].fill_(float("nan"))
-    with pytest.raises(DataError, match="lower training.learning_rate"):
+    with pytest.raises(DataError, match=r"lower training\.learning_rate"):
         _run(toy, tmp_path / "c.pt", CONFIG)
 
 
@@ -123,7 +125,7 @@ def test_a_gradient_that_is_no_number_never_reaches_the_parameters(tmp_path: Pat
     toy = _Toy()
     # The loss is finite; what comes back is not.
     toy.parameters["table"].register_hook(lambda gradient: gradient * float("inf"))
-    with pytest.raises(DataError, match="gradient is (nan|inf) at step 0"):
+    with pytest.raises(DataError, match=r"gradient is (nan|inf) at step 0"):
         _run(toy, tmp_path / "c.pt", TrainingConfig(**{**CONFIG.__dict__, "clip": clip}))
     assert bool(torch.isfinite(_table(toy)).all())
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from atoll.anchors.anchor import Anchor
+from atoll.anchors.anchor import Anchor, no_progress_bars
 from atoll.anchors.public import public_batches, public_texts
 from atoll.anchors.states import describe_states, describe_unigram
 from atoll.errors import ConfigError
@@ -113,7 +113,8 @@ def _encode(texts: Sequence[str]) -> Tensor:
     from transformers import AutoModel, AutoTokenizer
 
     folder = _encoder_folder()
-    tokenizer, encoder = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
+    with no_progress_bars():
+        tokenizer, encoder = AutoTokenizer.from_pretrained(folder), AutoModel.from_pretrained(folder).eval()
     rows = []
     for start in range(0, len(texts), 16):
         batch = tokenizer(

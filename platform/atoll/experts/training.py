@@ -61,8 +61,6 @@ class TrainingConfig:
         validation_windows: Sequences of the validation split that are looked at; 0 for all.
         patience: Looks without a better validation loss before training stops; 0 to never stop early.
         checkpoint_every: Steps between checkpoints.
-        threads: Threads for tensor work; 0 leaves it to the machine.
-        device: ``auto`` takes a GPU where there is one.
     """
 
     steps: int = 200
@@ -78,8 +76,6 @@ class TrainingConfig:
     validation_windows: int = 32
     patience: int = 3
     checkpoint_every: int = 50
-    threads: int = 0
-    device: str = "auto"
 
     def check(self) -> None:
         """Raise ConfigError for what cannot be."""

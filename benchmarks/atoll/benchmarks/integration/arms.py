@@ -61,15 +61,11 @@ _TOP_K = (
     Model("flexolmo", "top-k", {"learned": False}),
     Model("flexolmo", "top-k", {"learned": False, "relative": False, "gain": 1.0}),
 )
-_DOMAIN = tuple(
-    Model("flexolmo", "domain", {"temperature": temperature, "anchor": -4.0}) for temperature in (32.0, 128.0)
-)
+_DOMAIN = (Model("flexolmo", "domain", {"temperature": 128.0, "anchor": -4.0}),)
 _NAIVE_BAYES = (
     Model("flexolmo", "naive-bayes"),
     Model("flexolmo", "naive-bayes", {"anchor": 0.0}),
     Model("flexolmo", "naive-bayes", {"anchor": float("-inf")}),
-    Model("flexolmo", "naive-bayes", {"smoothing": 0.03}),
-    Model("flexolmo", "naive-bayes", {"k": 1}),
 )
 _ALL = (*BASELINES, *_TOP_K, *_DOMAIN, *_NAIVE_BAYES)
 

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
-from atoll.benchmarks.integration.arms import ARMS, OWN, Arm, own
+from atoll.benchmarks.integration.arms import ARMS, OWN, own
 from atoll.benchmarks.provenance import provenance
 from atoll.experts.training import TrainingConfig
 
@@ -36,6 +36,7 @@ class Job:
     steps: int
     split: str
     windows: int
+    learning_rate: float = 0.0
 
 
 def main() -> None:
@@ -45,7 +46,8 @@ def main() -> None:
     parser.add_argument("--anchor", default="atoll-3m")
     parser.add_argument("--arms", nargs="+", choices=sorted(ARMS), default=sorted(ARMS))
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
-    parser.add_argument("--steps", type=int, default=100)
+    parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument("--learning-rate", type=float, default=0.0, help="instead of the arm's own")
     parser.add_argument("--split", choices=["validation", "test"], default="validation")
     parser.add_argument("--windows", type=int, default=32)
     parser.add_argument("--parallel", type=int, default=os.cpu_count() or 1)
@@ -56,7 +58,7 @@ def main() -> None:
     with ProcessPoolExecutor(args.parallel, mp_context=get_context("spawn")) as pool:
         for arm in args.arms:
             jobs = [
-                Job(args.work, silo, args.anchor, arm, seed, args.steps, args.split, args.windows)
+                Job(args.work, silo, args.anchor, arm, seed, args.steps, args.split, args.windows, args.learning_rate)
                 for seed in args.seeds
                 for silo in silos
             ]
@@ -102,7 +104,7 @@ def _train(job: Job) -> tuple[str, str]:
     unit = TrainUnit(
         anchor=node.anchor.digest,
         expert=arm.expert,
-        training=_training(arm, job.steps),
+        training=_training(job.learning_rate or arm.learning_rate, job.steps),
         router=arm.training_router,
         embedder="anchor-states",
         descriptor_documents=400,
@@ -113,9 +115,9 @@ def _train(job: Job) -> tuple[str, str]:
     return str(package), node.key.public.hex
 
 
-def _training(arm: Arm, steps: int) -> TrainingConfig:
+def _training(learning_rate: float, steps: int) -> TrainingConfig:
     return TrainingConfig(
-        steps=steps, learning_rate=arm.learning_rate, evaluate_every=max(1, steps // 4), validation_windows=16
+        steps=steps, learning_rate=learning_rate, evaluate_every=max(1, steps // 4), validation_windows=16
     )
 
 
