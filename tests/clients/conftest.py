@@ -117,7 +117,7 @@ def train_unit(node: Node, kind: str = "lora", **changes: Any) -> TrainUnit:
     )
     made = TrainUnit(
         anchor=node.anchor.digest,
-        expert=replace(ExpertConfig(kind=kind, rank=4, alpha=8.0), **expert),
+        expert=replace(ExpertConfig(kind=kind, rank=4, alpha=8.0, coordinated=True), **expert),
         training=replace(training, **changes),
         router=Choice(name="top-k"),
         embedder="anchor-states",

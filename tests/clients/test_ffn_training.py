@@ -32,7 +32,9 @@ def trainable_of(node: Node, router: str = "top-k", **expert: Any) -> FeedForwar
         node.anchor, model, BLOCKS, node.text, embedder="anchor-states", documents=16, unigram=True, frame=frame
     )
     how: Router = build("atoll.routers", router, {})
-    made = make_trainable(model, range(LAYERS), ExpertConfig(kind="ffn", **expert), how, domain, frame, 0)
+    made = make_trainable(
+        model, range(LAYERS), ExpertConfig(kind="ffn", **{"coordinated": True, **expert}), how, domain, frame, 0
+    )
     assert isinstance(made, FeedForwardTrainable)
     return made
 
@@ -200,7 +202,9 @@ def test_blocks_with_biases_are_refused(silo: Silo) -> None:
     sizes: dict[str, Any] = {"hidden_size": 16, "intermediate_size": 24, "num_attention_heads": 4, "vocab_size": 32}
     model = LlamaForCausalLM(LlamaConfig(**sizes, num_hidden_layers=1, mlp_bias=True)).requires_grad_(False)
     with pytest.raises(ConfigError, match="has biases"):
-        FeedForwardTrainable(model, [0], ExpertConfig(), build("atoll.routers", "top-k", {}), frame, frame)
+        FeedForwardTrainable(
+            model, [0], ExpertConfig(coordinated=True), build("atoll.routers", "top-k", {}), frame, frame
+        )
 
 
 def test_parameters_are_where_the_anchor_is(silo: Silo) -> None:

@@ -222,7 +222,15 @@ def test_unusable_data_is_known_before_any_training(federation: Federation, tmp_
     assert "Traceback" not in ended.said
     assert "phase: train" not in ended.said
     said = " ".join(ended.said.split())
-    for told in ("clinic: ", "data/clinic", "court: ", "court/notes.jsonl", "yard: ", "yard/notes.jsonl", "there are body"):
+    for told in (
+        "clinic: ",
+        "data/clinic",
+        "court: ",
+        "court/notes.jsonl",
+        "yard: ",
+        "yard/notes.jsonl",
+        "there are body",
+    ):
         assert told in said, told
     assert not (tmp_path / "run" / "journal.jsonl").exists()
 

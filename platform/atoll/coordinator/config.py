@@ -103,7 +103,8 @@ class RunConfig:
         integrator: What makes the mixture.
         evaluation: What is measured.
         engine: How the work is run on this machine.
-        incomplete: Whether to go on without silos whose data cannot be used. One that fails later is left out in any case.
+        incomplete: Whether to go on without silos whose data cannot be used. One that fails later is left out in any
+            case.
         withdraw: Owner that withdraws at the end, to show what is left; empty for nobody.
         prompt: What the mixture is asked before and after; empty for the beginning of a public text.
     """

@@ -50,7 +50,7 @@ def _small(config: RunConfig, *, quick: bool) -> RunConfig:
     return replace(
         config,
         expert=ExpertConfig(kind="ffn"),
-        training=TrainingConfig(steps=steps, evaluate_every=steps // 3, validation_windows=16),
+        training=TrainingConfig(steps=steps, learning_rate=8e-3, evaluate_every=steps // 3, validation_windows=16),
         evaluation=EvaluationConfig(windows=windows),
     )
 

@@ -19,7 +19,8 @@ class ExpertConfig:
         alpha: LoRA: the change is scaled by alpha / rank.
         modules: LoRA: names of the linear modules that are changed.
         coordinated: ffn: train beside the anchor's frozen block in a two-expert mixture (FlexOlmo), so that experts of
-            different owners fit together. False is the ablation: the block is trained alone.
+            different owners fit together where tokens are mixed one by one, by router ``top-k``. False trains the block
+            in the anchor's place, which suits routers that settle on one owner (``docs/experiments.md``, entry 3).
         z_loss: ffn: weight of the router's z-loss.
     """
 
@@ -28,7 +29,7 @@ class ExpertConfig:
     rank: int = 16
     alpha: float = 32.0
     modules: list[str] = field(default_factory=lambda: list(LORA_TARGETS))
-    coordinated: bool = True
+    coordinated: bool = False
     z_loss: float = 1e-3
 
     def check(self) -> None:

@@ -72,8 +72,8 @@ _ALL = (*BASELINES, *_TOP_K, *_DOMAIN, *_NAIVE_BAYES)
 ARMS: dict[str, Arm] = {
     arm.name: arm
     for arm in (
-        Arm("ffn-coordinated", ExpertConfig(kind="ffn"), 2e-3, models=_ALL),
-        Arm("ffn-alone", ExpertConfig(kind="ffn", coordinated=False), 2e-3, models=_ALL),
+        Arm("ffn-coordinated", ExpertConfig(kind="ffn", coordinated=True), 8e-3, models=_ALL),
+        Arm("ffn-alone", ExpertConfig(kind="ffn"), 8e-3, models=_ALL),
         Arm("lora", ExpertConfig(kind="lora", rank=32, alpha=64.0), 5e-3, models=_ALL),
     )
 }
