@@ -10,14 +10,13 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
-from transformers import Olmo2Config, Olmo2ForCausalLM, PreTrainedTokenizerFast
 
 from atoll.anchors import public
 from atoll.clients import descriptor
 from atoll.clients.node import Node
 from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.federation.units import Choice, TrainUnit
+from atoll.testing import toy_anchor
 
 LAYERS = 3
 WORDS = {
@@ -40,31 +39,7 @@ def torch_as_it_was() -> Iterator[None]:
 def anchor_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An Olmo2 checkpoint of three layers, width 16, that reads bytes."""
     folder = tmp_path_factory.mktemp("anchor") / "tiny"
-    torch.manual_seed(3)
-    config = Olmo2Config(
-        vocab_size=258,
-        hidden_size=16,
-        intermediate_size=24,
-        num_hidden_layers=LAYERS,
-        num_attention_heads=4,
-        num_key_value_heads=2,
-        max_position_embeddings=64,
-        bos_token_id=None,
-        eos_token_id=257,
-        pad_token_id=257,
-        initializer_range=0.2,
-    )
-    model = Olmo2ForCausalLM(config)
-    with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if "norm" in name:  # ones everywhere would hide a norm that is lost
-                parameter.uniform_(0.5, 1.5)
-    model.save_pretrained(folder)
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    core = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate([*letters, "he", "<|end|>"])}, merges=[("h", "e")]))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|end|>").save_pretrained(folder)
+    toy_anchor(folder, layers=LAYERS, seed=3)
     return folder
 
 

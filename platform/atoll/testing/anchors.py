@@ -23,7 +23,9 @@ _FORM: dict[str, Any] = {
 }
 
 
-def toy_anchor(folder: Path, family: Literal["llama", "olmo2"] = "olmo2", *, layers: int = 2, seed: int = 0) -> Anchor:
+def toy_anchor(
+    folder: Path, family: Literal["llama", "olmo2"] = "olmo2", *, layers: int = 2, seed: int = 0, **form: Any
+) -> Anchor:
     """Write a checkpoint that reads bytes: width 16, context 64, random weights.
 
     Args:
@@ -31,13 +33,14 @@ def toy_anchor(folder: Path, family: Literal["llama", "olmo2"] = "olmo2", *, lay
         family: Its form.
         layers: How many.
         seed: Of the weights; equal arguments give an equal digest.
+        form: Further settings of the transformers configuration, over the toy's own.
     """
     from transformers import LlamaConfig, LlamaForCausalLM, Olmo2Config, Olmo2ForCausalLM
 
     config, model = {"llama": (LlamaConfig, LlamaForCausalLM), "olmo2": (Olmo2Config, Olmo2ForCausalLM)}[family]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        built = model(config(**{**_FORM, "num_hidden_layers": layers}))
+        built = model(config(**{**_FORM, "num_hidden_layers": layers, **form}))
         with torch.no_grad():
             for name, parameter in built.named_parameters():
                 if "norm" in name:  # ones everywhere would hide a norm that is lost

@@ -3,13 +3,11 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from torch import Tensor
-from transformers import LlamaConfig, LlamaForCausalLM, Olmo2Config, Olmo2ForCausalLM, PreTrainedTokenizerFast
 
 from atoll.anchors import Anchor
 from atoll.coordinator.assemble import assemble
@@ -19,23 +17,11 @@ from atoll.experts.package import write_package
 from atoll.experts.signing import OwnerKey
 from atoll.federation.units import Choice
 from atoll.mixture import Descriptor
+from atoll.testing import toy_anchor
 
 OWNERS = ("clinic", "library", "office")
 PROJECTIONS = ("gate_proj", "up_proj", "down_proj")
 LAYERS, HIDDEN = 3, 16
-_FORM: dict[str, Any] = {
-    "vocab_size": 258,
-    "hidden_size": HIDDEN,
-    "intermediate_size": 24,
-    "num_hidden_layers": LAYERS,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 64,
-    "bos_token_id": None,
-    "eos_token_id": 257,
-    "pad_token_id": 257,
-    "initializer_range": 0.2,
-}
 
 
 @pytest.fixture(autouse=True)
@@ -44,21 +30,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-def save_anchor(folder: Path, family: str, **changes: Any) -> Anchor:
-    torch.manual_seed(3)
-    config, model = {"llama": (LlamaConfig, LlamaForCausalLM), "olmo2": (Olmo2Config, Olmo2ForCausalLM)}[family]
-    built = model(config(**{**_FORM, **changes}))
-    with torch.no_grad():
-        for name, parameter in built.named_parameters():
-            if "norm" in name:  # ones everywhere would hide a norm that is lost
-                parameter.uniform_(0.5, 1.5)
-    built.save_pretrained(folder)
-    letters = sorted(pre_tokenizers.ByteLevel.alphabet())
-    core = Tokenizer(models.BPE(vocab={t: i for i, t in enumerate([*letters, "he", "<|end|>"])}, merges=[("h", "e")]))
-    core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    core.decoder = decoders.ByteLevel()
-    PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|end|>").save_pretrained(folder)
-    return Anchor.open(folder)
+def save_anchor(folder: Path, family: Literal["llama", "olmo2"], **form: Any) -> Anchor:
+    return toy_anchor(folder, family, layers=LAYERS, seed=3, **form)
 
 
 def save_expert(
@@ -145,7 +118,7 @@ def make(tmp_path: Path) -> Callable[..., OpenRelease]:
     """A release of three owners in ``release``, opened, over an anchor in ``anchor``."""
 
     def build(
-        family: str = "olmo2",
+        family: Literal["llama", "olmo2"] = "olmo2",
         kind: str = "ffn",
         layers: Sequence[int] = tuple(range(LAYERS)),
         learned: bool = False,
