@@ -91,7 +91,8 @@ class Mixture(nn.Module):
         self.gates = nn.ModuleList()
         for site in self.sites:
             self._install(site, self.sites[0] if router.everywhere else site)
-        self.model.register_forward_pre_hook(_note_text, with_kwargs=True)
+        if members:  # without any it is the anchor by itself, which needs nobody's permission
+            self.model.register_forward_pre_hook(_note_text, with_kwargs=True)
         self.requires_grad_(False)
         self.eval()
 
