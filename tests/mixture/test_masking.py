@@ -3,6 +3,7 @@
 Over every registered router, kind and integrator; new ones are picked up by themselves.
 """
 
+import gc
 from dataclasses import dataclass
 from functools import cache
 
@@ -63,6 +64,13 @@ def answer(mixture: Mixture, text: Tensor, entitlement: list[str] | None = None)
     return found
 
 
+@torch.no_grad()
+def plain(model: torch.nn.Module, text: Tensor) -> Tensor:
+    """What the anchor answers without any mixture."""
+    found: Tensor = model(input_ids=text).logits.log_softmax(-1)
+    return found
+
+
 def close(a: Tensor, b: Tensor) -> bool:
     return torch.allclose(a, b, atol=3e-5, rtol=1e-4)
 
@@ -85,9 +93,8 @@ def test_an_entitlement_is_the_mixture_of_the_allowed_alone(
     def holds(text: Tensor, allowed: list[str]) -> None:
         masked = answer(whole, text, allowed)
         if not allowed:
-            with torch.no_grad():
-                plain = world.model(input_ids=text).logits.log_softmax(-1)
-            assert close(masked, plain)
+            assert close(masked, plain(world.model, text))
+            assert torch.equal(answer(whole.restrict([]), text), plain(world.model, text))
             return
         assert close(masked, answer(alone(tuple(allowed)), text))
         assert close(masked, answer(whole.restrict(allowed), text))
@@ -126,6 +133,53 @@ def test_padding_on_the_right_changes_nothing(
         expected = whole(input_ids=text).logits.log_softmax(-1)
         assert shares == (pytest.approx(call.shares()) if call.mass_N is not None else None)
     assert close(found, expected)
+
+
+@pytest.mark.parametrize("router", ROUTERS)
+@pytest.mark.parametrize("kind", KINDS)
+def test_who_is_not_allowed_gets_no_weight_at_any_site(worlds: dict[str, World], router: str, kind: str) -> None:
+    whole = worlds[kind].mixture(router, "flexolmo")
+    # A router with such an option says by it whether its weights sum to one; the others always do.
+    sums_to_one = getattr(whole.router, "renormalise", True)
+
+    @MODEST
+    @given(text=ids, allowed=entitlements)
+    def holds(text: Tensor, allowed: list[str]) -> None:
+        with torch.no_grad(), whole.use(allowed) as call:
+            whole(input_ids=text)
+        outside = [slot for slot, owner in enumerate(whole.slots) if slot and owner not in allowed]
+        assert call.routing
+        for routing in call.routing.values():
+            weights = routing.dense(len(whole.slots))
+            assert bool((weights >= 0).all())
+            assert bool((weights[:, outside] == 0).all())
+            assert not sums_to_one or torch.allclose(weights.sum(-1), torch.ones(text.numel()), atol=1e-5)
+        assert all(call.shares()[slot] == 0 for slot in outside)
+        assert sum(call.shares()) == pytest.approx(1)
+
+    holds()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("integrator", INTEGRATORS)
+def test_the_anchor_is_as_it_was_while_it_is_in_a_mixture_and_after(
+    worlds: dict[str, World], kind: str, integrator: str
+) -> None:
+    world, text = worlds[kind], torch.arange(12).view(2, 6)
+    model = world.anchor.model()
+    before = plain(model, text)
+    weights = {name: value.clone() for name, value in model.state_dict().items()}
+    modules = [(path, type(module)) for path, module in model.named_modules()]
+    how: Integrator = build("atoll.integrators", integrator, {})
+    mixture = how.integrate(model, world.frame, world.experts, build("atoll.routers", "uniform", {}))
+    assert not close(answer(mixture, text), before)
+    assert torch.equal(plain(model, text), before)
+    del mixture
+    gc.collect()
+    assert torch.equal(plain(model, text), before)
+    assert [(path, type(module)) for path, module in model.named_modules()] == modules
+    assert model.state_dict().keys() == weights.keys()
+    assert all(torch.equal(value, weights[name]) for name, value in model.state_dict().items())
 
 
 @pytest.mark.parametrize("kind", KINDS)

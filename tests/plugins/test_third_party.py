@@ -46,10 +46,11 @@ class Newest(Router):
         return {"nothing": torch.zeros(0)}
 
     def route(self, state, x_BSD, context):
-        allowed = context.allowed_N.nonzero().flatten()
+        weights = torch.zeros(len(context.allowed_N))
+        weights[0] = 1 - self.share
+        weights[int(context.allowed_N.nonzero().max())] += self.share
         tokens = x_BSD.shape[0] * x_BSD.shape[1]
-        weights = torch.tensor([1 - self.share, self.share]).expand(tokens, -1)
-        return Routing(torch.stack([allowed[0] * 0, allowed[-1]]).expand(tokens, -1), weights)
+        return Routing(torch.arange(len(weights)).expand(tokens, -1), weights.expand(tokens, -1))
 '''
 CONFIG = """\
 title: With a newcomer

@@ -26,5 +26,5 @@ def posterior_mixture(logits: Sequence[Tensor], ids_BS: Tensor) -> Tensor:
     stacked = torch.stack([torch.log_softmax(each.float(), -1) for each in logits])
     next_ids = ids_BS[None, :, 1:, None].expand(len(logits), -1, -1, 1)
     seen = stacked[:, :, :-1].gather(-1, next_ids).squeeze(-1).cumsum(-1)
-    evidence = torch.cat([torch.zeros_like(seen[:, :, :1]), seen], -1)
+    evidence = torch.cat([torch.zeros_like(stacked[:, :, :1, 0]), seen], -1)
     return torch.logsumexp(stacked + torch.log_softmax(evidence, 0)[..., None], 0)

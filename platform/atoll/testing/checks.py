@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -9,8 +10,9 @@ from torch import Tensor
 
 from atoll.experts.integrator import Integrator
 from atoll.experts.package import ExpertPackage
-from atoll.mixture import ExpertKind, Mixture, Router, Routing, RoutingContext
+from atoll.mixture import Descriptor, ExpertKind, Mixture, Router, Routing, RoutingContext
 from atoll.mixture.routing import stack_rows
+from atoll.plugins import load
 from atoll.testing.anchors import toy_anchor
 from atoll.testing.experts import toy_experts, toy_frame
 
@@ -20,7 +22,9 @@ _IDS = torch.tensor([[5, 17, 201, 17, 99, 3, 3, 64], [250, 1, 2, 120, 7, 7, 40, 
 
 
 def check_router(router: Router) -> None:
-    """Exact masking, causality, padding, and weights that are weights.
+    """Exact masking, causality, padding, reading in pieces, and weights that are weights.
+
+    All of it for experts that learned how to be routed to and for experts that did not.
 
     Raises:
         AssertionError: a promise that is broken.
@@ -29,43 +33,73 @@ def check_router(router: Router) -> None:
         anchor = toy_anchor(Path(folder))
         experts = toy_experts(anchor, _OWNERS, "ffn")
         frame = toy_frame(anchor, experts[0].card.sites)
-    site = experts[0].card.sites[0]
     x = torch.randn(*_IDS.shape, anchor.hidden_size, generator=torch.Generator().manual_seed(1))
+    for learned in (False, True):
+        _check_masking(_Bench(router, frame, tuple(experts), x, learned))
+        _check_reading(_Bench(router, frame, tuple(experts), x, learned))
+
+
+@dataclass(frozen=True, eq=False)
+class _Bench:
+    """A router at the first site of the toy, and what it reads there."""
+
+    router: Router
+    frame: Descriptor
+    experts: tuple[ExpertPackage, ...]
+    x_BSD: Tensor
+    learned: bool
 
     def route(
-        of: Sequence[ExpertPackage], allowed: Sequence[bool], length: int = 8, mask: Tensor | None = None
+        self,
+        allowed: Sequence[bool],
+        positions: slice = slice(None),
+        mask_BS: Tensor | None = None,
+        memory: dict[str, Tensor] | None = None,
+        without: int = 0,
     ) -> Tensor:
-        kind = experts[0].card.kind
-        rows = [router.row(site, frame, frame, {})]
-        rows += [router.row(site, e.descriptor, frame, _learned(kind, site, e)) for e in of]
-        context = RoutingContext(site, torch.tensor(allowed), mask, _IDS[:, :length])
-        found = router.route(stack_rows(rows), x[:, :length], context)
-        _check_routing(found, len(rows), 2 * length)
-        return found.dense(len(rows)).view(2, length, -1)
+        """Weights [B, S, N] of the anchor and all experts but the first ``without``."""
+        site = self.experts[0].card.sites[0]
+        rows = [self.router.row(site, self.frame, self.frame, {})]
+        for expert in self.experts[without:]:
+            learned = _learned(site, expert) if self.learned else {}
+            rows.append(self.router.row(site, expert.descriptor, self.frame, learned))
+        x = self.x_BSD[:, positions]
+        context = RoutingContext(site, torch.tensor(allowed), mask_BS, _IDS[:, positions], memory)
+        found = self.router.route(stack_rows(rows), x, context)
+        _check_routing(found, len(rows), x.shape[0] * x.shape[1])
+        return found.dense(len(rows)).view(*x.shape[:2], -1)
 
-    everyone = route(experts, [True] * 4)
-    masked = route(experts, [True, False, True, True])
-    never = route(experts[1:], [True] * 3)
+
+def _check_masking(bench: _Bench) -> None:
+    masked = bench.route([True, False, True, True])
     assert bool((masked[..., 1] == 0).all()), "a slot outside the entitlement got weight"
-    assert torch.allclose(masked[..., [0, 2, 3]], never, atol=_TOLERANCE), (
+    assert torch.allclose(masked[..., [0, 2, 3]], bench.route([True] * 3, without=1), atol=_TOLERANCE), (
         "weights under an entitlement differ from those of a mixture that never had the others: "
         "mask before any normalisation, and let no row depend on another slot"
     )
-    nobody = route(experts, [True, False, False, False])
+    nobody = bench.route([True, False, False, False])
     assert bool((nobody[..., 1:] == 0).all()), "a slot outside the entitlement got weight"
-    assert torch.allclose(route(experts, [True] * 4, 5), everyone[:, :5], atol=_TOLERANCE), (
+
+
+def _check_reading(bench: _Bench) -> None:
+    everyone = [True] * (len(bench.experts) + 1)
+    whole = bench.route(everyone)
+    assert torch.allclose(bench.route(everyone, slice(5)), whole[:, :5], atol=_TOLERANCE), (
         "a later token changed how an earlier one is routed"
     )
-    mask = torch.ones(2, 8, dtype=torch.bool)
+    mask = torch.ones(_IDS.shape, dtype=torch.bool)
     mask[:, 5:] = False
-    padded = route(experts, [True] * 4, 8, mask)
-    assert torch.allclose(padded[:, :5], everyone[:, :5], atol=_TOLERANCE), "padding on the right changed the routing"
+    padded = bench.route(everyone, mask_BS=mask)
+    assert torch.allclose(padded[:, :5], whole[:, :5], atol=_TOLERANCE), "padding on the right changed the routing"
+    memory: dict[str, Tensor] = {}
+    pieces = [bench.route(everyone, positions, memory=memory) for positions in (slice(5), slice(5, 6), slice(6, None))]
+    assert torch.allclose(torch.cat(pieces, 1), whole, atol=_TOLERANCE), (
+        "a text that is read in pieces is routed differently: keep what is needed of earlier positions in the memory"
+    )
 
 
-def _learned(kind: str, site: str, expert: ExpertPackage) -> dict[str, Tensor]:
-    from atoll.plugins import load
-
-    made: ExpertKind = load("atoll.experts", kind)()
+def _learned(site: str, expert: ExpertPackage) -> dict[str, Tensor]:
+    made: ExpertKind = load("atoll.experts", expert.card.kind)()
     return made.learned(site, expert.weights)
 
 
@@ -77,7 +111,8 @@ def _check_routing(routing: Routing, slots: int, tokens: int) -> None:
     assert bool(torch.isfinite(weights).all()), "a weight is not finite"
     assert bool((weights >= 0).all()), "a weight is negative"
     assert bool(((chosen >= 0) & (chosen < slots)).all()), "a slot is out of range"
-    assert bool((routing.dense(slots) <= weights.sum(-1, keepdim=True) + _TOLERANCE).all())
+    times = torch.zeros(tokens, slots).scatter_add(1, chosen, (weights > 0).float())
+    assert bool((times <= 1).all()), "a token has one slot twice, each time with weight"
 
 
 def check_kind(kind: ExpertKind) -> None:

@@ -88,7 +88,6 @@ def test_an_empty_prompt_begins_a_document(make: Any) -> None:
     assert ask(make(router="uniform"), prompt="").text
 
 
-@pytest.mark.xfail(raises=IndexError, strict=True, reason="posterior_mixture gives no logits for a text of one token")
 def test_an_ensemble_reads_a_single_token(make: Any) -> None:
     assert ask(make(integrator="ensemble", router="uniform"), prompt="").text
 
