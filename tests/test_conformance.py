@@ -184,7 +184,7 @@ class Fitted(Integrator):
                     value[first].mul_(2)
             case "another anchor":
                 head = mixture.model.get_submodule("lm_head")
-                head.weight = nn.Parameter(1.5 * head.weight.detach(), requires_grad=False)  # type: ignore[arg-type, operator]
+                head.weight = nn.Parameter(1.5 * head.weight.detach(), requires_grad=False)  # type: ignore[operator]
             case "writes into the anchor":
                 with torch.no_grad():
                     anchor.get_parameter("model.embed_tokens.weight")[200] += 1  # a token that no check reads

@@ -94,10 +94,29 @@ def test_an_entitlement_is_the_mixture_of_the_allowed_alone(
         masked = answer(whole, text, allowed)
         if not allowed:
             assert close(masked, plain(world.model, text))
-            assert torch.equal(answer(whole.restrict([]), text), plain(world.model, text))
             return
         assert close(masked, answer(alone(tuple(allowed)), text))
         assert close(masked, answer(whole.restrict(allowed), text))
+
+    holds()
+
+
+@every
+def test_nobodys_entitlement_is_the_anchor_to_the_bit(
+    worlds: dict[str, World], router: str, kind: str, integrator: str
+) -> None:
+    world = worlds[kind]
+    whole = world.mixture(router, integrator)
+    left = whole.restrict([])
+
+    @MODEST
+    @given(text=ids)
+    def holds(text: Tensor) -> None:
+        with torch.no_grad():
+            expected = world.model(input_ids=text).logits
+            with whole.use([]):
+                assert torch.equal(whole(input_ids=text).logits, expected)
+            assert torch.equal(left(input_ids=text).logits, expected)
 
     holds()
 

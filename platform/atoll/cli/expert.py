@@ -7,6 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from rich.table import Table
+    from torch import Tensor
 
     from atoll.experts.package import ExpertPackage
     from atoll.experts.signing import PublicKey
@@ -156,9 +157,13 @@ def _rows(package: "ExpertPackage") -> list[tuple[str, str]]:
         (
             "descriptor",
             f"{descriptor.embedder}: {descriptor.samples} samples, {descriptor.tokens} tokens, "
-            f"{len(descriptor.sites)} sites of {descriptor.mean.shape[-1]} dimensions",
+            f"{len(descriptor.sites)} sites of {descriptor.mean.shape[-1]} dimensions; {_unigram(descriptor.unigram)}",
         ),
     ]
+
+
+def _unigram(shares: "Tensor | None") -> str:
+    return "no token shares" if shares is None else f"shares of {int((shares > 0).sum()):,} tokens"
 
 
 def _pairs(values: object) -> str:

@@ -183,7 +183,8 @@ class Mixture(nn.Module):
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """Run the mixed model as the anchor is run; inside :meth:`use`.
 
-        For the composition ``outputs`` the result's ``logits`` are the logarithm of the mixed probabilities.
+        For the composition ``outputs`` the result's ``logits`` are the logarithm of the mixed probabilities; the
+        anchor's own logits where no expert is allowed.
         """
         if self.composition != "outputs" or not self.members:
             return self.model(*args, **kwargs)
@@ -192,6 +193,8 @@ class Mixture(nn.Module):
     def _branches(self, *args: Any, **kwargs: Any) -> Any:
         """Run the anchor with each allowed expert alone, and mix what they predict (Branch-Train-Merge)."""
         call = current_call()
+        if not bool(call.allowed_N[1:].any()):
+            return self.model(*args, **kwargs)  # the anchor alone: to the bit, which its normalised copy is not
         shares = average_shares(call.allowed_N)
         outputs = []
         for slot in [int(slot) for slot in shares.nonzero()]:

@@ -1,0 +1,87 @@
+"""Plug-ins by name: what is there, what is built, and what is said when it is not to be had."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from atoll.errors import ConfigError, PluginError
+from atoll.plugins import build, load, names
+
+MODULE = """\
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Sized:
+    size: int = 3
+    label: str = "plain"
+"""
+
+
+@pytest.fixture
+def group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A group that only this package has, as pip would have installed it."""
+    (tmp_path / "sizes_of_things.py").write_text(MODULE)
+    installed = tmp_path / "sizes-1.0.dist-info"
+    installed.mkdir()
+    (installed / "METADATA").write_text("Metadata-Version: 2.1\nName: sizes\nVersion: 1.0\n")
+    entries = "sized = sizes_of_things:Sized\nlost = sizes_of_things:Gone\nabsent = sizes_absent:Any\n"
+    (installed / "entry_points.txt").write_text(f"[atoll.sizes]\n{entries}")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return "atoll.sizes"
+
+
+def test_names_are_sorted_and_need_no_import(group: str) -> None:
+    assert names(group) == ("absent", "lost", "sized")
+    assert names("atoll.no-such-group") == ()
+
+
+@pytest.mark.parametrize("registered", ["atoll.experts", "atoll.integrators", "atoll.routers"])
+def test_what_atoll_registers_loads_under_its_own_name(registered: str) -> None:
+    assert names(registered)
+    for name in names(registered):
+        assert load(registered, name).name == name
+
+
+def test_options_go_over_the_defaults(group: str) -> None:
+    assert dataclasses.asdict(build(group, "sized", {})) == {"size": 3, "label": "plain"}
+    assert dataclasses.asdict(build(group, "sized", {"size": 5})) == {"size": 5, "label": "plain"}
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("sizd", r"'sizd' is not registered under atoll\.sizes: did you mean 'sized'\? there are absent, lost, sized"),
+        ("quite-other", r"'quite-other' is not registered under atoll\.sizes: there are absent, lost, sized"),
+    ],
+)
+def test_an_unknown_name_is_told_with_those_that_are_there(group: str, name: str, told: str) -> None:
+    with pytest.raises(PluginError, match=told):
+        load(group, name)
+
+
+def test_a_group_without_anything_says_so() -> None:
+    with pytest.raises(PluginError, match=r"not registered under atoll\.no-such-group: there are none"):
+        load("atoll.no-such-group", "any")
+
+
+@pytest.mark.parametrize(("name", "told"), [("lost", "Gone"), ("absent", "sizes_absent")])
+def test_what_does_not_import_is_told_and_leaves_the_others(group: str, name: str, told: str) -> None:
+    with pytest.raises(PluginError, match=f"'{name}' of atoll.sizes is registered but does not import: .*{told}"):
+        load(group, name)
+    assert build(group, "sized", {}).size == 3
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"sise": 1}, r"has no option 'sise': did you mean 'size'\?"),
+        ({"zzz": 1}, "has no option 'zzz': it has size, label"),
+        ({"size": "many"}, "many"),
+        ({"label": "${oc.env:HOME}"}, "an interpolation"),
+        ({"label": ["${size}"]}, "an interpolation"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(group: str, options: dict[str, object], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        build(group, "sized", options)

@@ -1,0 +1,41 @@
+"""What the README tells people to write and to type is so."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from atoll.config import read_config
+from atoll.coordinator.config import RunConfig
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_its_configuration_is_one(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "federation.yaml").write_text(block)
+    config = read_config(RunConfig, tmp_path / "federation.yaml", ["seed=1", "training.steps=800", "output=runs/again"])
+    config.check()
+    assert [silo.name for silo in config.silos] == ["north", "south"]
+    assert config.silos[1].data.field == "body"
+    assert (config.seed, config.training.steps, config.output) == (1, 800, "runs/again")
+
+
+def test_every_folder_has_its_line() -> None:
+    named = {ROOT / path for path in re.findall(r"^\| `([a-z_/]+)` \|", README, re.MULTILINE)}
+    parts = {folder for folder in (ROOT / "platform" / "atoll").iterdir() if (folder / "__init__.py").exists()}
+    assert parts <= named
+    assert not [str(path) for path in named if not path.is_dir()]
+
+
+def test_its_entry_point_is_where_atoll_looks() -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    ours = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["entry-points"]
+    assert set(tomllib.loads(block)["project"]["entry-points"]) <= set(ours)
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"`((?:docs|platform)/[\w./]+\.\w+)`", README))))
+def test_its_files_are_there(path: str) -> None:
+    assert (ROOT / path).is_file()
