@@ -29,21 +29,25 @@ def load(group: str, name: str) -> Any:
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean '{close[0]}'? " if close else ""
         raise PluginError(f"'{name}' is not registered under {group}: {hint}there are {', '.join(known) or 'none'}")
+    entry = next(iter(found))
     try:
-        return next(iter(found)).load()
-    except (ImportError, AttributeError) as error:
-        raise PluginError(f"'{name}' of {group} is registered but does not import: {error}") from error
+        return entry.load()
+    except Exception as error:  # another package's code, which may raise anything
+        source = f"; it comes with the package {entry.dist.name}: update or uninstall that" if entry.dist else ""
+        raise PluginError(f"'{name}' of {group} is registered but does not import: {error}{source}") from error
 
 
 def build(group: str, name: str, options: Mapping[str, Any]) -> Any:
     """An instance of the dataclass registered as ``name``, with these options over its defaults.
 
     Raises:
-        PluginError: nothing has that name.
+        PluginError: nothing has that name, or it is no dataclass.
         ConfigError: an option that it does not have, or of the wrong type, or one that refers to something else:
             options come in messages too, and must not be able to name our variables.
     """
     kind = load(group, name)
+    if not dataclasses.is_dataclass(kind):
+        raise PluginError(f"'{name}' of {group} is not a dataclass, so it has no options to build it from")
     known = [field.name for field in dataclasses.fields(kind)]
     for option in options:
         if option not in known:
