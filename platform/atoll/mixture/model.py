@@ -91,6 +91,7 @@ class Mixture(nn.Module):
         self.gates = nn.ModuleList()
         for site in self.sites:
             self._install(site, self.sites[0] if router.everywhere else site)
+        self.gates.to(self._device())  # rows come from descriptors, which are read to the CPU
         if members:  # without any it is the anchor by itself, which needs nobody's permission
             self.model.register_forward_pre_hook(_note_text, with_kwargs=True)
         self.requires_grad_(False)
