@@ -85,7 +85,7 @@ def test_the_anchor_can_be_left_out_but_answers_where_nobody_else_may() -> None:
 def test_no_token_counts_against_an_owner_by_more_than_the_smoothing_says() -> None:
     never = [[0.5, 0.5, 0.0, 0.0]]
     text = torch.tensor([[3]])
-    odds = weights(NaiveBayes(smoothing=0.1, anchor=0.0), text=text, owners=never)[0, 0]
+    odds = weights(NaiveBayes(smoothing=0.1, temperature=1.0, anchor=0.0), text=text, owners=never)[0, 0]
     assert float(odds[1] / odds[0]) == pytest.approx(0.1, rel=1e-4)
 
 

@@ -46,11 +46,14 @@ def demo_config(
 
 
 def _small(config: RunConfig, *, quick: bool) -> RunConfig:
-    steps, windows = (30, 16) if quick else (120, 48)
+    steps, windows, documents = (16, 8, 100) if quick else (120, 48, 400)
     return replace(
         config,
         expert=ExpertConfig(kind="ffn"),
-        training=TrainingConfig(steps=steps, learning_rate=8e-3, evaluate_every=steps // 3, validation_windows=16),
+        training=TrainingConfig(
+            steps=steps, learning_rate=8e-3, evaluate_every=steps // (2 if quick else 3), validation_windows=16
+        ),
+        descriptor=replace(config.descriptor, documents=documents),
         evaluation=EvaluationConfig(windows=windows),
     )
 

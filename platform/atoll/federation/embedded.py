@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -135,9 +136,9 @@ class EmbeddedGrid(Grid):
         self.close()
 
     def close(self) -> None:
-        """Stop all workers: first by closing their input, then by force."""
-        for worker in self._workers.values():
-            worker.stop()
+        """Stop all workers at once: first by closing their input, then by force."""
+        with ThreadPoolExecutor(max(1, len(self._workers))) as pool:
+            list(pool.map(_Worker.stop, self._workers.values()))
 
     def set_run(self, run: Run) -> None:
         """Take over Flower's description of the run."""

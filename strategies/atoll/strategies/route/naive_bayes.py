@@ -28,7 +28,7 @@ class NaiveBayes(Router):
 
     Attributes:
         smoothing: Share of the public text's distribution in every owner's, in (0, 1].
-        temperature: Nats of evidence that count as one.
+        temperature: Nats of evidence that count as one; above 1 because the words of a text do not come independently.
         anchor: Log-odds of the anchor against an expert before anything is read; ``-inf`` leaves it out where an
             expert is allowed.
         k: Slots kept at a position; 0 for all.
@@ -37,7 +37,7 @@ class NaiveBayes(Router):
     name: ClassVar[str] = "naive-bayes"
     everywhere: ClassVar[bool] = True
     smoothing: float = 0.1
-    temperature: float = 1.0
+    temperature: float = 2.0
     anchor: float = -4.0
     k: int = 0
 
