@@ -97,7 +97,7 @@ def train_unit(node: Node, kind: str = "lora", **changes: Any) -> TrainUnit:
         router=Choice(name="top-k"),
         embedder="anchor-states",
         descriptor_documents=16,
-        descriptor_unigram=True,
+        descriptor_counted=16,
         seed=5,
     )
     return replace(made, **unit)

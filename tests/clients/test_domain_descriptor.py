@@ -16,11 +16,11 @@ from .conftest import Silo, documents
 SITES = ["model.layers.0.mlp", "model.layers.2.mlp"]
 
 
-def describe(node: Node, embedder: str = ANCHOR_STATES, count: int = 400, unigram: bool = True) -> Descriptor:
+def describe(node: Node, embedder: str = ANCHOR_STATES, count: int = 400, counted: int = 400) -> Descriptor:
     model = node.model()
     frame = node.frame(model, SITES)
     return describe_domain(
-        node.anchor, model, SITES, node.text, embedder=embedder, documents=count, unigram=unigram, frame=frame
+        node.anchor, model, SITES, node.text, embedder=embedder, documents=count, counted=counted, frame=frame
     )
 
 
@@ -86,7 +86,22 @@ def test_token_shares_leave_out_what_few_documents_hold(silo: Silo) -> None:
     assert float(shares[rare]) == 0
     assert float(shares[common]) > 0
     assert float(shares.sum()) <= 1 + 1e-5
-    assert describe(node, unigram=False).unigram is None
+    assert describe(node, counted=0).unigram is None
+
+
+def test_token_shares_may_rest_on_more_documents_than_are_embedded(silo: Silo) -> None:
+    few, many = describe(silo(), count=2), describe(silo(), count=12)
+    assert (few.samples, many.samples) == (2, 12)
+    assert few.unigram is not None
+    assert many.unigram is not None
+    assert torch.equal(few.unigram, many.unigram)
+
+
+def test_token_shares_read_further_into_a_document_than_training_does(silo: Silo) -> None:
+    node = silo(texts=[f"{text} Z" for text in documents("clinic", 30)], data={"sequence_length": 16})
+    shares = describe(node).unigram
+    assert shares is not None
+    assert float(shares[node.text.tokenizer.get_vocab()["Z"]]) > 0
 
 
 def test_an_unknown_embedder_is_refused(silo: Silo) -> None:
@@ -109,6 +124,6 @@ def test_a_sentence_encoder_tells_domains_apart_in_the_anchors_space(silo: Silo)
     assert found.mean.shape == frame.mean.shape
     assert torch.equal(found.variance, frame.variance)
     assert not torch.allclose(describe(court, SENTENCE_ENCODER, 12).mean, found.mean, atol=1e-3)
-    again = describe(clinic, SENTENCE_ENCODER, 12, unigram=False)
+    again = describe(clinic, SENTENCE_ENCODER, 12, counted=0)
     assert torch.equal(again.mean, found.mean)
     assert again.unigram is None

@@ -29,7 +29,7 @@ def trainable_of(node: Node, router: str = "top-k", **expert: Any) -> FeedForwar
     model = node.model()
     frame = node.frame(model, BLOCKS)
     domain = describe_domain(
-        node.anchor, model, BLOCKS, node.text, embedder="anchor-states", documents=16, unigram=True, frame=frame
+        node.anchor, model, BLOCKS, node.text, embedder="anchor-states", documents=16, counted=16, frame=frame
     )
     how: Router = build("atoll.routers", router, {})
     made = make_trainable(

@@ -67,6 +67,14 @@ def test_a_run_is_read_with_defaults_for_the_rest(tmp_path: Path) -> None:
     config.check()
 
 
+@pytest.mark.parametrize("override", ["descriptor.documents=0", "descriptor.counted=-1"])
+def test_a_sample_that_cannot_be_is_refused(tmp_path: Path, override: str) -> None:
+    config = read_config(RunConfig, write(tmp_path, RUN), [override])
+    name, _, value = override.partition("=")
+    with pytest.raises(ConfigError, match=rf"{name} is {value}; it must be at least"):
+        config.check()
+
+
 def test_a_node_is_read_with_defaults_for_the_rest(tmp_path: Path) -> None:
     config = read_config(NodeConfig, write(tmp_path, NODE), ["device=cpu"])
     expected = NodeConfig(

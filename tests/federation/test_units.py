@@ -59,7 +59,7 @@ units: list[st.SearchStrategy[Unit]] = [
         router=choices,
         embedder=text,
         descriptor_documents=st.integers(1, 99),
-        descriptor_unigram=st.booleans(),
+        descriptor_counted=st.integers(0, 99),
         seed=st.integers(),
     ),
     st.builds(TrainReply, digest=text, blob=text, metrics=st.dictionaries(text, numbers, max_size=3)),

@@ -105,7 +105,7 @@ def test_impossible_options_are_refused(options: dict[str, float]) -> None:
 
 def test_what_is_missing_is_named() -> None:
     router, frame = NaiveBayes(), descriptor(PUBLIC)
-    with pytest.raises(MixtureError, match=r"descriptor\.unigram=true"):
+    with pytest.raises(MixtureError, match=r"descriptor\.counted=400"):
         router.row(SITE, descriptor(None), frame, {})
     with pytest.raises(MixtureError, match="3 tokens, the anchor knows 4"):
         router.row(SITE, descriptor([0.5, 0.3, 0.2]), frame, {})

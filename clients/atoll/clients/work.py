@@ -97,7 +97,7 @@ def _train_and_pack(node: Node, unit: TrainUnit, package: Path, report: Report) 
         text,
         embedder=unit.embedder,
         documents=unit.descriptor_documents,
-        unigram=unit.descriptor_unigram,
+        counted=unit.descriptor_counted,
         frame=frame,
     )
     router: Router = build("atoll.routers", unit.router.name, unit.router.options)

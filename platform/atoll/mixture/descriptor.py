@@ -25,13 +25,13 @@ class Descriptor:
 
     Attributes:
         embedder: ``anchor-states``, or the name of a sentence encoder.
-        samples: How many documents the statistics rest on.
+        samples: How many documents the mean and the variance rest on.
         tokens: How many tokens of them were read.
         sites: Module paths of the routing sites, in order.
         mean: [sites, dimension], float32.
         variance: [sites, dimension], float32: variance of each coordinate over tokens.
-        unigram: [vocabulary], float32: share of each token of the anchor's vocabulary among the sample's tokens,
-            zero for tokens that few of its documents hold, so that a rare name in one document is not revealed;
+        unigram: [vocabulary], float32: share of each token of the anchor's vocabulary in a sample of documents, which
+            may be larger; zero for tokens that few of them hold, so that a rare name in one document is not revealed;
             ``None`` where the owner does not give it.
     """
 

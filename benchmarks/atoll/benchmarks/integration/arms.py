@@ -65,6 +65,8 @@ _DOMAIN = (Model("flexolmo", "domain", {"temperature": 128.0, "anchor": -4.0}),)
 _NAIVE_BAYES = (
     Model("flexolmo", "naive-bayes"),
     Model("flexolmo", "naive-bayes", {"temperature": 1.0}),
+    Model("flexolmo", "naive-bayes", {"temperature": 1.5}),
+    Model("flexolmo", "naive-bayes", {"temperature": 3.0}),
     Model("flexolmo", "naive-bayes", {"anchor": -8.0}),
 )
 _ALL = (*BASELINES, *_TOP_K, *_DOMAIN, *_NAIVE_BAYES)

@@ -108,7 +108,7 @@ def _train(job: Job) -> tuple[str, str]:
         router=arm.training_router,
         embedder="anchor-states",
         descriptor_documents=400,
-        descriptor_unigram=True,
+        descriptor_counted=400,
         seed=job.seed,
     )
     _, package = train_expert(node, unit, lambda done, total, note: None)

@@ -75,7 +75,7 @@ def _train(work: Path, anchor: str, silo: str, layers: int, seed: int, steps: in
         router=Choice(name="top-k"),
         embedder="anchor-states",
         descriptor_documents=32,
-        descriptor_unigram=True,
+        descriptor_counted=400,
         seed=seed,
     )
     began = time.monotonic()

@@ -134,19 +134,22 @@ class Text:
             raise DataError(empty(split, "no window", found, self.config))
         return list(_spread(count, limit))
 
-    def descriptor_batches(self, documents: int, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    def descriptor_batches(
+        self, documents: int, size: int, length: int | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """The beginnings of training documents, evenly spaced: what a domain descriptor rests on.
 
         Args:
             documents: How many at most.
             size: Sequences in a batch.
+            length: Tokens of each, S; the sequence length of training if not given.
 
         Returns:
             Pairs of ids [B, S], int64, filled up with the end-of-text token, and of a bool mask [B, S], False there.
         """
         _at_least(1, size=size)
-        starts = self._beginnings(documents)
-        return (self._padded(starts[start : start + size]) for start in range(0, len(starts), size))
+        starts, length = self._beginnings(documents), length or self.config.sequence_length
+        return (self._padded(starts[start : start + size], length) for start in range(0, len(starts), size))
 
     def descriptor_texts(self, documents: int) -> list[str]:
         """The same beginnings as text, for a sentence encoder."""
@@ -159,9 +162,8 @@ class Text:
         _at_least(1, documents=documents)
         return _spread(self._split("train").counts.documents, documents)
 
-    def _padded(self, numbers: range | list[int]) -> tuple[Tensor, Tensor]:
+    def _padded(self, numbers: range | list[int], length: int) -> tuple[Tensor, Tensor]:
         train = self._split("train")
-        length = self.config.sequence_length
         ids = torch.full((len(numbers), length), self._eos, dtype=torch.int64)
         mask = torch.zeros(len(numbers), length, dtype=torch.bool)
         for row, number in enumerate(numbers):

@@ -105,6 +105,6 @@ def _shares(descriptor: Descriptor) -> Tensor:
     if descriptor.unigram is None:
         raise MixtureError(
             "router naive-bayes: a descriptor has no token shares; "
-            "train with descriptor.unigram=true, or take router domain"
+            "train with descriptor.counted=400, or take router domain"
         )
     return descriptor.unigram
