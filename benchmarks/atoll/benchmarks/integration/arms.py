@@ -67,6 +67,9 @@ _NAIVE_BAYES = (
     Model("flexolmo", "naive-bayes", {"temperature": 1.0}),
     Model("flexolmo", "naive-bayes", {"temperature": 1.5}),
     Model("flexolmo", "naive-bayes", {"temperature": 3.0}),
+    Model("flexolmo", "naive-bayes", {"smoothing": 0.1}),
+    Model("flexolmo", "naive-bayes", {"smoothing": 0.02}),
+    Model("flexolmo", "naive-bayes", {"k": 1}),
     Model("flexolmo", "naive-bayes", {"anchor": -8.0}),
 )
 _ALL = (*BASELINES, *_TOP_K, *_DOMAIN, *_NAIVE_BAYES)

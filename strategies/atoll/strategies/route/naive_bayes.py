@@ -36,7 +36,7 @@ class NaiveBayes(Router):
 
     name: ClassVar[str] = "naive-bayes"
     everywhere: ClassVar[bool] = True
-    smoothing: float = 0.1
+    smoothing: float = 0.05
     temperature: float = 2.0
     anchor: float = -4.0
     k: int = 0
