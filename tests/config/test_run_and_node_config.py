@@ -75,6 +75,13 @@ def test_a_sample_that_cannot_be_is_refused(tmp_path: Path, override: str) -> No
         config.check()
 
 
+def test_a_router_that_the_descriptors_cannot_serve_is_refused_before_anyone_trains(tmp_path: Path) -> None:
+    overrides = ["router={name: naive-bayes}", "descriptor.counted=0"]
+    with pytest.raises(ConfigError, match=r"no token shares; train with descriptor\.counted"):
+        read_config(RunConfig, write(tmp_path, RUN), overrides).check()
+    read_config(RunConfig, write(tmp_path, RUN), overrides[1:]).check()  # router domain needs none
+
+
 def test_a_node_is_read_with_defaults_for_the_rest(tmp_path: Path) -> None:
     config = read_config(NodeConfig, write(tmp_path, NODE), ["device=cpu"])
     expected = NodeConfig(

@@ -2,14 +2,15 @@
 
 from dataclasses import dataclass, field
 
+import torch
 from omegaconf import MISSING
 
-from atoll.errors import ConfigError
+from atoll.errors import ConfigError, MixtureError
 from atoll.experts.checks import SLUG
 from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.federation.node_config import ConsentTerms
 from atoll.federation.units import Choice
-from atoll.mixture import ANCHOR
+from atoll.mixture import ANCHOR, Descriptor, Router
 from atoll.plugins import build, load
 from atoll.workloads.text import TextConfig
 
@@ -54,6 +55,22 @@ class DescriptorConfig:
             raise ConfigError(f"descriptor.documents is {self.documents}; it must be at least 1")
         if self.counted < 0:
             raise ConfigError(f"descriptor.counted is {self.counted}; it must be at least 0")
+
+    def check_serves(self, router: Router) -> None:
+        """Raise ConfigError when a router cannot make a row of what descriptors of this make hold."""
+        probe = Descriptor(
+            embedder=self.embedder,
+            samples=1,
+            tokens=1,
+            sites=("probe",),
+            mean=torch.zeros(1, 2),
+            variance=torch.ones(1, 2),
+            unigram=torch.full((2,), 0.5) if self.counted else None,
+        )
+        try:
+            router.row("probe", probe, probe, {})
+        except MixtureError as error:
+            raise ConfigError(f"router and descriptor do not fit each other: {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +175,6 @@ class RunConfig:
         """Build what is named, so that a slip is known before anyone trains for hours."""
         load("atoll.experts", self.expert.kind)
         for router in (self.router, self.training_router):
-            build("atoll.routers", router.name, router.options)
+            self.descriptor.check_serves(build("atoll.routers", router.name, router.options))
         for integrator in (self.integrator, *self.evaluation.baselines.values()):
             build("atoll.integrators", integrator.name, integrator.options)
