@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from atoll.cli import expert, mixture
+from atoll.cli import expert, ledger, mixture
 from atoll.errors import AtollError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(expert.app, name="expert", help="Expert packages, as files: show, verify, pack, unpack.")
+app.add_typer(ledger.app, name="ledger", help="What is permitted, by whom, since when: show, verify.")
 app.add_typer(mixture.app, name="mixture", help="Mixtures, as folders: build, show, evaluate, generate, export.")
 
 

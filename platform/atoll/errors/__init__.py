@@ -9,7 +9,8 @@
     ├── AnchorError      an anchor that is missing, or not the one that was asked for
     ├── MixtureError     experts that cannot be integrated, or an entitlement that names nobody
     ├── PluginError      an extension point has no such name
-    └── FederationError  a silo or the engine under it failed
+    ├── FederationError  a silo or the engine under it failed
+    └── LedgerError      a history that was tampered with, or a fact that contradicts it
 
 A message says what was wrong, where, and what to do about it. The command line prints it alone, without a traceback,
 and exits with ``exit_code``.
@@ -64,12 +65,19 @@ class FederationError(AtollError):
     exit_code = 8
 
 
+class LedgerError(AtollError):
+    """The ledger cannot be used, was tampered with, or a fact contradicts what is written in it."""
+
+    exit_code = 9
+
+
 __all__ = [
     "AnchorError",
     "AtollError",
     "ConfigError",
     "DataError",
     "FederationError",
+    "LedgerError",
     "MixtureError",
     "PackageError",
     "PluginError",

@@ -1,0 +1,137 @@
+"""What ``atoll ledger show`` prints, for people and for machines."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from atoll.ledger import Period, Standing, State
+
+
+def overview(state: State) -> dict[str, Any]:
+    """Everything that is so now, as plain values."""
+    return {
+        "events": state.head.sequence,
+        "head": state.head.digest,
+        "owners": [
+            {
+                "owner": name,
+                "domain": owner.admitted.domain,
+                "public_key": owner.admitted.public_key,
+                "admitted": owner.since.isoformat(),
+                "revoked": owner.revoked or None,
+                "bytes_from": state.bytes_from.get(name, 0),
+                "bytes_to": state.bytes_to.get(name, 0),
+            }
+            for name, owner in sorted(state.owners.items())
+        ],
+        "experts": [
+            {
+                "owner": expert.accepted.owner,
+                "expert": digest,
+                "accepted": expert.since.isoformat(),
+                "consent": expert.consents.now.state,
+                "purposes": list(expert.consents.now.purposes),
+                "until": expert.consents.now.until and expert.consents.now.until.isoformat(),
+            }
+            for digest, expert in state.experts.items()
+        ],
+        "releases": [
+            {
+                "number": number,
+                "digest": made.released.digest,
+                "made": made.since.isoformat(),
+                "guarantee": made.released.guarantee,
+                "owners": _owners(state, made.released.members),
+                "members": made.released.members,
+            }
+            for number, made in state.releases.items()
+        ],
+        "open": [{"owner": owner, "unit": unit, "work": work} for (owner, unit), work in state.open.items()],
+    }
+
+
+def releases_of(state: State, owner: str) -> list[dict[str, Any]]:
+    """Which releases hold an owner's experts, and until when, as plain values.
+
+    Raises:
+        LedgerError: there is no such owner.
+    """
+    return [
+        {
+            "number": number,
+            "digest": state.releases[number].released.digest,
+            "usable": [{"from": p.begin.isoformat(), "until": p.end and p.end.isoformat()} for p in periods],
+        }
+        for number, periods in state.periods(owner).items()
+    ]
+
+
+def overview_tables(state: State) -> list[Table]:
+    """Everything that is so now."""
+    owners = _table("Owners", "owner", "domain", "admitted", "state")
+    for name, owner in sorted(state.owners.items()):
+        standing = f"revoked: {owner.revoked}" if owner.revoked else "admitted"
+        _row(owners, name, owner.admitted.domain, _moment(owner.since), standing)
+    experts = _table("Experts", "owner", "expert", "accepted", "consent")
+    for digest, expert in state.experts.items():
+        consent = _consent(expert.consents.now)
+        _row(experts, expert.accepted.owner, digest[:19], _moment(expert.since), consent)
+    releases = _table("Releases", "number", "digest", "made", "owners", "guarantee")
+    for number, made in state.releases.items():
+        owners_in = ", ".join(_owners(state, made.released.members))
+        digest = made.released.digest[:19]
+        _row(releases, str(number), digest, _moment(made.since), owners_in, made.released.guarantee)
+    tables = [owners, experts, releases]
+    if state.open:
+        work = _table("Work in progress", "owner", "work", "unit")
+        for (name, unit), kind in state.open.items():
+            _row(work, name, kind, unit)
+        tables.append(work)
+    return tables
+
+
+def releases_table(state: State, owner: str) -> Table:
+    """Which releases hold an owner's experts, and until when.
+
+    Raises:
+        LedgerError: there is no such owner.
+    """
+    table = _table(f"Releases with experts of {owner}", "number", "digest", "might use them")
+    for number, periods in state.periods(owner).items():
+        spans = "\n".join(map(_span, periods)) or "never"
+        _row(table, str(number), state.releases[number].released.digest[:19], spans)
+    return table
+
+
+def _owners(state: State, members: Sequence[str]) -> list[str]:
+    return sorted({state.experts[digest].accepted.owner for digest in members})
+
+
+def _consent(standing: Standing) -> str:
+    if standing.state == "withdrawn":
+        return "withdrawn"
+    end = f", until {standing.until}" if standing.until else ""
+    return f"{standing.state}: for {', '.join(standing.purposes)}{end}"
+
+
+def _span(period: Period) -> str:
+    end = f"until {_moment(period.end)}" if period.end else "still"
+    return f"from {_moment(period.begin)}, {end}"
+
+
+def _moment(at: datetime) -> str:
+    return at.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _table(title: str, *columns: str) -> Table:
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _row(table: Table, *cells: str) -> None:
+    table.add_row(*map(Text, cells))  # Text, since what others wrote is not markup

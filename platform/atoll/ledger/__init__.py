@@ -1,0 +1,41 @@
+"""Who takes part, whose experts may be used and for what, and which releases hold them: as an append-only history."""
+
+from atoll.ledger.consent import Consents, Period, Standing
+from atoll.ledger.event import START, Event, Head
+from atoll.ledger.facts import (
+    ANY,
+    ConsentGiven,
+    ConsentWithdrawn,
+    ExpertAccepted,
+    Fact,
+    OwnerAdmitted,
+    OwnerRevoked,
+    Released,
+    Transferred,
+    UnitFinished,
+    UnitIssued,
+)
+from atoll.ledger.state import State
+from atoll.ledger.store import Ledger
+
+__all__ = [
+    "ANY",
+    "START",
+    "ConsentGiven",
+    "ConsentWithdrawn",
+    "Consents",
+    "Event",
+    "ExpertAccepted",
+    "Fact",
+    "Head",
+    "Ledger",
+    "OwnerAdmitted",
+    "OwnerRevoked",
+    "Period",
+    "Released",
+    "Standing",
+    "State",
+    "Transferred",
+    "UnitFinished",
+    "UnitIssued",
+]

@@ -1,0 +1,210 @@
+"""What a ledger holds: facts, each a value with a strict JSON form."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import ClassVar
+
+from atoll.config.decode import decode
+from atoll.errors import DataError, LedgerError
+
+ANY = "any"
+"""The purpose that stands for all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fact:
+    """Base of all facts; ``kind`` names each in the ledger, and never changes its meaning."""
+
+    kind: ClassVar[str]
+
+    def to_json(self) -> str:
+        """Sorted and compact, so that equal facts are equal text."""
+        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnerAdmitted(Fact):
+    """An institution may take part.
+
+    Attributes:
+        owner: Its short name.
+        domain: What its data is about.
+        public_key: Hex of the Ed25519 key that it signs with.
+    """
+
+    kind: ClassVar[str] = "owner-admitted"
+    owner: str
+    domain: str
+    public_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class OwnerRevoked(Fact):
+    """An institution may no longer take part. Consent to what it gave before is a matter of its own."""
+
+    kind: ClassVar[str] = "owner-revoked"
+    owner: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpertAccepted(Fact):
+    """An expert passed every check; it brings the consent that its owner signed with it.
+
+    Attributes:
+        owner: Whose.
+        expert: Digest of the package.
+        blob: Content address of its bytes.
+        anchor: Digest of the anchor it is for.
+        purposes: What it may be used for; ``any`` for everything.
+        until: ISO date, the last day of it; ``None`` for no end.
+        statement: In the owner's words.
+    """
+
+    kind: ClassVar[str] = "expert-accepted"
+    owner: str
+    expert: str
+    blob: str
+    anchor: str
+    purposes: list[str]
+    until: str | None
+    statement: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentGiven(Fact):
+    """An owner changes what it permits: from now on just this.
+
+    Attributes:
+        owner: Whose.
+        expert: Digest of the package.
+        purposes: What it may be used for; ``any`` for everything.
+        until: ISO date, the last day of it; ``None`` for no end.
+        statement: In the owner's words.
+    """
+
+    kind: ClassVar[str] = "consent-given"
+    owner: str
+    expert: str
+    purposes: list[str]
+    until: str | None
+    statement: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentWithdrawn(Fact):
+    """An owner takes an expert back.
+
+    Attributes:
+        owner: Whose.
+        expert: Digest of the package; empty for all that were accepted so far.
+        statement: In the owner's words.
+    """
+
+    kind: ClassVar[str] = "consent-withdrawn"
+    owner: str
+    expert: str
+    statement: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Released(Fact):
+    """A release was made.
+
+    Attributes:
+        number: Counts up from 1.
+        digest: Of what it computes.
+        guarantee: What a withdrawal leaves: ``exact``, or ``co-adapted: …``.
+        members: Digests of its experts.
+    """
+
+    kind: ClassVar[str] = "released"
+    number: int
+    digest: str
+    guarantee: str
+    members: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitIssued(Fact):
+    """An owner was asked for work.
+
+    Attributes:
+        owner: Who.
+        unit: Content address of the work unit.
+        work: What kind of work.
+    """
+
+    kind: ClassVar[str] = "unit-issued"
+    owner: str
+    unit: str
+    work: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnitFinished(Fact):
+    """It is done, or has failed for good.
+
+    Attributes:
+        owner: Who.
+        unit: Content address of the work unit.
+        result: Digest of what came of it; empty where it failed.
+        failure: Why it failed; empty where it did not.
+    """
+
+    kind: ClassVar[str] = "unit-finished"
+    owner: str
+    unit: str
+    result: str
+    failure: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Transferred(Fact):
+    """Bytes went between the coordinator and an owner.
+
+    Attributes:
+        owner: With whom.
+        blob: Content address of what went.
+        to_owner: Whether it went to the owner, not from it.
+        size: Bytes.
+    """
+
+    kind: ClassVar[str] = "transferred"
+    owner: str
+    blob: str
+    to_owner: bool
+    size: int
+
+
+KINDS: dict[str, type[Fact]] = {
+    fact.kind: fact
+    for fact in (
+        OwnerAdmitted,
+        OwnerRevoked,
+        ExpertAccepted,
+        ConsentGiven,
+        ConsentWithdrawn,
+        Released,
+        UnitIssued,
+        UnitFinished,
+        Transferred,
+    )
+}
+
+
+def fact_from_json(kind: str, text: str) -> Fact:
+    """Read :meth:`Fact.to_json`.
+
+    Raises:
+        LedgerError: an unknown kind, or not a fact of this kind.
+    """
+    if kind not in KINDS:
+        raise LedgerError(f"there is no fact '{kind}' in this version of Atoll: it knows {', '.join(KINDS)}")
+    try:
+        fact = decode(json.loads(text), KINDS[kind], kind)
+    except (DataError, ValueError, RecursionError) as error:
+        raise LedgerError(f"what is written is no {kind}: {error}") from error
+    assert isinstance(fact, Fact)
+    return fact

@@ -1,0 +1,102 @@
+"""Ledgers to test: SQLite in a folder, PostgreSQL by a server that the tests start themselves."""
+
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import create_engine, text
+
+from atoll.ledger import ConsentGiven, ExpertAccepted, Fact, Ledger, OwnerAdmitted
+
+
+def _programs() -> Path | None:
+    found = shutil.which("initdb")
+    if found:
+        return Path(found).parent
+    return next((path.parent for path in sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), reverse=True)), None)
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """URL of a server of this session's own, without a database's name."""
+    programs = _programs()
+    if programs is None:
+        pytest.skip("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
+    pytest.importorskip("psycopg", reason="psycopg is not installed (extra postgres)")
+    home = tmp_path_factory.mktemp("postgres")
+    # The server refuses to run as root.
+    user = None
+    if os.geteuid() == 0:
+        user = "postgres"
+        for folder in (home, *home.parents[:2]):
+            folder.chmod(0o755)
+        shutil.chown(home, user)
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    data = home / "data"
+
+    def call(program: str, *arguments: str | Path) -> None:
+        command = [programs / program, "-D", data, *arguments]
+        subprocess.run(command, user=user, check=True, capture_output=True, cwd=home)
+
+    call("initdb", "-U", "atoll", "-A", "trust", "-E", "UTF8", "--locale=C")
+    options = f"-h 127.0.0.1 -p {port} -k '' -c fsync=off"
+    call("pg_ctl", "-w", "-l", home / "log", "-o", options, "start")
+    try:
+        yield f"postgresql+psycopg://atoll@127.0.0.1:{port}"
+    finally:
+        call("pg_ctl", "-m", "immediate", "stop")
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """A place where there is no ledger yet."""
+    if request.param == "sqlite":
+        return str(tmp_path / "ledger.db")
+    server = request.getfixturevalue("postgres")
+    name = f"ledger_{abs(hash(tmp_path))}"
+    engine = create_engine(f"{server}/postgres", isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE DATABASE {name}"))
+    engine.dispose()
+    return f"{server}/{name}"
+
+
+@pytest.fixture
+def ledger(where: str) -> Iterator[Ledger]:
+    with Ledger.open(where) as made:
+        yield made
+
+
+def admitted(owner: str = "hospital") -> OwnerAdmitted:
+    return OwnerAdmitted(owner=owner, domain="letters", public_key=owner.encode().hex())
+
+
+def accepted(
+    owner: str = "hospital", expert: str = "e1", purposes: tuple[str, ...] = ("any",), until: str | None = None
+) -> ExpertAccepted:
+    return ExpertAccepted(
+        owner=owner,
+        expert=expert,
+        blob=f"blob of {expert}",
+        anchor="sha256:anchor",
+        purposes=list(purposes),
+        until=until,
+        statement="",
+    )
+
+
+def given(
+    owner: str = "hospital", expert: str = "e1", purposes: tuple[str, ...] = ("any",), until: str | None = None
+) -> ConsentGiven:
+    return ConsentGiven(owner=owner, expert=expert, purposes=list(purposes), until=until, statement="")
+
+
+def opening(owner: str = "hospital", expert: str = "e1") -> list[Fact]:
+    """An owner, and an expert for any use."""
+    return [admitted(owner), accepted(owner, expert)]
