@@ -82,6 +82,19 @@ def test_a_router_that_the_descriptors_cannot_serve_is_refused_before_anyone_tra
     read_config(RunConfig, write(tmp_path, RUN), overrides[1:]).check()  # router domain needs none
 
 
+@pytest.mark.parametrize(
+    ("override", "why"),
+    [
+        ("silos[1].consent.until=2020-01-31", "of silo 'library' is 2020-01-31, which is past"),
+        ("silos[1].consent.until=never", "of silo 'library' is 'never', which is no date such as 2031-12-31"),
+        ("silos[1].consent.purposes=[]", "of silo 'library' is empty"),
+    ],
+)
+def test_consent_that_permits_nothing_is_refused_before_anyone_trains(tmp_path: Path, override: str, why: str) -> None:
+    with pytest.raises(ConfigError, match=why):
+        read_config(RunConfig, write(tmp_path, RUN), [override]).check()
+
+
 def test_a_node_is_read_with_defaults_for_the_rest(tmp_path: Path) -> None:
     config = read_config(NodeConfig, write(tmp_path, NODE), ["device=cpu"])
     expected = NodeConfig(

@@ -86,7 +86,7 @@ def test_transfers_are_counted_each_time(ledger: Ledger) -> None:
         ([*opening(), withdrawn()], released(), "does not permit any use of it now"),
         ([*opening(), given(until="2026-05-31")], released(), "does not permit any use of it now"),
         (opening(), released(1, "e1", "e2"), "never accepted: e2"),
-        (opening(), released(2), "release 2 does not follow release 0"),
+        ([*opening(), released(2)], released(1), "release 1 does not follow release 2"),
         ([*opening(), released()], Released(number=1, digest="x", guarantee="exact", members=["e1"]), "do not change"),
         (opening(), given(until="soon"), "'soon': that is no date"),
         ([admitted()], accepted(until="2026-02-30"), "'2026-02-30': that is no date"),

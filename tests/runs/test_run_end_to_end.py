@@ -17,6 +17,7 @@ import pytest
 import yaml
 
 from atoll.coordinator.results import RunResults
+from atoll.ledger import Ledger
 
 if not Path("/proc").exists():
     pytest.skip("finds processes in /proc, which is not here", allow_module_level=True)
@@ -153,6 +154,12 @@ def test_a_run_leaves_what_the_readme_promises(federation: Federation, tmp_path:
         assert (folder / name).stat().st_size > 0, name
     with sqlite3.connect(folder / "mlflow.db") as store:
         assert store.execute("select count(*) from model_versions").fetchone() == (1,)
+    with Ledger.open(folder / "ledger.db", create=False) as ledger:
+        ledger.verify()
+        state = ledger.state()
+    assert [made.released.digest for made in state.releases.values()] == [results.release.digest, gone.release_digest]
+    assert {owner: list(state.periods(owner)) for owner in WORDS} == {"clinic": [1, 2], "court": [1, 2], "yard": [1]}
+    assert state.periods("yard")[1][0].end is not None
     assert "mlflow ui --backend-store-uri" in ended.said
     assert "yes: without yard the mixture is as one that never had it" in ended.said
     assert not workers(folder)
@@ -194,6 +201,16 @@ def test_a_silo_that_is_killed_is_left_out_and_comes_back(federation: Federation
     after = [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
     assert after[: len(before)] == before
     assert [entry["owner"] for entry in after[len(before) :] if entry["event"] == "trained"] == ["court"]
+    with Ledger.open(folder / "ledger.db", create=False) as ledger:
+        ledger.verify()
+        state = ledger.state()
+    assert {owner: list(state.periods(owner)) for owner in WORDS} == {
+        "clinic": [1, 2, 3, 4],
+        "court": [3, 4],
+        "yard": [1, 3],
+    }
+    # It withdrew, consented again by taking part again, and withdrew again.
+    assert [period.end is None for period in state.periods("yard")[1]] == [False, False]
 
 
 def test_a_coordinator_that_is_killed_goes_on_where_it_was(federation: Federation, tmp_path: Path) -> None:

@@ -13,10 +13,12 @@ from flwr.serverapp import Grid, ServerApp
 from atoll.anchors import Anchor, resolve
 from atoll.config import read_config
 from atoll.coordinator.config import RunConfig
+from atoll.coordinator.history import History
 from atoll.coordinator.journal import Journal, unit_digest
 from atoll.coordinator.release import Release, make_release, numbered, verify, write_release
 from atoll.coordinator.variants import variants, withdrawal_variants
 from atoll.errors import AtollError, FederationError, PackageError
+from atoll.experts.package import ExpertPackage
 from atoll.experts.signing import PublicKey
 from atoll.federation.blobs import BlobStore, pack_blobs, unpack_blobs
 from atoll.federation.units import (
@@ -97,6 +99,7 @@ class Coordinator:
         self.config = read_config(RunConfig, folder / "config.yaml", [])
         self.anchor: Anchor = resolve(self.config.anchor)
         self.journal = Journal(folder / "journal.jsonl")
+        self.history = History(folder / "ledger.db")
         self.packages = BlobStore(folder / "packages")
         self.found = Findings()
         self._nodes: dict[str, int] = {}
@@ -136,6 +139,8 @@ class Coordinator:
                 f"nothing has been trained, because not every silo can take part: {self._reasons()}. "
                 "Mend it and run again, or go on without it: incomplete=true"
             )
+        for owner in sorted(self._nodes):
+            self.history.admit(self.found.silos[owner])
 
     def train(self) -> None:
         """An expert from everyone; those that have arrived before are not asked for again."""
@@ -145,7 +150,7 @@ class Coordinator:
             kept = self._journalled(owner, unit)
             if kept is not None:
                 log.info("%s: its expert had arrived before", owner)
-                self.found.trained[owner] = kept
+                self._count(owner, *kept)
             else:
                 waiting.append(self._message(self._nodes[owner], MessageType.TRAIN, unit))
         for node, reply in self._ask(waiting).items():
@@ -165,6 +170,7 @@ class Coordinator:
         self.found.release = release
         packages = {member.owner: self.packages.get(member.blob) for member in members}
         write_release(release, packages, self.folder / "releases")
+        self.history.release(release)
         log.info(
             "release %d: %s of %s, %s",
             release.number,
@@ -175,6 +181,8 @@ class Coordinator:
         if config.withdraw in release.owners and len(release.owners) > 1:
             self.found.reduced = numbered(release.without(config.withdraw), self.folder / "releases")
             write_release(self.found.reduced, packages, self.folder / "releases")
+            self.history.withdraw(config.withdraw)
+            self.history.release(self.found.reduced)
 
     def evaluate(self) -> None:
         """Every silo measures the models on its own test text."""
@@ -222,30 +230,37 @@ class Coordinator:
         """Verify a package before it counts; a refused one leaves its owner out, and nothing else."""
         try:
             unpack_blobs(reply.content.config_records["blobs"], self.packages)
-            self._verify(owner, said)
+            package = self._verify(owner, said)
         except (AtollError, KeyError) as error:
             self._leave_out(owner, f"its package is refused: {error}")
             return
         self.journal.write("trained", owner, unit_digest(unit), said.__dict__)
-        self.found.trained[owner] = said
         log.info("%s: expert %s arrived", owner, said.digest[:19])
+        self._count(owner, said, package)
 
-    def _verify(self, owner: str, said: TrainReply) -> None:
+    def _count(self, owner: str, said: TrainReply, package: ExpertPackage) -> None:
+        """An expert is the run's from now on, if its owner permits any use of it."""
+        if self.history.accept(said, package.card):
+            self.found.trained[owner] = said
+        else:
+            self._leave_out(owner, f"permits no use of its expert: its consent ended on {package.card.consent.until}")
+
+    def _verify(self, owner: str, said: TrainReply) -> ExpertPackage:
         key = PublicKey.from_hex(self.found.silos[owner].public_key)
         package = verify(self.packages.get(said.blob), owner, key, self.anchor)
         if package.digest != said.digest:
             raise PackageError(f"package: is {package.digest}, but was announced as {said.digest}")
+        return package
 
-    def _journalled(self, owner: str, unit: TrainUnit) -> TrainReply | None:
+    def _journalled(self, owner: str, unit: TrainUnit) -> tuple[TrainReply, ExpertPackage] | None:
         entry = self.journal.find("trained", owner, unit_digest(unit))
         if entry is None:
             return None
         try:
             said = TrainReply(**entry)
-            self._verify(owner, said)
+            return said, self._verify(owner, said)
         except (AtollError, TypeError):
             return None  # what was kept is damaged, or the owner has another key now: ask again
-        return said
 
     def _evaluate_message(self, owner: str, unit: EvaluateUnit) -> Message:
         message = self._message(self._nodes[owner], MessageType.EVALUATE, unit)

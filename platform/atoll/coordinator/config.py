@@ -1,6 +1,7 @@
 """What a run is made of: the configuration of ``atoll run`` and of the demo."""
 
 from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 
 import torch
 from omegaconf import MISSING
@@ -32,6 +33,18 @@ class SiloConfig:
     data: TextConfig = field(default_factory=TextConfig)
     licence: str = "not stated"
     consent: ConsentTerms = field(default_factory=ConsentTerms)
+
+    def check(self) -> None:
+        """Raise ConfigError for consent under which nothing could be released."""
+        key, until = f"consent.until of silo '{self.name}'", self.consent.until
+        try:
+            last = None if until is None else date.fromisoformat(until)
+        except ValueError as error:
+            raise ConfigError(f"{key} is '{until}', which is no date such as 2031-12-31") from error
+        if last is not None and last < datetime.now(UTC).date():
+            raise ConfigError(f"{key} is {until}, which is past: ask for a later day, or leave the silo out")
+        if not self.consent.purposes:
+            raise ConfigError(f"consent.purposes of silo '{self.name}' is empty: name one, or leave the silo out")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,6 +179,8 @@ class RunConfig:
             raise ConfigError(f"silos: the name {', '.join(doubled)} is given twice; every institution needs its own")
         if self.withdraw and self.withdraw not in names:
             raise ConfigError(f"withdraw is '{self.withdraw}', who is no silo; there are {', '.join(names)}")
+        for silo in self.silos:
+            silo.check()
         self.expert.check()
         self.training.check()
         self.descriptor.check()

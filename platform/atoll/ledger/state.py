@@ -169,8 +169,9 @@ class State:
             if known.released != fact:
                 raise LedgerError(f"release {fact.number} is another one already; releases do not change")
             return False
-        if fact.number != len(self.releases) + 1:
-            raise LedgerError(f"release {fact.number} does not follow release {len(self.releases)}")
+        last = max(self.releases, default=0)
+        if fact.number <= last:
+            raise LedgerError(f"release {fact.number} does not follow release {last}")
         for digest in fact.members:
             if digest not in self.experts:
                 raise LedgerError(f"release {fact.number} holds an expert that was never accepted: {digest}")
