@@ -1,7 +1,7 @@
 """The domain descriptor: with the packages' weights and the metrics, all that leaves an institution."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import torch
@@ -53,7 +53,7 @@ def describe_domain(
     """
     if embedder not in EMBEDDERS:
         raise ConfigError(f"descriptor.embedder is '{embedder}'; there are {', '.join(EMBEDDERS)}")
-    batches = list(text.descriptor_batches(documents, 8))
+    batches = text.descriptor_batches(documents, 8)
     if embedder == ANCHOR_STATES:
         described = describe_states(model, sites, batches)
     else:
@@ -70,7 +70,7 @@ def _described_by_sentences(
     model: nn.Module,
     sites: Sequence[str],
     text: Text,
-    batches: Sequence[tuple[Tensor, Tensor]],
+    batches: Iterable[tuple[Tensor, Tensor]],
     documents: int,
     frame: Descriptor,
 ) -> Descriptor:

@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
+from atoll.cli.plain import add_row, plain_table
 from atoll.ledger import Period, Standing, State
 
 
@@ -71,24 +71,24 @@ def releases_of(state: State, owner: str) -> list[dict[str, Any]]:
 
 def overview_tables(state: State) -> list[Table]:
     """Everything that is so now."""
-    owners = _table("Owners", "owner", "domain", "admitted", "state")
+    owners = plain_table("Owners", "owner", "domain", "admitted", "state")
     for name, owner in sorted(state.owners.items()):
         standing = f"revoked: {owner.revoked}" if owner.revoked else "admitted"
-        _row(owners, name, owner.admitted.domain, _moment(owner.since), standing)
-    experts = _table("Experts", "owner", "expert", "accepted", "consent")
+        add_row(owners, name, owner.admitted.domain, _moment(owner.since), standing)
+    experts = plain_table("Experts", "owner", "expert", "accepted", "consent")
     for digest, expert in state.experts.items():
         consent = _consent(expert.consents.now)
-        _row(experts, expert.accepted.owner, digest[:19], _moment(expert.since), consent)
-    releases = _table("Releases", "number", "digest", "made", "owners", "guarantee")
+        add_row(experts, expert.accepted.owner, digest[:19], _moment(expert.since), consent)
+    releases = plain_table("Releases", "number", "digest", "made", "owners", "guarantee")
     for number, made in state.releases.items():
         owners_in = ", ".join(_owners(state, made.released.members))
         digest = made.released.digest[:19]
-        _row(releases, str(number), digest, _moment(made.since), owners_in, made.released.guarantee)
+        add_row(releases, str(number), digest, _moment(made.since), owners_in, made.released.guarantee)
     tables = [owners, experts, releases]
     if state.open:
-        work = _table("Work in progress", "owner", "work", "unit")
+        work = plain_table("Work in progress", "owner", "work", "unit")
         for (name, unit), kind in state.open.items():
-            _row(work, name, kind, unit)
+            add_row(work, name, kind, unit)
         tables.append(work)
     return tables
 
@@ -99,10 +99,10 @@ def releases_table(state: State, owner: str) -> Table:
     Raises:
         LedgerError: there is no such owner.
     """
-    table = _table(f"Releases with experts of {owner}", "number", "digest", "might use them")
+    table = plain_table(f"Releases with experts of {owner}", "number", "digest", "might use them")
     for number, periods in state.periods(owner).items():
         spans = "\n".join(map(_span, periods)) or "never"
-        _row(table, str(number), state.releases[number].released.digest[:19], spans)
+        add_row(table, str(number), state.releases[number].released.digest[:19], spans)
     return table
 
 
@@ -124,14 +124,3 @@ def _span(period: Period) -> str:
 
 def _moment(at: datetime) -> str:
     return at.strftime("%Y-%m-%d %H:%M:%S UTC")
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left")
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
-
-
-def _row(table: Table, *cells: str) -> None:
-    table.add_row(*map(Text, cells))  # Text, since what others wrote is not markup

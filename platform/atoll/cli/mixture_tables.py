@@ -7,6 +7,7 @@ from dataclasses import asdict
 from rich.table import Table
 from rich.text import Text
 
+from atoll.cli.plain import add_row, plain_table
 from atoll.coordinator.measure import Measured
 from atoll.coordinator.release import Release
 from atoll.experts.package import ExpertPackage
@@ -32,15 +33,13 @@ def release_table(release: Release) -> Table:
 
 def member_table(experts: Sequence[ExpertPackage]) -> Table:
     """The experts of a release."""
-    table = Table(title="Experts", title_justify="left")
-    for column in ("owner", "domain", "kind", "digest", "signed by", "licence", "consent"):
-        table.add_column(column, overflow="fold")
+    table = plain_table("Experts", "owner", "domain", "kind", "digest", "signed by", "licence", "consent")
     for expert in experts:
         card = expert.card
         consent = f"for {', '.join(card.consent.purposes) or 'nothing'}, until {card.consent.until or 'withdrawn'}"
         digest = expert.digest[:19]
-        cells = (card.owner, card.domain, card.kind, digest, expert.public_key.fingerprint, card.licence, consent)
-        table.add_row(*map(Text, cells))
+        signer = expert.public_key.fingerprint
+        add_row(table, card.owner, card.domain, card.kind, digest, signer, card.licence, consent)
     return table
 
 

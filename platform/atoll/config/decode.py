@@ -3,11 +3,24 @@ interpreted.
 """
 
 import dataclasses
+import json
 import types
 import typing
 from typing import Any
 
 from atoll.errors import DataError
+
+
+def decode_json(text: str, hint: Any, path: str) -> Any:
+    """A JSON text as the type that it should have; see :func:`decode`.
+
+    Raises:
+        DataError: not JSON, another type, an unknown or a missing field.
+    """
+    try:
+        return decode(json.loads(text), hint, path)
+    except (ValueError, RecursionError) as error:
+        raise DataError(str(error)) from error
 
 
 def decode(value: Any, hint: Any, path: str) -> Any:

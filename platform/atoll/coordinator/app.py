@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -107,11 +108,12 @@ class Coordinator:
 
     def run(self) -> Findings:
         """All phases in order."""
-        for phase in (self.announce, self.train, self.integrate, self.evaluate):
-            began = time.monotonic()
-            log.info("phase: %s", phase.__name__)
-            phase()
-            self.found.seconds[phase.__name__] = time.monotonic() - began
+        with closing(self.history):
+            for phase in (self.announce, self.train, self.integrate, self.evaluate):
+                began = time.monotonic()
+                log.info("phase: %s", phase.__name__)
+                phase()
+                self.found.seconds[phase.__name__] = time.monotonic() - began
         return self.found
 
     def announce(self) -> None:

@@ -1,6 +1,7 @@
 """What a run writes into the ledger of its run folder."""
 
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 
 from atoll.coordinator.release import Release
@@ -24,17 +25,26 @@ class History:
         """At a file, which is made when there is something to write."""
         self._path = path
 
+    @cached_property
+    def _ledger(self) -> Ledger:
+        return Ledger.open(self._path)
+
+    def close(self) -> None:
+        """Let go of the file; it is opened again when there is something to write."""
+        opened = self.__dict__.pop("_ledger", None)
+        if opened is not None:
+            opened.close()
+
     def admit(self, said: Announcement) -> None:
         """An owner takes part; under a new key, where its folder was made anew.
 
         Raises:
             LedgerError: two owners have one key.
         """
-        with Ledger.open(self._path) as ledger:
-            known = ledger.state().owners.get(said.owner)
-            if known is not None and known.admitted.public_key != said.public_key:
-                ledger.record(OwnerRevoked(owner=said.owner, reason="came back with another key"))
-            ledger.record(OwnerAdmitted(owner=said.owner, domain=said.domain, public_key=said.public_key))
+        known = self._ledger.state().owners.get(said.owner)
+        if known is not None and known.admitted.public_key != said.public_key:
+            self._ledger.record(OwnerRevoked(owner=said.owner, reason="came back with another key"))
+        self._ledger.record(OwnerAdmitted(owner=said.owner, domain=said.domain, public_key=said.public_key))
 
     def accept(self, said: TrainReply, card: ExpertCard) -> bool:
         """An expert arrived with its owner's consent. One that was withdrawn is consented to again by taking part.
@@ -42,30 +52,17 @@ class History:
         Returns:
             Whether its owner permits any use of it today.
         """
-        terms = card.consent
-        with Ledger.open(self._path) as ledger:
-            accepted = ExpertAccepted(
-                owner=card.owner,
-                expert=said.digest,
-                blob=said.blob,
-                anchor=card.anchor,
-                purposes=list(terms.purposes),
-                until=terms.until,
-                statement=terms.statement,
-            )
-            if ledger.record(accepted) is None and terms.purposes:
-                ledger.record(
-                    ConsentGiven(
-                        owner=card.owner,
-                        expert=said.digest,
-                        purposes=list(terms.purposes),
-                        until=terms.until,
-                        statement=terms.statement,
-                    )
-                )
-            standing = ledger.state().experts[said.digest].consents.now
-            now = datetime.now(UTC)
-            return any(standing.permits(purpose, now) for purpose in standing.purposes)
+        given = ConsentGiven(
+            owner=card.owner,
+            expert=said.digest,
+            purposes=list(card.consent.purposes),
+            until=card.consent.until,
+            statement=card.consent.statement,
+        )
+        news = self._ledger.record(ExpertAccepted(**given.__dict__, blob=said.blob, anchor=card.anchor))
+        if news is None and given.purposes:
+            self._ledger.record(given)
+        return self._ledger.state().experts[said.digest].consents.now.permits_something(datetime.now(UTC))
 
     def release(self, made: Release) -> None:
         """A release was made.
@@ -74,10 +71,8 @@ class History:
             LedgerError: a member permits no use of its expert.
         """
         members = [member.digest for member in made.members]
-        with Ledger.open(self._path) as ledger:
-            ledger.record(Released(number=made.number, digest=made.digest, guarantee=made.guarantee, members=members))
+        self._ledger.record(Released(number=made.number, digest=made.digest, guarantee=made.guarantee, members=members))
 
     def withdraw(self, owner: str) -> None:
         """An owner takes all of its experts back."""
-        with Ledger.open(self._path) as ledger:
-            ledger.record(ConsentWithdrawn(owner=owner, expert="", statement="withdrew at the end of the run"))
+        self._ledger.record(ConsentWithdrawn(owner=owner, expert="", statement="withdrew at the end of the run"))

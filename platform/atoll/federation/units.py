@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from atoll.config.decode import decode
+from atoll.config.decode import decode_json
 from atoll.errors import DataError, FederationError
 from atoll.experts.training import ExpertConfig, TrainingConfig
 
@@ -27,8 +27,8 @@ class Unit:
         """
         try:
             # Not through the reader of configurations: what others send must not be able to name our variables.
-            value = decode(json.loads(text), cls, cls.__name__)
-        except (DataError, ValueError, RecursionError) as error:
+            value = decode_json(text, cls, cls.__name__)
+        except DataError as error:
             raise FederationError(f"a message is no {cls.__name__}: {error}") from error
         assert isinstance(value, cls)
         return value

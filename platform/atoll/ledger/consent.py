@@ -33,6 +33,10 @@ class Standing:
             return False
         return ANY in self.purposes or purpose in self.purposes
 
+    def permits_something(self, at: datetime) -> bool:
+        """Whether there is any use that the expert may be put to, at this moment."""
+        return any(self.permits(purpose, at) for purpose in self.purposes)
+
 
 @dataclass(frozen=True, slots=True)
 class Period:

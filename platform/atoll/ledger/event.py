@@ -26,7 +26,7 @@ START = Head(0, f"sha256:{hashlib.sha256(b'atoll ledger 1').hexdigest()}")
 """Of a ledger in which nothing is written."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Event:
     """One line of the ledger, as it is stored.
 
@@ -51,14 +51,7 @@ class Event:
         """The next event."""
         stamp = at.astimezone(UTC).isoformat(timespec="microseconds")
         content = (head.sequence + 1, stamp, fact.kind, fact.to_json(), head.digest)
-        return cls(
-            sequence=content[0],
-            at=content[1],
-            kind=content[2],
-            body=content[3],
-            previous=content[4],
-            digest=_digest(*content),
-        )
+        return cls(*content, _digest(*content))
 
     @property
     def head(self) -> Head:

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import ClassVar
 
-from atoll.config.decode import decode
+from atoll.config.decode import decode_json
 from atoll.errors import DataError, LedgerError
 
 ANY = "any"
@@ -49,47 +49,43 @@ class OwnerRevoked(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExpertAccepted(Fact):
-    """An expert passed every check; it brings the consent that its owner signed with it.
+class Terms(Fact):
+    """What an owner permits with an expert, from then on.
 
     Attributes:
         owner: Whose.
         expert: Digest of the package.
-        blob: Content address of its bytes.
-        anchor: Digest of the anchor it is for.
         purposes: What it may be used for; ``any`` for everything.
         until: ISO date, the last day of it; ``None`` for no end.
         statement: In the owner's words.
     """
 
-    kind: ClassVar[str] = "expert-accepted"
     owner: str
     expert: str
-    blob: str
-    anchor: str
     purposes: list[str]
     until: str | None
     statement: str
 
 
 @dataclass(frozen=True, kw_only=True)
-class ConsentGiven(Fact):
-    """An owner changes what it permits: from now on just this.
+class ExpertAccepted(Terms):
+    """An expert passed every check; it brings the consent that its owner signed with it.
 
     Attributes:
-        owner: Whose.
-        expert: Digest of the package.
-        purposes: What it may be used for; ``any`` for everything.
-        until: ISO date, the last day of it; ``None`` for no end.
-        statement: In the owner's words.
+        blob: Content address of its bytes.
+        anchor: Digest of the anchor it is for.
     """
 
+    kind: ClassVar[str] = "expert-accepted"
+    blob: str
+    anchor: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentGiven(Terms):
+    """An owner changes what it permits: from now on just this."""
+
     kind: ClassVar[str] = "consent-given"
-    owner: str
-    expert: str
-    purposes: list[str]
-    until: str | None
-    statement: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -203,8 +199,8 @@ def fact_from_json(kind: str, text: str) -> Fact:
     if kind not in KINDS:
         raise LedgerError(f"there is no fact '{kind}' in this version of Atoll: it knows {', '.join(KINDS)}")
     try:
-        fact = decode(json.loads(text), KINDS[kind], kind)
-    except (DataError, ValueError, RecursionError) as error:
+        fact = decode_json(text, KINDS[kind], kind)
+    except DataError as error:
         raise LedgerError(f"what is written is no {kind}: {error}") from error
     assert isinstance(fact, Fact)
     return fact

@@ -15,6 +15,7 @@ from atoll.ledger.facts import (
     OwnerAdmitted,
     OwnerRevoked,
     Released,
+    Terms,
     Transferred,
     UnitFinished,
     UnitIssued,
@@ -176,8 +177,7 @@ class State:
             if digest not in self.experts:
                 raise LedgerError(f"release {fact.number} holds an expert that was never accepted: {digest}")
             expert = self.experts[digest]
-            standing = expert.consents.now
-            if not any(standing.permits(purpose, at) for purpose in standing.purposes):
+            if not expert.consents.now.permits_something(at):
                 raise LedgerError(
                     f"release {fact.number} holds the expert {digest[:19]} of '{expert.accepted.owner}', "
                     "who does not permit any use of it now"
@@ -267,7 +267,7 @@ class State:
         return [expert for expert in self.experts.values() if expert.accepted.owner == fact.owner]
 
 
-def _standing(fact: ExpertAccepted | ConsentGiven) -> Standing:
+def _standing(fact: Terms) -> Standing:
     try:
         until = None if fact.until is None else date.fromisoformat(fact.until)
     except ValueError as error:

@@ -96,16 +96,15 @@ class Ledger:
         when = at or datetime.now(UTC)
         with self._lock:
             while True:
-                before = self._state.head
                 try:
                     with self._transaction(write=True) as connection:
                         self._catch_up(connection)
                         if not self._state.is_news(fact, when):
                             return None
                         made = Event.after(self._state.head, fact, when)
-                        connection.execute(insert(events).values(**_row(made)))
+                        connection.execute(insert(events).values(dataclasses.asdict(made)))
                 except IntegrityError as error:
-                    if self._state.head == before and self.state().head == before:
+                    if self.state().head.sequence < made.sequence:
                         raise LedgerError(f"ledger: the event is not taken: {_short(error)}") from error
                     continue  # another process wrote this number first: look again at what is so now
                 self._state.follow(made)
@@ -171,10 +170,6 @@ def _read(connection: Connection, after: int) -> Iterator[Event]:
     rows = connection.execute(wanted, execution_options={"yield_per": 1000})
     for row in rows:
         yield Event(**row._mapping)
-
-
-def _row(made: Event) -> dict[str, Any]:
-    return dataclasses.asdict(made)
 
 
 def _engine(url: str, is_sqlite: bool) -> Engine:
