@@ -73,6 +73,8 @@ class ExpertCard:
         privacy: (ε, δ) where training was differentially private.
         licence: Of the expert.
         consent: What the owner permits.
+        replay: What the package's prior keeps of the owner's data for generative replay, a line each; none without a
+            prior, and then the key is not written.
 
     Raises:
         PackageError: an impossible value; the message names the key.
@@ -94,6 +96,7 @@ class ExpertCard:
     privacy: Privacy | None
     licence: str
     consent: Consent
+    replay: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.format != FORMAT or isinstance(self.format, bool):
@@ -119,10 +122,13 @@ class ExpertCard:
             raise PackageError("'privacy' must be null, or epsilon and delta")
         if not isinstance(self.consent, Consent):
             raise PackageError("'consent' must be purposes, until and statement")
+        _set(self, "replay", checks.texts("replay", self.replay))
 
     def to_yaml(self) -> bytes:
         """UTF-8 YAML; equal cards give equal bytes."""
         value: dict[str, Any] = {name: _plain(getattr(self, name)) for name in _names(ExpertCard)}
+        if not self.replay:
+            del value["replay"]
         dumped = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=2**20, default_flow_style=False)
         return dumped.encode("utf-8")
 
@@ -135,7 +141,7 @@ class ExpertCard:
         """
         try:
             found = strict_yaml.load(data)
-            strict_yaml.expect_keys("", found, _names(cls))
+            strict_yaml.expect_keys("", found, [name for name in _names(cls) if name != "replay" or name in found])
             found["consent"] = Consent(**_nested("consent", found["consent"], _names(Consent)))
             if found["privacy"] is not None:
                 found["privacy"] = Privacy(**_nested("privacy", found["privacy"], _names(Privacy)))

@@ -56,6 +56,19 @@ class FeedForward(ExpertKind):
         """The three matrices of one block."""
         return {projection: weights[f"{target}.{projection}.weight"] for projection in PROJECTIONS}
 
+    def start(
+        self, target: str, module: nn.Module, settings: Settings, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """Copies of the anchor's three matrices."""
+        own = {projection: module.get_submodule(projection).weight for projection in PROJECTIONS}
+        return self.pack(
+            target, {name: value.detach().cpu().clone() for name, value in own.items() if isinstance(value, Tensor)}
+        )
+
+    def pack(self, target: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The three matrices under the package's names."""
+        return {f"{target}.{projection}.weight": tensors[projection] for projection in PROJECTIONS}
+
     def learned(self, site: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The trained row [D] and bias []; nothing for an expert that was trained without coordination."""
         prefix = f"router.{site}."

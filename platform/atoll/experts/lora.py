@@ -63,6 +63,23 @@ class Lora(ExpertKind):
         scale = float(settings["alpha"]) / float(settings["rank"])
         return {"a": a, "b": weights[f"{_PREFIX}{target}.lora_B.weight"], "scale": torch.tensor(scale)}
 
+    def start(
+        self, target: str, module: nn.Module, settings: Settings, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """A drawn as PEFT draws it, uniformly within 1 / sqrt(in); B zero, so that nothing is changed yet."""
+        weight = module.weight
+        assert isinstance(weight, Tensor)
+        rank, bound = int(settings["rank"]), weight.shape[1] ** -0.5
+        a = torch.empty(rank, weight.shape[1]).uniform_(-bound, bound, generator=generator)
+        return self.pack(target, {"a": a, "b": torch.zeros(weight.shape[0], rank)})
+
+    def pack(self, target: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A and B under PEFT's names; the scale is the settings' affair."""
+        return {
+            f"{_PREFIX}{target}.lora_A.weight": tensors["a"],
+            f"{_PREFIX}{target}.lora_B.weight": tensors["b"],
+        }
+
     def learned(self, site: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Nothing: a PEFT adapter has no row of a router."""
         return {}

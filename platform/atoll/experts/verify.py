@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -10,16 +10,33 @@ from typing import TypeVar
 from torch import Tensor
 
 from atoll.errors import PackageError, PluginError
-from atoll.experts import adapter, checks, tensors
+from atoll.experts import adapter, checks, strict_yaml, tensors
+from atoll.experts.archive import Member, Sums
 from atoll.experts.card import ExpertCard
+from atoll.experts.files import Content
 from atoll.experts.signing import OwnerKey, PublicKey
 from atoll.experts.strict_json import json_object
+from atoll.experts.tensors import StoredTensor
 from atoll.mixture.descriptor import Descriptor
 from atoll.plugins import load
+from atoll.replay import prior
+from atoll.replay.prior import Prior
 
 CARD = "card.yaml"
 DESCRIPTOR = "descriptor.safetensors"
 SIGNATURE = "signature.json"
+PRIOR = "prior.safetensors"
+CONTEXT = "context.safetensors"
+LIMITS: Mapping[str, int] = {
+    CARD: strict_yaml.LIMIT_BYTES,
+    DESCRIPTOR: 32 * 1024**2,  # 500 sites of 8192 dimensions
+    SIGNATURE: 4096,
+    adapter.NAME: 1024**2,
+    PRIOR: prior.LIMIT,
+    CONTEXT: 64 * 1024**2,  # 200,000 locations
+}
+"""Most bytes of the members that are held whole; the weights are not, and have no limit but the file's."""
+
 _PEFT_WEIGHTS = "adapter_model.safetensors"
 _DIGEST_DOMAIN = b"atoll expert package 1\n"
 _SIGNATURE_DOMAIN = b"atoll expert signature 1\n"
@@ -38,6 +55,8 @@ class ExpertPackage:
         digest: Content digest; the same whoever signs.
         public_key: Of the signer.
         extra: The kind's other files by name, such as ``adapter_config.json``.
+        prior: What replay may know of the owner's data; ``None`` where it permits nothing.
+        context: What is public of its domain and replay needs, as the workload writes it; ``None`` for nothing.
     """
 
     card: ExpertCard
@@ -46,52 +65,94 @@ class ExpertPackage:
     digest: str
     public_key: PublicKey
     extra: Mapping[str, bytes]
+    prior: Prior | None = None
+    context: bytes | None = None
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
+class PackageFacts:
+    """What is known of a verified expert package without its weights.
+
+    Attributes:
+        card: What is known of the expert.
+        tensors: Data types and shapes of the weights by name, in the order of the file.
+        descriptor: The owner's domain.
+        digest: Content digest; the same whoever signs.
+        public_key: Of the signer.
+        extra: The kind's other files by name, such as ``adapter_config.json``.
+        prior: What replay may know of the owner's data; ``None`` where it permits nothing.
+        context: What is public of its domain and replay needs, as the workload writes it; ``None`` for nothing.
+    """
+
+    card: ExpertCard
+    tensors: Mapping[str, StoredTensor]
+    descriptor: Descriptor
+    digest: str
+    public_key: PublicKey
+    extra: Mapping[str, bytes]
+    prior: Prior | None = None
+    context: bytes | None = None
+
+
+Shapes = Mapping[str, tuple[int, ...]]
+ExpectedShapes = Shapes | Callable[[ExpertCard], Shapes]
+"""Names and shapes that the weights must have, or what tells them from the card, and may refuse the card."""
 
 
 def verify_members(
-    members: Mapping[str, bytes],
+    members: Mapping[str, Member],
     *,
     trusted: PublicKey | None,
     anchor: str | None,
-    expected_shapes: Mapping[str, tuple[int, ...]] | None,
-) -> ExpertPackage:
-    """Verify a package's members: who signed comes first, tensors last.
+    expected_shapes: ExpectedShapes | None,
+) -> PackageFacts:
+    """Verify a package's members, with bounded memory: who signed comes first, tensors last.
 
     Raises:
         PackageError: refused; the message gives the reason.
     """
-    digest = content_digest(members)
-    signer = _verify_signature(members, digest, trusted)
-    for name in (CARD, DESCRIPTOR):
-        if name not in members:
-            raise PackageError(f"'{name}' is missing; pack it again with `atoll expert pack`")
-    card = ExpertCard.from_yaml(members[CARD])
-    if anchor is not None and card.anchor != anchor:
-        raise PackageError(f"was trained against anchor {card.anchor}, but yours is {anchor}; use the same anchor")
-    weights_name = weights_file(card.kind)
-    extras = extra_files(weights_name)
-    _expect_members(members, {CARD, DESCRIPTOR, SIGNATURE, weights_name, *extras}, card.kind)
-    for name in extras:
-        _inside(name, partial(adapter.check_adapter, members[name], card.settings))
-    descriptor = _inside(DESCRIPTOR, lambda: _read_descriptor(members[DESCRIPTOR], card))
-    found = _inside(weights_name, lambda: tensors.shapes(members[weights_name], {"format": "pt"}))
-    if expected_shapes is not None:
-        _inside(weights_name, lambda: tensors.expect_shapes(found, expected_shapes))
+    facts, header = _verify_all_but_tensors(members, trusted, anchor, expected_shapes)
+    weights_name = weights_file(facts.card.kind)
+    _inside(weights_name, lambda: tensors.check(members[weights_name], header))
+    return facts
+
+
+def load_members(
+    members: Mapping[str, Member],
+    *,
+    trusted: PublicKey | None,
+    anchor: str | None,
+    expected_shapes: ExpectedShapes | None,
+) -> ExpertPackage:
+    """Verify a package's members as :func:`verify_members` does, and hand out the weights.
+
+    Raises:
+        PackageError: refused; the message gives the reason.
+    """
+    facts, header = _verify_all_but_tensors(members, trusted, anchor, expected_shapes)
+    weights_name = weights_file(facts.card.kind)
     return ExpertPackage(
-        card=card,
-        weights=_inside(weights_name, lambda: tensors.load(members[weights_name])),
-        descriptor=descriptor,
-        digest=digest,
-        public_key=signer,
-        extra={name: members[name] for name in extras},
+        card=facts.card,
+        weights=_inside(weights_name, lambda: tensors.load(members[weights_name], header)),
+        descriptor=facts.descriptor,
+        digest=facts.digest,
+        public_key=facts.public_key,
+        extra=facts.extra,
+        prior=facts.prior,
+        context=facts.context,
     )
 
 
 def content_digest(members: Mapping[str, bytes]) -> str:
     """``sha256:…`` over name, length and SHA-256 of every member but the signature, by name."""
+    return digest_of({name: Sums.of(Content.of(data)) for name, data in members.items()})
+
+
+def digest_of(sums: Mapping[str, Sums]) -> str:
+    """The :func:`content_digest` of members that have been read already."""
     manifest = hashlib.sha256(_DIGEST_DOMAIN)
-    for name in sorted(set(members) - {SIGNATURE}):
-        manifest.update(f"{name} {len(members[name])} {hashlib.sha256(members[name]).hexdigest()}\n".encode())
+    for name in sorted(set(sums) - {SIGNATURE}):
+        manifest.update(f"{name} {sums[name].size} {sums[name].sha256}\n".encode())
     return f"sha256:{manifest.hexdigest()}"
 
 
@@ -117,10 +178,54 @@ def extra_files(weights_name: str) -> tuple[str, ...]:
     return (adapter.NAME,) if weights_name == _PEFT_WEIGHTS else ()
 
 
-def _verify_signature(members: Mapping[str, bytes], digest: str, trusted: PublicKey | None) -> PublicKey:
+def _verify_all_but_tensors(
+    members: Mapping[str, Member],
+    trusted: PublicKey | None,
+    anchor: str | None,
+    expected_shapes: ExpectedShapes | None,
+) -> tuple[PackageFacts, tensors.Header]:
+    """The facts, which hold if the weights' tensors are sane as well, and the header of the weights."""
+    digest = digest_of({name: member.sums for name, member in members.items()})
+    signer = _verify_signature(members, digest, trusted)
+    for name in (CARD, DESCRIPTOR):
+        if name not in members:
+            raise PackageError(f"'{name}' is missing; pack it again with `atoll expert pack`")
+    card = ExpertCard.from_yaml(members[CARD].read())
+    if anchor is not None and card.anchor != anchor:
+        raise PackageError(f"was trained against anchor {card.anchor}, but yours is {anchor}; use the same anchor")
+    weights_name = weights_file(card.kind)
+    extras = extra_files(weights_name)
+    told = {name for name in (PRIOR, CONTEXT) if name in members or (name == PRIOR and card.replay)}
+    if PRIOR in members and not card.replay:
+        raise PackageError(f"holds '{PRIOR}', which the card does not declare under 'replay'; remove it and pack again")
+    _expect_members(members, {CARD, DESCRIPTOR, SIGNATURE, weights_name, *extras, *told}, card.kind)
+    extra = {name: members[name].read() for name in extras}
+    for name, content in extra.items():
+        _inside(name, partial(adapter.check_adapter, content, card.settings))
+    known = _inside(PRIOR, lambda: _read_prior(members[PRIOR].read(), card)) if card.replay else None
+    descriptor = _inside(DESCRIPTOR, lambda: _read_descriptor(members[DESCRIPTOR].read(), card))
+    header = _inside(weights_name, lambda: tensors.read_header(members[weights_name].content, {"format": "pt"}))
+    if expected_shapes is not None:
+        expected = expected_shapes(card) if callable(expected_shapes) else expected_shapes
+        _inside(weights_name, lambda: tensors.expect_shapes(header.shapes, expected))
+    facts = PackageFacts(
+        card=card,
+        tensors=header.tensors,
+        descriptor=descriptor,
+        digest=digest,
+        public_key=signer,
+        extra=extra,
+        prior=known,
+        context=members[CONTEXT].read() if CONTEXT in members else None,
+    )
+    return facts, header
+
+
+def _verify_signature(members: Mapping[str, Member], digest: str, trusted: PublicKey | None) -> PublicKey:
     if SIGNATURE not in members:
         raise PackageError("is not signed; its owner signs it with `atoll expert pack --key`")
-    found = _inside(SIGNATURE, lambda: json_object(members[SIGNATURE]))
+    written = members[SIGNATURE].read()
+    found = _inside(SIGNATURE, lambda: json_object(written))
     public, signature = found.get("public_key"), found.get("signature")
     if (
         not isinstance(public, str)
@@ -129,7 +234,7 @@ def _verify_signature(members: Mapping[str, bytes], digest: str, trusted: Public
     ):
         raise PackageError(f"'{SIGNATURE}' has no Ed25519 public_key and signature in hexadecimal digits; {_TELL}")
     signer, raw = PublicKey.from_hex(public), bytes.fromhex(signature)
-    if members[SIGNATURE] != _signature_json(signer, raw):
+    if written != _signature_json(signer, raw):
         raise PackageError(f"'{SIGNATURE}' is not as `atoll expert pack` writes it (ed25519, nothing else); {_TELL}")
     if not signer.verify(raw, _SIGNATURE_DOMAIN + digest.encode()):
         raise PackageError(f"the signature does not fit the content ({digest}): it was changed after signing; {_TELL}")
@@ -145,7 +250,7 @@ def _signature_json(public: PublicKey, signature: bytes) -> bytes:
     return json.dumps(content, indent=2).encode() + b"\n"
 
 
-def _expect_members(members: Mapping[str, bytes], expected: set[str], kind: str) -> None:
+def _expect_members(members: Collection[str], expected: set[str], kind: str) -> None:
     for name in sorted(set(members) - expected):
         raise PackageError(f"holds '{name}', which is no part of a package of kind '{kind}': remove it and pack again")
     for name in sorted(expected - set(members)):
@@ -153,8 +258,8 @@ def _expect_members(members: Mapping[str, bytes], expected: set[str], kind: str)
 
 
 def _read_descriptor(data: bytes, card: ExpertCard) -> Descriptor:
-    found = tensors.shapes(data, {"atoll": None})
-    ranks = {name: len(shape) for name, shape in found.items()}
+    header = tensors.read_header(Content.of(data), {"atoll": None})
+    ranks = {name: len(shape) for name, shape in header.shapes.items()}
     if ranks.pop("unigram", 1) != 1 or ranks != {"mean": 2, "variance": 2}:
         raise PackageError(
             "must hold mean and variance, both [sites, dimension], and may hold unigram [vocabulary]; "
@@ -168,6 +273,15 @@ def _read_descriptor(data: bytes, card: ExpertCard) -> Descriptor:
     if descriptor.sites != card.sites:
         raise PackageError("describes other sites than the card names; describe the domain again for the card's sites")
     return descriptor
+
+
+def _read_prior(data: bytes, card: ExpertCard) -> Prior:
+    found = Prior.from_bytes(data)
+    if found.lines() != card.replay:
+        raise PackageError(
+            "keeps other things of the owner's data than the card declares under 'replay'; pack it again"
+        )
+    return found
 
 
 def _inside(name: str, check: Callable[[], _T]) -> _T:
