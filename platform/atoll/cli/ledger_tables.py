@@ -49,7 +49,7 @@ def overview(state: State) -> dict[str, Any]:
             }
             for number, made in state.releases.items()
         ],
-        "open": [{"owner": owner, "unit": unit, "work": work} for (owner, unit), work in state.open.items()],
+        "open": [{"owner": owner, "unit": unit, "work": issued.work} for (owner, unit), issued in state.open.items()],
     }
 
 
@@ -87,8 +87,8 @@ def overview_tables(state: State) -> list[Table]:
     tables = [owners, experts, releases]
     if state.open:
         work = plain_table("Work in progress", "owner", "work", "unit")
-        for (name, unit), kind in state.open.items():
-            add_row(work, name, kind, unit)
+        for (name, unit), issued in state.open.items():
+            add_row(work, name, issued.work, unit)
         tables.append(work)
     return tables
 

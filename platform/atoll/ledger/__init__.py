@@ -4,9 +4,12 @@ from atoll.ledger.consent import Consents, Period, Standing
 from atoll.ledger.event import START, Event, Head
 from atoll.ledger.facts import (
     ANY,
+    Called,
+    CallFinished,
     ConsentGiven,
     ConsentWithdrawn,
     ExpertAccepted,
+    ExpertFlagged,
     Fact,
     OwnerAdmitted,
     OwnerRevoked,
@@ -21,11 +24,14 @@ from atoll.ledger.store import Ledger
 __all__ = [
     "ANY",
     "START",
+    "CallFinished",
+    "Called",
     "ConsentGiven",
     "ConsentWithdrawn",
     "Consents",
     "Event",
     "ExpertAccepted",
+    "ExpertFlagged",
     "Fact",
     "Head",
     "Ledger",

@@ -31,12 +31,15 @@ class OwnerAdmitted(Fact):
         owner: Its short name.
         domain: What its data is about.
         public_key: Hex of the Ed25519 key that it signs with.
+        node_key: PEM of the key by which its node is known to the engine; empty for an owner without a node, who hands
+            its packages over as files.
     """
 
     kind: ClassVar[str] = "owner-admitted"
     owner: str
     domain: str
     public_key: str
+    node_key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +86,14 @@ class ExpertAccepted(Terms):
 
 @dataclass(frozen=True, kw_only=True)
 class ConsentGiven(Terms):
-    """An owner changes what it permits: from now on just this."""
+    """An owner changes what it permits: from now on just this.
+
+    Attributes:
+        number: Counts the owner's own statements; 0 where it made none of its own.
+    """
 
     kind: ClassVar[str] = "consent-given"
+    number: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,12 +104,32 @@ class ConsentWithdrawn(Fact):
         owner: Whose.
         expert: Digest of the package; empty for all that were accepted so far.
         statement: In the owner's words.
+        number: Counts the owner's own statements; 0 where it made none of its own.
     """
 
     kind: ClassVar[str] = "consent-withdrawn"
     owner: str
     expert: str
     statement: str
+    number: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExpertFlagged(Fact):
+    """A silo measured that an expert does harm; releases leave it out unless the operator says otherwise.
+
+    Attributes:
+        owner: Whose expert.
+        expert: Digest of the package.
+        by: The owner on whose data it was measured.
+        added: Nats a token that the mixture loses by having it.
+    """
+
+    kind: ClassVar[str] = "expert-flagged"
+    owner: str
+    expert: str
+    by: str
+    added: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,6 +151,40 @@ class Released(Fact):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Called(Fact):
+    """The operator called for work.
+
+    Attributes:
+        call: Content address of the call.
+        work: ``train``, ``evaluate`` or ``release``.
+        what: The call, as JSON.
+        owners: Whom it is for; empty for everyone, those who come later too.
+    """
+
+    kind: ClassVar[str] = "called"
+    call: str
+    work: str
+    what: str
+    owners: list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallFinished(Fact):
+    """Nothing more is done about a call.
+
+    Attributes:
+        call: Which.
+        result: What came of it; empty where it failed.
+        failure: Why it failed; empty where it did not.
+    """
+
+    kind: ClassVar[str] = "call-finished"
+    call: str
+    result: str
+    failure: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class UnitIssued(Fact):
     """An owner was asked for work.
 
@@ -130,12 +192,14 @@ class UnitIssued(Fact):
         owner: Who.
         unit: Content address of the work unit.
         work: What kind of work.
+        call: Content address of the call that it serves; empty for none.
     """
 
     kind: ClassVar[str] = "unit-issued"
     owner: str
     unit: str
     work: str
+    call: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +246,10 @@ KINDS: dict[str, type[Fact]] = {
         ExpertAccepted,
         ConsentGiven,
         ConsentWithdrawn,
+        ExpertFlagged,
         Released,
+        Called,
+        CallFinished,
         UnitIssued,
         UnitFinished,
         Transferred,

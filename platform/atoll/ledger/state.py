@@ -1,6 +1,6 @@
 """What follows from the events: who takes part, whose experts may be used, and which releases hold them."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import singledispatchmethod
 
@@ -8,9 +8,12 @@ from atoll.errors import LedgerError
 from atoll.ledger.consent import Consents, Period, Standing
 from atoll.ledger.event import START, Event, Head
 from atoll.ledger.facts import (
+    Called,
+    CallFinished,
     ConsentGiven,
     ConsentWithdrawn,
     ExpertAccepted,
+    ExpertFlagged,
     Fact,
     OwnerAdmitted,
     OwnerRevoked,
@@ -30,20 +33,44 @@ class Owner:
         admitted: What was written when it was admitted last.
         since: When that was.
         revoked: Why it may no longer take part; empty while it may.
+        statements: Number of the last statement about consent that it made itself.
     """
 
     admitted: OwnerAdmitted
     since: datetime
     revoked: str = ""
+    statements: int = 0
 
 
 @dataclass(slots=True)
 class Expert:
-    """An accepted expert and all that its owner said of it."""
+    """An accepted expert, all that its owner said of it, and what silos measured of it.
+
+    Attributes:
+        flagged: Nats a token that it costs, by the owner on whose data it does harm.
+    """
 
     accepted: ExpertAccepted
     since: datetime
     consents: Consents
+    flagged: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Call:
+    """A call for work.
+
+    Attributes:
+        called: What was called.
+        since: When.
+        units: Work units of it, by owner.
+        finished: What came of it, once nothing more is done.
+    """
+
+    called: Called
+    since: datetime
+    units: dict[str, str] = field(default_factory=dict)
+    finished: CallFinished | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +89,9 @@ class State:
         owners: By name.
         experts: By digest.
         releases: By number, counting up.
-        open: Work asked for and not finished: kind of work by (owner, unit).
+        calls: By content address, in order.
+        barred: Keys of nodes that were revoked; they come back with another one.
+        open: Work asked for and not finished, by (owner, unit).
         done: Finished work by (owner, unit).
         bytes_from: Bytes received by owner.
         bytes_to: Bytes sent by owner.
@@ -74,7 +103,9 @@ class State:
         self.owners: dict[str, Owner] = {}
         self.experts: dict[str, Expert] = {}
         self.releases: dict[int, ReleaseMade] = {}
-        self.open: dict[tuple[str, str], str] = {}
+        self.calls: dict[str, Call] = {}
+        self.barred: set[str] = set()
+        self.open: dict[tuple[str, str], UnitIssued] = {}
         self.done: dict[tuple[str, str], UnitFinished] = {}
         self.bytes_from: dict[str, int] = {}
         self.bytes_to: dict[str, int] = {}
@@ -129,6 +160,11 @@ class State:
         for name, known in self.owners.items():
             if name != fact.owner and known.admitted.public_key == fact.public_key:
                 raise LedgerError(f"the key of '{fact.owner}' is '{name}'s; every owner makes one of its own")
+        if fact.node_key in self.barred:
+            raise LedgerError(
+                f"the node key of '{fact.owner}' was revoked and is not taken again; "
+                "the institution makes another one: atoll node enrol FOLDER --renew"
+            )
         known_now = self.owners.get(fact.owner)
         if known_now is None or known_now.revoked:
             return True
@@ -157,11 +193,39 @@ class State:
     def _(self, fact: ConsentGiven, at: datetime) -> bool:
         if not fact.purposes:
             raise LedgerError("consent for no purpose at all is a withdrawal; write it as one")
-        return self._expert(fact.owner, fact.expert).consents.now != _standing(fact)
+        known = self._expert(fact.owner, fact.expert)
+        if fact.number:
+            return fact.number > self.owners[fact.owner].statements
+        return known.consents.now != _standing(fact)
 
     @is_news.register
     def _(self, fact: ConsentWithdrawn, at: datetime) -> bool:
-        return any(expert.consents.now.purposes for expert in self._meant(fact))
+        meant = self._meant(fact)
+        if fact.number:
+            return fact.number > self.owners[fact.owner].statements
+        return any(expert.consents.now.purposes for expert in meant)
+
+    @is_news.register
+    def _(self, fact: ExpertFlagged, at: datetime) -> bool:
+        return self._expert(fact.owner, fact.expert).flagged.get(fact.by) != fact.added
+
+    @is_news.register
+    def _(self, fact: Called, at: datetime) -> bool:
+        for owner in fact.owners:
+            self._owner(owner)
+        known = self.calls.get(fact.call)
+        if known is not None and known.called != fact:
+            raise LedgerError(f"call {fact.call} is another one already")
+        return known is None
+
+    @is_news.register
+    def _(self, fact: CallFinished, at: datetime) -> bool:
+        if fact.call not in self.calls:
+            raise LedgerError(f"there was no call {fact.call}")
+        known = self.calls[fact.call].finished
+        if known is not None and known != fact:
+            raise LedgerError(f"call {fact.call} is finished already, otherwise")
+        return known is None
 
     @is_news.register
     def _(self, fact: Released, at: datetime) -> bool:
@@ -187,7 +251,10 @@ class State:
     @is_news.register
     def _(self, fact: UnitIssued, at: datetime) -> bool:
         self._owner(fact.owner)
-        return (fact.owner, fact.unit) not in self.open and (fact.owner, fact.unit) not in self.done
+        place = (fact.owner, fact.unit)
+        if fact.call in self.calls and fact.owner not in self.calls[fact.call].units:
+            return True  # it serves this call too; what failed for another one is tried again
+        return place not in self.open and place not in self.done
 
     @is_news.register
     def _(self, fact: UnitFinished, at: datetime) -> bool:
@@ -211,11 +278,17 @@ class State:
 
     @_take.register
     def _(self, fact: OwnerAdmitted, at: datetime) -> None:
-        self.owners[fact.owner] = Owner(fact, at)
+        known = self.owners.get(fact.owner)
+        # With another key, an owner begins to count its statements anew.
+        same = known is not None and known.admitted.public_key == fact.public_key
+        self.owners[fact.owner] = Owner(fact, at, statements=known.statements if known and same else 0)
 
     @_take.register
     def _(self, fact: OwnerRevoked, at: datetime) -> None:
-        self.owners[fact.owner].revoked = fact.reason
+        known = self.owners[fact.owner]
+        known.revoked = fact.reason
+        if known.admitted.node_key:
+            self.barred.add(known.admitted.node_key)
 
     @_take.register
     def _(self, fact: ExpertAccepted, at: datetime) -> None:
@@ -224,11 +297,25 @@ class State:
     @_take.register
     def _(self, fact: ConsentGiven, at: datetime) -> None:
         self.experts[fact.expert].consents.say(_standing(fact), at)
+        self._heard(fact.owner, fact.number)
 
     @_take.register
     def _(self, fact: ConsentWithdrawn, at: datetime) -> None:
         for expert in self._meant(fact):
             expert.consents.say(Standing(purposes=(), until=None, statement=fact.statement), at)
+        self._heard(fact.owner, fact.number)
+
+    @_take.register
+    def _(self, fact: ExpertFlagged, at: datetime) -> None:
+        self.experts[fact.expert].flagged[fact.by] = fact.added
+
+    @_take.register
+    def _(self, fact: Called, at: datetime) -> None:
+        self.calls[fact.call] = Call(fact, at)
+
+    @_take.register
+    def _(self, fact: CallFinished, at: datetime) -> None:
+        self.calls[fact.call].finished = fact
 
     @_take.register
     def _(self, fact: Released, at: datetime) -> None:
@@ -236,7 +323,12 @@ class State:
 
     @_take.register
     def _(self, fact: UnitIssued, at: datetime) -> None:
-        self.open[fact.owner, fact.unit] = fact.work
+        known = self.done.get((fact.owner, fact.unit))
+        if known is None or known.failure:
+            self.done.pop((fact.owner, fact.unit), None)
+            self.open[fact.owner, fact.unit] = fact
+        if fact.call in self.calls:
+            self.calls[fact.call].units[fact.owner] = fact.unit
 
     @_take.register
     def _(self, fact: UnitFinished, at: datetime) -> None:
@@ -247,6 +339,10 @@ class State:
     def _(self, fact: Transferred, at: datetime) -> None:
         counted = self.bytes_to if fact.to_owner else self.bytes_from
         counted[fact.owner] = counted.get(fact.owner, 0) + fact.size
+
+    def _heard(self, owner: str, number: int) -> None:
+        known = self.owners[owner]
+        known.statements = max(known.statements, number)
 
     def _owner(self, name: str) -> Owner:
         if name not in self.owners:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -93,22 +93,44 @@ class Ledger:
         Raises:
             LedgerError: it contradicts what is written, or the database does not take it.
         """
+        return next(iter(self.record_all([fact], at)), None)
+
+    def record_all(self, facts: Sequence[Fact], at: datetime | None = None) -> list[Event]:
+        """Write facts that belong together: all of those that are news, or none.
+
+        Args:
+            facts: What is so, in an order in which it can be.
+            at: Since when, by the writer's clock; now, if not given.
+
+        Returns:
+            The events that were written.
+
+        Raises:
+            LedgerError: one contradicts what is written, or the database does not take them; then nothing is written.
+        """
         when = at or datetime.now(UTC)
         with self._lock:
             while True:
+                before = self._state.head
+                made: list[Event] = []
                 try:
                     with self._transaction(write=True) as connection:
                         self._catch_up(connection)
-                        if not self._state.is_news(fact, when):
-                            return None
-                        made = Event.after(self._state.head, fact, when)
-                        connection.execute(insert(events).values(dataclasses.asdict(made)))
+                        for fact in facts:
+                            if self._state.is_news(fact, when):
+                                made.append(Event.after(self._state.head, fact, when))
+                                connection.execute(insert(events).values(dataclasses.asdict(made[-1])))
+                                self._state.follow(made[-1])
+                    return made
                 except IntegrityError as error:
-                    if self.state().head.sequence < made.sequence:
+                    self._state = State()
+                    if self.state().head.sequence <= before.sequence:
                         raise LedgerError(f"ledger: the event is not taken: {_short(error)}") from error
-                    continue  # another process wrote this number first: look again at what is so now
-                self._state.follow(made)
-                return made
+                    # Another process wrote this number first: look again at what is so now.
+                except BaseException:
+                    if made:
+                        self._state = State()  # it is ahead of what was written
+                    raise
 
     def state(self) -> State:
         """The present, with everything that any process has written. Not to be changed, or kept.
