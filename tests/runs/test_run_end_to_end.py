@@ -165,6 +165,7 @@ def test_a_run_leaves_what_the_readme_promises(federation: Federation, tmp_path:
     assert not workers(folder)
 
 
+@pytest.mark.suite
 def test_the_same_seed_gives_the_same_release(federation: Federation, tmp_path: Path) -> None:
     config = federation(withdraw="", evaluation={"windows": 1, "batch": 1, "baselines": {}})
     digests = []
@@ -177,6 +178,7 @@ def test_the_same_seed_gives_the_same_release(federation: Federation, tmp_path: 
     assert digests[0] == digests[1]
 
 
+@pytest.mark.suite
 def test_a_silo_that_is_killed_is_left_out_and_comes_back(federation: Federation, tmp_path: Path) -> None:
     config = federation()
     longer = ("training.steps=60", "training.evaluate_every=60", "training.checkpoint_every=1")
@@ -252,6 +254,7 @@ def test_unusable_data_is_known_before_any_training(federation: Federation, tmp_
     assert not (tmp_path / "run" / "journal.jsonl").exists()
 
 
+@pytest.mark.suite
 def test_a_run_goes_on_without_unusable_data_when_told_so(federation: Federation, tmp_path: Path) -> None:
     config = federation(evaluation={"windows": 1, "batch": 1})
     (tmp_path / "data" / "court" / "notes.jsonl").unlink()

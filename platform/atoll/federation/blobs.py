@@ -3,6 +3,7 @@
 import hashlib
 import os
 import re
+import shutil
 import tempfile
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 from flwr.app import ConfigRecord
 
 from atoll.errors import FederationError
+from atoll.federation.partial import PartialBlob
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -28,11 +30,14 @@ class BlobStore:
         if not path.exists():
             self._root.mkdir(parents=True, exist_ok=True)
             handle, partial = tempfile.mkstemp(dir=self._root, prefix=".partial-")
-            with os.fdopen(handle, "wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            os.replace(partial, path)
+            try:
+                with os.fdopen(handle, "wb") as stream:
+                    stream.write(content)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                os.replace(partial, path)
+            finally:
+                Path(partial).unlink(missing_ok=True)
         return digest
 
     def get(self, digest: str) -> Path:
@@ -41,15 +46,58 @@ class BlobStore:
         Raises:
             FederationError: it is not here, or it was damaged; a damaged one is removed, so that it can be sent again.
         """
-        path = self._path(digest)
-        if not path.is_file():
-            raise FederationError(f"blob {digest} is not here")
+        path = self.path(digest)
         with path.open("rb") as stream:
             found = f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
         if found != digest:
             path.unlink()
             raise FederationError(f"blob {digest} was damaged on disk and is removed; it must be sent again")
         return path
+
+    def path(self, digest: str) -> Path:
+        """The file of a blob, unchecked.
+
+        Raises:
+            FederationError: it is not here.
+        """
+        path = self._path(digest)
+        if not path.is_file():
+            raise FederationError(f"blob {digest} is not here")
+        return path
+
+    def there(self, digest: str) -> bool:
+        """Whether there is a file, sound or not."""
+        return self._path(digest).is_file()
+
+    def adopt(self, file: Path) -> str:
+        """Keep a file's content without reading it into memory; the file stays where it is.
+
+        Returns:
+            Its digest.
+        """
+        with file.open("rb") as stream:
+            digest = f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+        path = self._path(digest)
+        if not path.exists():
+            self._root.mkdir(parents=True, exist_ok=True)
+            handle, partial = tempfile.mkstemp(dir=self._root, prefix=".partial-")
+            os.close(handle)
+            try:
+                shutil.copyfile(file, partial)
+                with open(partial, "rb") as written:
+                    os.fsync(written.fileno())
+                os.replace(partial, path)
+            finally:
+                Path(partial).unlink(missing_ok=True)
+        return digest
+
+    def incoming(self, digest: str, size: int) -> PartialBlob:
+        """A blob that comes in pieces, as far as it is here.
+
+        Raises:
+            FederationError: no digest.
+        """
+        return PartialBlob(self._path(digest), digest, size)
 
     def has(self, digest: str) -> bool:
         """Whether a sound copy is here."""

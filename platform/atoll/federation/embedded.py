@@ -16,12 +16,13 @@ from pathlib import Path
 from types import TracebackType
 from uuid import uuid4
 
-from flwr.app import DEFAULT_TTL, Error, Message, Metadata, RecordDict
+from flwr.app import Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
 from atoll.errors import FederationError
+from atoll.federation.messages import local_message
 from atoll.federation.progress import Progress
 from atoll.federation.wire import CONTEXT, MESSAGE, PROGRESS, REPLY, decode, encode, read_frame, write_frame
 
@@ -153,19 +154,7 @@ class EmbeddedGrid(Grid):
         self, content: RecordDict, message_type: str, dst_node_id: int, group_id: str, ttl: float | None = None
     ) -> Message:
         """A message to one node."""
-        # Said in full: Flower's short form asks the process which task of a SuperLink it is, and here it is none.
-        metadata = Metadata(
-            run_id=self._run.run_id,
-            message_id="",
-            src_node_id=_COORDINATOR,
-            dst_node_id=dst_node_id,
-            reply_to_message_id="",
-            group_id=group_id,
-            created_at=time.time(),
-            ttl=ttl or DEFAULT_TTL,
-            message_type=message_type,
-        )
-        return Message(content=content, metadata=metadata)  # type: ignore[call-overload, no-any-return]
+        return local_message(self._run.run_id, _COORDINATOR, content, message_type, dst_node_id, group_id, ttl)
 
     def get_node_ids(self) -> list[int]:
         """One for each silo, in the order they were given."""

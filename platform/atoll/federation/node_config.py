@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from atoll.workloads.text import TextConfig
+from atoll.workloads.data import DataConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +27,8 @@ class NodeConfig:
     Attributes:
         owner: Short name: letters, digits and hyphens.
         domain: What the data is about, for people.
-        data: Where the text is.
-        anchor: ``atoll-3m``, ``smollm2`` or the path of a local model.
+        data: Where the data is; its key ``workload`` says of what kind it is.
+        anchor: ``atoll-3m``, ``smollm2``, ``atoll-mobility`` or the path of a local model.
         licence: Of the expert.
         consent: What it may be used for.
         threads: Threads for tensor work.
@@ -37,7 +37,7 @@ class NodeConfig:
 
     owner: str
     domain: str
-    data: TextConfig
+    data: DataConfig
     anchor: str = "atoll-3m"
     licence: str = "not stated"
     consent: ConsentTerms = field(default_factory=ConsentTerms)

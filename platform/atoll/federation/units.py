@@ -1,12 +1,14 @@
 """Work units: what coordinator and silos say to each other, as values with a strict JSON form."""
 
 import dataclasses
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from atoll.config.decode import decode_json
 from atoll.errors import DataError, FederationError
+from atoll.experts.arrival_config import ArrivalConfig
 from atoll.experts.training import ExpertConfig, TrainingConfig
 
 
@@ -17,6 +19,11 @@ class Unit:
     def to_json(self) -> str:
         """Sorted and compact, so that equal units are equal text."""
         return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+
+    @property
+    def address(self) -> str:
+        """Content address: 32 hexadecimal digits."""
+        return hashlib.sha256(self.to_json().encode()).hexdigest()[:32]
 
     @classmethod
     def from_json(cls, text: str) -> Self:
@@ -57,6 +64,7 @@ class Announcement(Unit):
         tokens: By split.
         characters: By split.
         held: Digests of the blobs that the silo has already.
+        workload: Of what kind the data is.
     """
 
     owner: str
@@ -69,6 +77,42 @@ class Announcement(Unit):
     tokens: dict[str, int]
     characters: dict[str, int]
     held: list[str]
+    workload: str = "text"
+
+
+@dataclass(frozen=True, kw_only=True)
+class MemberRef:
+    """One expert of a release."""
+
+    owner: str
+    digest: str
+    blob: str
+    public_key: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Past:
+    """The release that a new expert is trained beside: its teacher, and what replay is drawn from.
+
+    Attributes:
+        release: Digest of that release.
+        members: Its experts.
+        integrator: What makes the mixture of them.
+        router: Over what.
+        shared: Digest of the blob with the router's fitted rows; empty for none.
+        stage: Of the stream, counted from 1; the one that the new expert belongs to.
+        arrival: How replay and distillation are mixed with the owner's own data.
+        replay: The generator.
+    """
+
+    release: str
+    members: list[MemberRef]
+    integrator: Choice
+    router: Choice
+    shared: str
+    stage: int
+    arrival: ArrivalConfig
+    replay: Choice
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,6 +128,7 @@ class TrainUnit(Unit):
         descriptor_documents: How many documents are embedded for the descriptor, at most.
         descriptor_counted: How many documents its token shares rest on, at most; 0 for no shares.
         seed: Of everything random.
+        past: The mixture to train it beside; ``None`` to train it by itself.
     """
 
     anchor: str
@@ -94,6 +139,7 @@ class TrainUnit(Unit):
     descriptor_documents: int
     descriptor_counted: int
     seed: int
+    past: Past | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,21 +150,14 @@ class TrainReply(Unit):
         digest: Content digest of the package.
         blob: Digest of the package file, which comes beside this.
         metrics: Figures by name.
+        missing: Digests of blobs of the past that did not come and are not held; where there is one, nothing was
+            trained, and the rest is empty.
     """
 
-    digest: str
-    blob: str
-    metrics: dict[str, float]
-
-
-@dataclass(frozen=True, kw_only=True)
-class MemberRef:
-    """One expert of a release."""
-
-    owner: str
-    digest: str
-    blob: str
-    public_key: str
+    digest: str = ""
+    blob: str = ""
+    metrics: dict[str, float] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +171,7 @@ class Variant:
         router: Over what.
         entitlement: Owners that may answer; ``None`` for all members.
         alone: Evaluate the silo's own expert alone, as it was trained; silos that are no member skip the variant.
+        fitted: Under the router's fitted rows of the unit, and not under those of the descriptors.
     """
 
     name: str
@@ -140,11 +180,12 @@ class Variant:
     router: Choice
     entitlement: list[str] | None = None
     alone: bool = False
+    fitted: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateUnit(Unit):
-    """Evaluate models on the silo's own text.
+    """Evaluate models on the silo's own data.
 
     Attributes:
         anchor: Digest that the silo's anchor must have.
@@ -153,11 +194,13 @@ class EvaluateUnit(Unit):
         split: ``test``, or ``validation`` for tuning.
         windows: Windows at most, evenly spaced; 0 for all.
         batch: Windows in one forward pass.
+        shared: Digest of the blob with the router's fitted rows; empty for none.
     """
 
     anchor: str
     members: list[MemberRef]
     variants: list[Variant]
+    shared: str = ""
     split: str = "test"
     windows: int = 64
     batch: int = 8
@@ -169,12 +212,14 @@ class EvaluateReply(Unit):
 
     Attributes:
         missing: Digests of blobs that did not come and are not held; where there is one, nothing was evaluated.
-        loss: Mean loss in nats a token, by variant.
-        tokens: Tokens that were predicted.
+        loss: Mean loss in nats a token, visit or whatever the workload predicts, by variant.
+        tokens: How many of them were predicted.
+        scores: Further figures by variant and name, each a mean over what was predicted; none for text.
         shares: Share of the routing weight by slot, by variant; for variants with a router.
     """
 
     missing: list[str] = field(default_factory=list)
     loss: dict[str, float] = field(default_factory=dict)
     tokens: int = 0
+    scores: dict[str, dict[str, float]] = field(default_factory=dict)
     shares: dict[str, dict[str, float]] = field(default_factory=dict)

@@ -1,10 +1,11 @@
 """A silo's worker process: loads the ``ClientApp``, answers messages one at a time, ends when its input does."""
 
 import argparse
-import importlib
 import json
 import os
 import sys
+import threading
+import time
 import traceback
 from pathlib import Path
 from typing import BinaryIO
@@ -16,6 +17,7 @@ from flwr.common.constant import ErrorCode
 from atoll.errors import AtollError
 from atoll.federation.confine import confine
 from atoll.federation.progress import LISTENER, Progress
+from atoll.federation.virtual import load_client_app
 from atoll.federation.wire import CONTEXT, MESSAGE, PROGRESS, REPLY, decode, encode, read_frame, write_frame
 
 
@@ -25,6 +27,7 @@ def main() -> None:
     parser.add_argument("--client-app", required=True, help="module:attribute")
     parser.add_argument("--folder", type=Path, required=True, help="the silo's folder")
     args = parser.parse_args()
+    _end_with(os.getppid())
     requests, replies = _take_pipes(args.folder / "worker.log")
     first = read_frame(requests)
     if first is None or first[0] != CONTEXT:
@@ -33,6 +36,19 @@ def main() -> None:
     confine(said.pop("own"), said.pop("others"))
     context = Context(state=RecordDict(), **said)
     _serve(args.client_app, context, requests, replies)
+
+
+def _end_with(parent: int) -> None:
+    """End at once when the engine is gone, even in the middle of a training: its successor will start another worker
+    in this folder.
+    """
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.5)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _take_pipes(log: Path) -> tuple[BinaryIO, BinaryIO]:
@@ -58,19 +74,12 @@ def _serve(client_app: str, context: Context, requests: BinaryIO, replies: Binar
             sys.exit(f"a frame {frame[0]!r} came where a message was due")
         message = decode(frame[1])
         try:
-            app = app or _load(client_app)
+            app = app or load_client_app(client_app)
             reply = app(message, context)
         except Exception as error:
             traceback.print_exc()
             reply = Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, _reason(error)), reply_to=message)
         write_frame(replies, REPLY, encode(reply))
-
-
-def _load(path: str) -> ClientApp:
-    module, _, attribute = path.partition(":")
-    app = getattr(importlib.import_module(module), attribute)
-    assert isinstance(app, ClientApp)
-    return app
 
 
 def _reason(error: Exception) -> str:

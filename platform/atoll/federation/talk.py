@@ -1,0 +1,166 @@
+"""What a coordinator and a node say to each other while both are up: short questions, answered at once.
+
+Work that takes hours is not inside a message: it is started by one, goes on in the node whatever happens to the
+connection, and is asked after by repeating the same message.
+"""
+
+from dataclasses import dataclass, field
+
+from atoll.federation.units import Unit
+
+HELLO, WORK, FETCH, STORE = "hello", "work", "fetch", "store"
+QUEUED, WORKING, DONE, FAILED, REFUSED = "queued", "working", "done", "failed", "refused"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request(Unit):
+    """From the coordinator.
+
+    Attributes:
+        to: The owner who is meant.
+        nonce: Never used before.
+        asks: ``hello``, ``work``, ``fetch`` or ``store``.
+        body: JSON of what is asked.
+        head: Where the coordinator's ledger stands, ``number:digest``; the owner keeps it as a receipt.
+    """
+
+    to: str
+    nonce: str
+    asks: str
+    body: str
+    head: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply(Unit):
+    """From an owner.
+
+    Attributes:
+        owner: Who answers.
+        nonce: Of the request.
+        body: JSON of the answer; empty where it is refused.
+        refused: Why it is; empty where it is not.
+    """
+
+    owner: str
+    nonce: str
+    body: str = ""
+    refused: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hello(Unit):
+    """Who is there?
+
+    Attributes:
+        heard: Number of the owner's last statement that is in the ledger.
+    """
+
+    heard: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class HelloReply(Unit):
+    """A node is.
+
+    Attributes:
+        version: Of Atoll.
+        statements: What the owner has said about consent and the coordinator has not heard yet, as signed JSON.
+    """
+
+    version: str
+    statements: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work(Unit):
+    """Do this, or say how far it is.
+
+    Attributes:
+        work: ``train`` or ``evaluate``.
+        unit: Content address of the work unit.
+        what: The work unit as JSON.
+        call: What it serves; a unit that failed is tried again for another call only.
+    """
+
+    work: str
+    unit: str
+    what: str
+    call: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkReply(Unit):
+    """How far it is.
+
+    Attributes:
+        state: ``queued``, ``working``, ``done``, ``failed`` or ``refused``.
+        done: Steps done.
+        total: Steps in all; 0 where that is not known.
+        note: For people; why it failed or is refused.
+        result: What was found, as JSON, once it is done.
+        blobs: What to fetch: bytes by digest.
+        missing: What to send first: digests.
+    """
+
+    state: str
+    done: int = 0
+    total: int = 0
+    note: str = ""
+    result: str = ""
+    blobs: dict[str, int] = field(default_factory=dict)
+    missing: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fetch(Unit):
+    """Send a piece of a blob; it comes as the reply's chunk.
+
+    Attributes:
+        blob: Its digest.
+        offset: In bytes.
+        length: At most so many bytes.
+    """
+
+    blob: str
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class FetchReply(Unit):
+    """The piece is beside this.
+
+    Attributes:
+        offset: Where it begins.
+        size: Of the whole blob, in bytes.
+    """
+
+    offset: int
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Store(Unit):
+    """Keep a piece of a blob; it is the request's chunk. An empty one asks how much is there.
+
+    Attributes:
+        blob: Its digest.
+        size: Of the whole blob.
+        offset: Where the piece begins.
+    """
+
+    blob: str
+    size: int
+    offset: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoreReply(Unit):
+    """It is kept.
+
+    Attributes:
+        have: Bytes from the beginning that are there.
+    """
+
+    have: int
