@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from atoll.config import read_config, to_yaml
-from atoll.coordinator.config import RunConfig
+from atoll.coordinator.config import RunConfig, SiloConfig
 from atoll.errors import ConfigError
 from atoll.federation.node_config import ConsentTerms, NodeConfig
 from atoll.workloads.text import TextConfig
@@ -40,6 +40,11 @@ data:
   paths: [notes]
 threads: 2
 """
+
+
+def text(silo: SiloConfig) -> TextConfig:
+    assert isinstance(silo.data, TextConfig)
+    return silo.data
 
 
 def write(folder: Path, text: str) -> Path:
@@ -129,16 +134,16 @@ def test_overrides_reach_into_lists_mappings_and_nested_parts(tmp_path: Path) ->
         "silos[0].consent.until=null",
     ]
     config = read_config(RunConfig, write(tmp_path, RUN), overrides)
-    assert config.silos[1].data.paths == ["a/*.txt", "b c"]
-    assert config.silos[0].data.paths == ["elsewhere.jsonl"]
-    assert config.silos[0].data.field == "body"
+    assert text(config.silos[1]).paths == ["a/*.txt", "b c"]
+    assert text(config.silos[0]).paths == ["elsewhere.jsonl"]
+    assert text(config.silos[0]).field == "body"
     assert config.silos[1].consent.purposes == ["teaching"]
     assert config.silos[0].consent.until is None
     assert config.training.steps == 7
     assert config.router.options == {"temperature": 2}
     assert config.evaluation.baselines["soup"].name == "soup"
     whole = read_config(RunConfig, None, ["silos=[{name: a, domain: d, data: {paths: [x]}}]"])
-    assert [(silo.name, silo.data.paths) for silo in whole.silos] == [("a", ["x"])]
+    assert [(silo.name, text(silo).paths) for silo in whole.silos] == [("a", ["x"])]
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,9 @@ def matched(node: Node, hint: Any, path: str, root: type) -> Any:
         return _scalar(node, hint, optional, path)
     if isinstance(node, MappingNode):
         if dataclasses.is_dataclass(hint):
-            return _fields(node, hint, path, root)
+            chosen = _variant(node, hint)
+            fields = _fields(node, chosen, path, root)
+            return fields if chosen is hint else OmegaConf.merge(OmegaConf.structured(chosen), fields)
         if hint is Any or hint is dict or get_origin(hint) is dict:
             value_hint = get_args(hint)[1] if get_args(hint) else Any
             return {str(key.value): matched(held, value_hint, _join(path, key.value), root) for key, held in node.value}
@@ -42,6 +44,16 @@ def matched(node: Node, hint: Any, path: str, root: type) -> Any:
         item_hint = get_args(hint)[0] if get_args(hint) else Any
         return [matched(item, item_hint, f"{path}[{place}]", root) for place, item in enumerate(node.value)]
     raise _wrong(node, hint, path)
+
+
+def _variant(node: MappingNode, schema: Any) -> Any:
+    """The dataclass to read a mapping into, where a schema leaves that to the mapping's own values.
+
+    Such a schema has a static method ``variant`` from the mapping's scalar values to one of its subclasses.
+    """
+    if not hasattr(schema, "variant"):
+        return schema
+    return schema.variant({key.value: held.value for key, held in node.value if isinstance(held, ScalarNode)})
 
 
 def _fields(node: MappingNode, schema: Any, path: str, root: type) -> dict[str, Any]:
@@ -88,6 +100,7 @@ def _expected(hint: Any) -> str:
     if hint in _WORDS:
         return f"{_WORDS[hint]} ({hint.__name__})"
     if dataclasses.is_dataclass(hint):
+        hint = _variant(MappingNode("", []), hint)
         return f"a mapping with keys of {', '.join(field.name for field in dataclasses.fields(hint))}"
     if get_origin(hint) is typing.Literal:
         return f"one of {', '.join(str(value) for value in get_args(hint))}"
@@ -128,6 +141,7 @@ def _paths(schema: Any, path: str, above: tuple[Any, ...] = ()) -> Iterator[tupl
         hint, _ = _required(hints[field.name])
         if get_origin(hint) is list:
             hint, whole = _required(get_args(hint)[0])[0], f"{whole}[0]"
+        hint = _variant(MappingNode("", []), hint)
         if dataclasses.is_dataclass(hint) and hint not in above:
             inner.append((hint, whole))
     for hint, whole in inner:
