@@ -17,7 +17,7 @@ from atoll.federation.blobs import blob_digest
 from atoll.federation.progress import LISTENER, Progress
 from atoll.federation.units import Announcement, Choice, EvaluateReply, EvaluateUnit, MemberRef, TrainReply, Variant
 
-from .conftest import documents, train_unit, write_silo
+from .conftest import documents, text_of, train_unit, write_silo
 
 Ask = Callable[..., Message]
 
@@ -160,7 +160,7 @@ def test_a_run_through_the_app(ask: Ask, folder: Path) -> None:
     try:
         here = Announcement.from_json(said(ask("query")))
         node = open_node(folder)
-        assert here.tokens == {split: count.tokens for split, count in node.text.counts.items()}
+        assert here.tokens == {split: count.tokens for split, count in text_of(node).counts.items()}
         assert (here.anchor, here.held) == (node.anchor.digest, [])
 
         answer = ask("train", train_unit(node).to_json())

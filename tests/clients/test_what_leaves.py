@@ -14,7 +14,7 @@ from atoll.experts.card import ExpertCard
 from atoll.experts.package import read_package
 from atoll.federation.units import Choice, EvaluateUnit, MemberRef, TrainReply, Variant
 
-from .conftest import Silo, documents, quiet, train_unit
+from .conftest import Silo, documents, quiet, text_of, train_unit
 
 LETTERS = 10
 TOKENS = 6
@@ -33,7 +33,7 @@ def traces(node: Node, sent: bytes) -> set[bytes]:
         found |= pieces(text.encode(), LETTERS) & letters
     runs = []
     for split in ("train", "validation", "test"):
-        ids = np.concatenate([node.text.window(split, i).numpy() for i in range(node.text.windows(split))])
+        ids = np.concatenate([text_of(node).window(split, i).numpy() for i in range(text_of(node).windows(split))])
         runs += [ids[start : start + TOKENS] for start in range(len(ids) - TOKENS + 1)]
     for dtype in DTYPES:
         size = TOKENS * np.dtype(dtype).itemsize
@@ -60,7 +60,7 @@ def test_no_text_and_no_tokens_are_in_a_reply_or_its_package(silo: Silo, kind: s
 def test_the_search_finds_what_it_looks_for(silo: Silo) -> None:
     node = silo()
     text = documents("clinic")[3].encode()
-    window = node.text.window("test", 0).numpy()
+    window = text_of(node).window("test", 0).numpy()
     noise = bytes(range(256)) * 9
     assert traces(node, noise + text[5:30] + noise)
     for dtype in DTYPES[1:]:
@@ -83,7 +83,7 @@ def test_a_package_holds_just_what_is_documented(silo: Silo, kind: str) -> None:
     assert package.card.metrics == reply.metrics
     assert {field.name for field in dataclasses.fields(TrainReply)} == {"digest", "blob", "metrics"}
     assert package.descriptor.samples <= 16
-    card, counts = package.card, node.text.counts
+    card, counts = package.card, text_of(node).counts
     assert (card.owner, card.domain, card.licence) == ("clinic", "words of a clinic", "not stated")
     assert (card.workload, card.privacy) == ("text", None)
     assert card.documents == {split: count.documents for split, count in counts.items()}
@@ -118,7 +118,8 @@ def test_evaluating_says_figures_only(silo: Silo) -> None:
     )
     unit = EvaluateUnit(anchor=node.anchor.digest, members=[member], variants=[mixture], windows=3)
     found = evaluate(node, unit, quiet)
-    assert set(json.loads(found.to_json())) == {"missing", "loss", "tokens", "shares"}
+    assert set(json.loads(found.to_json())) == {"missing", "loss", "tokens", "scores", "shares"}
+    assert found.scores == {}
     assert set(found.loss) == {"mixture"}
     assert set(found.shares["mixture"]) == {"anchor", "clinic"}
     assert not traces(node, found.to_json().encode())

@@ -12,9 +12,9 @@ from flwr.common.constant import ErrorCode
 from atoll.clients.node import Node, open_node
 from atoll.clients.work import evaluate, train_expert
 from atoll.errors import AtollError
-from atoll.federation.blobs import unpack_blobs
+from atoll.federation.blobs import BlobStore, unpack_blobs
 from atoll.federation.progress import report_progress
-from atoll.federation.units import Announcement, EvaluateUnit, TrainUnit, Unit
+from atoll.federation.units import EvaluateUnit, TrainUnit, Unit
 
 log = logging.getLogger(__name__)
 app = ClientApp()
@@ -40,19 +40,7 @@ def answer_for_errors(message: Message, context: Context, work: ClientAppCallabl
 def announce(message: Message, context: Context) -> Message:
     """Say who is here; this checks the data and tokenizes it, so bad data is known before any training begins."""
     node = _node(context)
-    counts = node.text.counts
-    said = Announcement(
-        owner=node.config.owner,
-        domain=node.config.domain,
-        licence=node.config.licence,
-        public_key=node.key.public.hex,
-        anchor=node.anchor.digest,
-        parameters=node.anchor.parameters,
-        documents={split: count.documents for split, count in counts.items()},
-        tokens={split: count.tokens for split, count in counts.items()},
-        characters={split: count.characters for split, count in counts.items()},
-        held=sorted(node.blobs.digests()),
-    )
+    said = node.announcement()
     return _reply(message, said)
 
 
@@ -62,7 +50,10 @@ def train(message: Message, context: Context) -> Message:
     node = _node(context)
     reply, package = train_expert(node, TrainUnit.from_json(_unit(message)), _report("train"))
     answer = _reply(message, reply)
-    answer.content["blobs"] = ConfigRecord({reply.blob: package.read_bytes()})
+    if "outgoing" in context.node_config:  # the node's gate looks at it there, and hands it on piece by piece
+        BlobStore(Path(str(context.node_config["outgoing"]))).adopt(package)
+    else:
+        answer.content["blobs"] = ConfigRecord({reply.blob: package.read_bytes()})
     return answer
 
 

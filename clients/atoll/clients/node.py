@@ -1,4 +1,4 @@
-"""An institution's node: its configuration, key, anchor and text, opened once in its process."""
+"""An institution's node: its configuration, key, anchor and data, opened once in its process."""
 
 import functools
 import os
@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from atoll.anchors import Anchor, resolve
-from atoll.anchors.public import public_descriptor
 from atoll.clients.device import usable_device
 from atoll.config import read_config
 from atoll.errors import ConfigError, FederationError, PackageError
@@ -18,8 +17,9 @@ from atoll.experts.card import Consent
 from atoll.experts.signing import OwnerKey
 from atoll.federation.blobs import BlobStore
 from atoll.federation.node_config import NodeConfig
+from atoll.federation.units import Announcement
 from atoll.mixture import ANCHOR, Descriptor
-from atoll.workloads.text import Text
+from atoll.workloads.workload import Workload, workload_class
 
 
 class Node:
@@ -37,7 +37,7 @@ class Node:
         file = folder / "node.yaml"
         self.config = read_config(NodeConfig, file, [])
         try:
-            _check(self.config)
+            check_node_config(self.config)
             self.device = usable_device(self.config.device)
         except ConfigError as error:
             raise ConfigError(f"{file}: {error}") from error
@@ -72,23 +72,54 @@ class Node:
         return self.anchor.model(device=self.device)
 
     @functools.cached_property
-    def text(self) -> Text:
-        """The silo's text, checked and tokenized."""
-        text = Text(self.config.data, self.anchor.tokenizer(), self.folder / "tokens")
-        text.prepare()
-        return text
+    def workload(self) -> Workload:
+        """The silo's data, checked and ready.
+
+        Raises:
+            ConfigError: the anchor does not read data of this kind.
+            DataError: the data cannot be used.
+        """
+        kind = workload_class(self.config.data.workload)
+        if self.anchor.workload != kind.name:
+            raise ConfigError(
+                f"data.workload is '{kind.name}', but the anchor {self.anchor.name} reads {self.anchor.workload}"
+            )
+        found = kind.open(self.config.data, self.anchor, self.folder / "tokens")
+        found.prepare()
+        return found
 
     @functools.cached_property
     def blobs(self) -> BlobStore:
         """Blobs that came from the coordinator."""
         return BlobStore(self.folder / "blobs")
 
+    def announcement(self) -> Announcement:
+        """What the silo says of itself.
+
+        Raises:
+            DataError: its data cannot be used.
+        """
+        counts = self.workload.counts
+        return Announcement(
+            owner=self.config.owner,
+            domain=self.config.domain,
+            licence=self.config.licence,
+            public_key=self.key.public.hex,
+            anchor=self.anchor.digest,
+            parameters=self.anchor.parameters,
+            documents={split: count.documents for split, count in counts.items()},
+            tokens={split: count.tokens for split, count in counts.items()},
+            characters={split: count.characters for split, count in counts.items()},
+            held=sorted(self.blobs.digests()),
+            workload=self.workload.name,
+        )
+
     def frame(self, model: nn.Module, sites: Sequence[str]) -> Descriptor:
         """The anchor's own descriptor at these sites, the same for everyone."""
-        return public_descriptor(self.anchor, model, sites, self.folder / "cache")
+        return type(self.workload).frame(self.anchor, model, sites, self.folder / "cache")
 
 
-def _check(config: NodeConfig) -> None:
+def check_node_config(config: NodeConfig) -> None:
     """Refuse now what the expert's card would refuse after hours of training.
 
     Raises:

@@ -1,0 +1,207 @@
+"""``atoll node``: an institution's node. Found by the command line through its entry point."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+# Nothing heavy is imported up here: `--help` must answer at once.
+
+app = typer.Typer(
+    name="node",
+    help="An institution's node: made, enrolled and run by the institution.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+_Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The node's folder.")]
+
+
+@app.command()
+def init(
+    folder: _Folder,
+    invitation: Annotated[Path, typer.Option(metavar="FILE", help="invitation.json, from the coordinator's operator.")],
+    owner: Annotated[str, typer.Option(metavar="NAME", help="Short name: lower-case letters, digits, hyphens.")],
+    data: Annotated[list[str], typer.Option(metavar="PATH", help="Text: a file, a folder or a pattern; repeatable.")],
+    domain: Annotated[str, typer.Option(metavar="TEXT", help="What the data is about, for people.")],
+    purpose: Annotated[
+        list[str] | None, typer.Option(metavar="WORD", help="What experts may be used for; repeatable; any by default.")
+    ] = None,
+    until: Annotated[str | None, typer.Option(metavar="DATE", help="Last day of the consent: 2031-12-31.")] = None,
+    licence: Annotated[str, typer.Option(metavar="TEXT", help="Of the experts.")] = "not stated",
+) -> None:
+    """Make the folder: configuration, keys that never leave it, and the enrolment for the operator.
+
+    Run again, it completes what is missing and changes nothing that is there.
+
+    Example: atoll node init hospital --invitation invitation.json --owner hospital --domain 'Discharge letters'
+    --data /srv/letters
+    """
+    from atoll.clients.gate.setup import init_node
+    from atoll.federation.node_config import ConsentTerms
+
+    terms = ConsentTerms(purposes=purpose or ["any"], until=until)
+    made = init_node(folder, invitation, owner=owner, domain=domain, data=data, consent=terms, licence=licence)
+    typer.echo(f"Made {made.root}. What this node allows is in {made.policy}: read it, and change it as you like.")
+    _say_enrolment(folder)
+
+
+@app.command()
+def enrol(
+    folder: _Folder,
+    renew: Annotated[
+        bool, typer.Option("--renew", help="With a new node key: after a revocation, or when the old one was lost.")
+    ] = False,
+) -> None:
+    """Say which file to hand to the operator, and what to read out to each other.
+
+    Example: atoll node enrol hospital
+    """
+    from atoll.clients.gate.setup import NodeFolder, write_enrolment
+
+    if renew:
+        NodeFolder(folder).node_key.unlink(missing_ok=True)
+    write_enrolment(NodeFolder(folder))
+    _say_enrolment(folder)
+
+
+@app.command()
+def up(folder: _Folder) -> None:
+    """Connect, and serve until stopped; a coordinator that is away is waited for.
+
+    Example: atoll node up hospital
+    """
+    from atoll.cli.stopping import stopped_by_signal
+    from atoll.clients.gate.serve import serve_node
+    from atoll.clients.gate.speech import speak
+
+    speak(folder)
+    serve_node(folder, stopped_by_signal())
+
+
+@app.command()
+def outbox(
+    folder: _Folder,
+    as_json: Annotated[bool, typer.Option("--json", help="Every entry in full, one JSON object a line.")] = False,
+) -> None:
+    """What has left this institution: how much, to whom, and with --json every word.
+
+    Example: atoll node outbox hospital
+    """
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from atoll.clients.gate.outbox import Outbox
+    from atoll.clients.gate.report import outbox_table
+    from atoll.clients.gate.setup import NodeFolder
+
+    NodeFolder(folder).read_config()
+    kept = Outbox(folder / "outbox.jsonl")
+    if as_json:
+        for sent in kept.entries():
+            typer.echo(json.dumps({**asdict(sent), "bytes": sent.bytes}, ensure_ascii=False))
+        return
+    Console().print(outbox_table(kept))
+
+
+@app.command()
+def policy(folder: _Folder) -> None:
+    """Check policy.yaml, and show what is in force; exit 2 with the reason if it cannot be used.
+
+    Example: atoll node policy hospital
+    """
+    from atoll.clients.gate.setup import NodeFolder
+    from atoll.config import to_yaml
+
+    typer.echo(to_yaml(NodeFolder(folder).read_policy()), nl=False)
+
+
+@app.command()
+def works(folder: _Folder) -> None:
+    """The work that this node has taken on.
+
+    Example: atoll node works hospital
+    """
+    from atoll.clients.gate.setup import NodeFolder
+    from atoll.clients.gate.works import pending
+
+    NodeFolder(folder).read_config()
+    for each in pending(folder):
+        typer.echo(f"{each['work']:<10}{each['unit']}  {each['state']}")
+
+
+@app.command()
+def withdraw(
+    folder: _Folder,
+    expert: Annotated[str, typer.Option(metavar="DIGEST", help="Which expert; all of them by default.")] = "",
+    words: Annotated[str, typer.Option(metavar="TEXT", help="Why, if you like.")] = "",
+) -> None:
+    """Take experts back: signed here, told as soon as the node is connected, in force from the next answer on.
+
+    Example: atoll node withdraw hospital
+    """
+    _state(folder, expert, [], None, words or "withdrawn by the owner")
+
+
+@app.command()
+def permit(
+    folder: _Folder,
+    expert: Annotated[str, typer.Option(metavar="DIGEST", help="Which expert.")],
+    purpose: Annotated[list[str], typer.Option(metavar="WORD", help="What it may be used for; repeatable; or any.")],
+    until: Annotated[str | None, typer.Option(metavar="DATE", help="Last day: 2031-12-31.")] = None,
+    words: Annotated[str, typer.Option(metavar="TEXT", help="In your words.")] = "",
+) -> None:
+    """Change what an expert may be used for from now on; this is all that it may then be used for.
+
+    Example: atoll node permit hospital --expert sha256:… --purpose research --until 2031-12-31
+    """
+    _state(folder, expert, purpose, until, words)
+
+
+@app.command()
+def train(
+    folder: _Folder,
+    offline: Annotated[bool, typer.Option("--offline", help="Without any connection; the only way there is.")] = False,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Such as training.steps=400 or seed=1.")
+    ] = None,
+) -> None:
+    """Train an expert on a machine without a network; the folder that it names is then packed and carried over.
+
+    Example: atoll node train hospital --offline training.steps=400
+    """
+    from atoll.clients.gate.offline import train_offline
+    from atoll.errors import ConfigError
+
+    if not offline:
+        raise ConfigError("a connected node trains when its coordinator calls; give --offline to train without one")
+    made = train_offline(folder, overrides or [])
+    typer.echo(f"Trained: {made}")
+    typer.echo(f"Next:    atoll expert pack {made} --key {folder / 'owner.key'} --out {made}.atoll")
+
+
+def _state(folder: Path, expert: str, purposes: list[str], until: str | None, words: str) -> None:
+    from atoll.clients.gate.setup import NodeFolder
+    from atoll.clients.gate.statements import Statements
+
+    found = NodeFolder(folder)
+    statements = Statements(folder / "statements", found.read_config().owner, found.read_key())
+    _, path = statements.say(expert=expert, purposes=purposes, until=until, words=words)
+    typer.echo(f"Signed: {path}")
+    typer.echo("A running node tells it to the coordinator at once; without one, hand the file to the operator, for")
+    typer.echo(f"        atoll coordinator accept FOLDER {path.name}")
+
+
+def _say_enrolment(folder: Path) -> None:
+    from atoll.clients.gate.setup import NodeFolder
+    from atoll.experts.signing import PublicKey
+    from atoll.federation.handover import Enrolment, Invitation
+
+    found = NodeFolder(folder)
+    found.read_config()
+    enrolment, invited = Enrolment.load(found.enrolment), Invitation.load(found.invitation)
+    typer.echo(f"Hand this file to the operator: {found.enrolment}")
+    typer.echo(f"Read out to the operator, who sees the same: {PublicKey.from_hex(enrolment.public_key).fingerprint}")
+    typer.echo(f"The operator reads out to you:               {PublicKey.from_hex(invited.public_key).fingerprint}")
+    typer.echo(f"Then: atoll node up {folder}")

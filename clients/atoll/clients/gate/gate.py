@@ -1,0 +1,140 @@
+"""Answers a coordinator's messages: who asks, whether it may, and what leaves is written down first."""
+
+import logging
+import threading
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+
+from flwr.app import Error, Message
+from flwr.common.constant import ErrorCode
+
+from atoll.clients.gate.outbox import Outbox, sent
+from atoll.clients.gate.policy import Policy, Refusal
+from atoll.clients.gate.statements import Statements
+from atoll.clients.gate.works import Works
+from atoll.errors import AtollError, FederationError
+from atoll.experts.signing import OwnerKey
+from atoll.federation.envelope import seal, unseal
+from atoll.federation.talk import (
+    FETCH,
+    HELLO,
+    STORE,
+    WORK,
+    Fetch,
+    FetchReply,
+    Hello,
+    HelloReply,
+    Reply,
+    Request,
+    Store,
+    StoreReply,
+    Work,
+)
+from atoll.federation.units import Unit
+
+log = logging.getLogger(__name__)
+_PIECE = 32 << 20
+
+
+class Gate:
+    """One institution's. Everything that leaves is an answer of this class."""
+
+    def __init__(self, folder: Path, owner: str, key: OwnerKey, policy: Callable[[], Policy]) -> None:
+        """Open the node's outbox and the work that it has taken on.
+
+        Args:
+            folder: The node's.
+            owner: Whose it is.
+            key: The owner's; signs all answers.
+            policy: The rules as they are now: a changed file counts from the next message on.
+        """
+        self._owner, self._key, self._policy = owner, key, policy
+        self._outbox = Outbox(folder / "outbox.jsonl")
+        self._statements = Statements(folder / "statements", owner, key)
+        self._receipts = folder / "receipts.log"
+        self.works = Works(folder, owner, policy)
+        self._lock = threading.Lock()
+
+    def handle(self, message: Message) -> Message:
+        """The answer to a message."""
+        with self._lock:
+            try:
+                if not message.has_content():
+                    raise FederationError("it has no content")
+                text, chunk, signer = unseal(message.content)
+                request = Request.from_json(text)
+                self._policy().allow_coordinator(signer)
+                if request.to != self._owner:
+                    raise Refusal(f"the message is for '{request.to[:80]}', not for '{self._owner}'")
+                if self._outbox.answered(request.nonce):
+                    raise Refusal("the message was answered before; whoever repeats it is not the coordinator")
+            except AtollError as error:
+                # Whom it came from is not known, so it learns no more than that.
+                log.warning("a message is refused: %s", error)
+                return Message(Error(ErrorCode.MOD_FAILED_PRECONDITION, "refused"), reply_to=message)
+            return self._answer(message, request, chunk, signer.fingerprint)
+
+    def _answer(self, message: Message, request: Request, chunk: bytes, to: str) -> Message:
+        piece, blob, offset = b"", "", 0
+        try:
+            body, piece = self._body(request, chunk)
+            if piece:
+                fetch = Fetch.from_json(request.body)
+                blob, offset = fetch.blob, fetch.offset
+            reply = Reply(owner=self._owner, nonce=request.nonce, body=body.to_json())
+            self._policy().allow_bytes(len(reply.to_json().encode()) + len(piece), self._outbox.today())
+        except AtollError as error:
+            log.warning("%s is refused: %s", request.asks, error)
+            piece, blob, reply = b"", "", Reply(owner=self._owner, nonce=request.nonce, refused=str(error))
+        except OSError as error:
+            log.warning("%s cannot be served: %s", request.asks, error)
+            why = f"the node's disk does not serve it: {error.strerror}"
+            piece, blob, reply = b"", "", Reply(owner=self._owner, nonce=request.nonce, refused=why)
+        text = reply.to_json()
+        self._outbox.write(sent(to, request.asks, request.nonce, text, piece, blob, offset))
+        self._keep_receipt(request.head)
+        return Message(seal(text, self._key, piece), reply_to=message)
+
+    def _body(self, request: Request, chunk: bytes) -> tuple[Unit, bytes]:
+        if request.asks == HELLO:
+            heard = Hello.from_json(request.body).heard
+            return HelloReply(version=version("atoll"), statements=self._statements.after(heard)), b""
+        if request.asks == WORK:
+            return self.works.ask(Work.from_json(request.body)), b""
+        if request.asks == FETCH:
+            return self._fetch(Fetch.from_json(request.body))
+        if request.asks == STORE:
+            return self._store(Store.from_json(request.body), chunk), b""
+        raise FederationError(f"'{request.asks[:40]}' is nothing that a node can be asked")
+
+    def _fetch(self, fetch: Fetch) -> tuple[Unit, bytes]:
+        if not self.works.may_fetch(fetch.blob):
+            raise Refusal(f"blob {fetch.blob[:80]} is no result that may leave")
+        with self.works.outgoing.path(fetch.blob).open("rb") as handle:
+            size = handle.seek(0, 2)
+            if not 0 <= fetch.offset <= size or not 0 < fetch.length <= _PIECE:
+                raise FederationError(f"a piece has 1 to {_PIECE} bytes, not {fetch.length} from {fetch.offset}")
+            handle.seek(fetch.offset)
+            return FetchReply(offset=fetch.offset, size=size), handle.read(fetch.length)
+
+    def _store(self, store: Store, chunk: bytes) -> Unit:
+        if not self.works.expects(store.blob):
+            raise Refusal(f"blob {store.blob[:80]} is not needed here")
+        if store.size < 1:
+            raise FederationError(f"a blob has at least 1 byte, not {store.size}")
+        if store.size > self._policy().max_expert_bytes:
+            raise Refusal(f"blob {store.blob[:19]} of {store.size} bytes is larger than the policy's max_expert_bytes")
+        partial = self.works.incoming.incoming(store.blob, store.size)
+        partial.add(store.offset, chunk)
+        if partial.have == store.size:
+            self.works.arrived(store.blob)
+        return StoreReply(have=partial.have)
+
+    def _keep_receipt(self, head: str) -> None:
+        """Note where the coordinator said its ledger stands: if it is rewritten later, this proves it."""
+        if head:
+            last = self._receipts.read_text("utf-8").splitlines()[-1:] if self._receipts.exists() else []
+            if last != [head]:
+                with self._receipts.open("a", encoding="utf-8") as handle:
+                    handle.write(head + "\n")

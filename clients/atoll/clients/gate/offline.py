@@ -1,0 +1,44 @@
+"""Training on a machine without a network, under the same rules as with one."""
+
+from datetime import datetime
+from pathlib import Path
+
+from atoll.cli.options import bars
+from atoll.clients.gate.policy import Refusal
+from atoll.clients.gate.setup import NodeFolder
+from atoll.clients.node import Node
+from atoll.clients.work import train_expert
+from atoll.config import read_config
+from atoll.coordinator.server.calls import TrainSettings
+from atoll.experts.package import unpack, verify_package
+
+
+def train_offline(root: Path, overrides: list[str]) -> Path:
+    """Train an expert, or go on with one, and lay it out as a folder, to be looked at and packed.
+
+    Args:
+        root: The node's folder.
+        overrides: Settings such as ``training.steps=400``; they should be those that the coordinator calls for.
+
+    Returns:
+        The expert's folder.
+
+    Raises:
+        Refusal: the node's own policy does not allow it.
+        AtollError: the data cannot be used, or training diverged.
+    """
+    folder = NodeFolder(root)
+    policy, config = folder.read_policy(), folder.read_config()
+    node = Node(folder.root.absolute())
+    unit = read_config(TrainSettings, None, overrides).unit(node.anchor.digest)
+    policy.allow_training(unit, node.announcement())
+    if not policy.is_open(datetime.now().astimezone()):
+        raise Refusal(f"now is outside the hours in which this node works ({', '.join(policy.hours)})")
+    with bars() as told:
+        said, package = train_expert(node, unit, lambda done, total, note: told("train", done, total))
+    found = verify_package(package, trusted=node.key.public)
+    policy.allow_expert(found.card, has_shares=found.descriptor.unigram is not None, size=package.stat().st_size)
+    place = folder.root / "experts" / f"{config.owner}-{said.digest.removeprefix('sha256:')[:12]}"
+    if not place.exists():
+        unpack(package, place, trusted=node.key.public)
+    return place

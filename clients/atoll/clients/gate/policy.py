@@ -1,0 +1,185 @@
+"""What an institution allows its node to do and to tell, whatever anyone asks. The file is the institution's alone."""
+
+import fnmatch
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, time
+
+from atoll.errors import ConfigError, FederationError
+from atoll.experts.card import ExpertCard
+from atoll.experts.signing import PublicKey
+from atoll.federation.units import Announcement, EvaluateReply, EvaluateUnit, TrainUnit
+
+_DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+_WINDOW = re.compile(r"(?:(\w{3})(?:-(\w{3}))? )?(\d\d:\d\d)-(\d\d:\d\d)")
+DESCRIPTOR = ("nothing", "statistics", "token-shares")
+"""What may be told of the domain, from least to most."""
+
+
+class Refusal(FederationError):  # noqa: N818 - what it is, and not an error of anybody's
+    """The institution does not allow it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """The institution's own rules.
+
+    Attributes:
+        coordinators: Keys of the coordinators that may ask for anything, 64 hexadecimal digits each.
+        work: Kinds of work: ``train``, ``evaluate``.
+        workloads: Workloads that may be trained on.
+        kinds: Expert kinds that may be trained.
+        max_steps: Most steps of one training.
+        descriptor: What may be told of the domain: ``nothing`` (then no expert can leave, for every package describes
+            its domain), ``statistics`` (means and variances of embeddings) or ``token-shares`` (how often tokens that
+            several documents hold occur).
+        metrics: Names of figures that may be told; ``*`` stands for any letters.
+        max_expert_bytes: Largest package that may leave.
+        max_bytes_a_day: Most that may leave in a day, of everything; 0 for no limit.
+        hours: When work may be done, such as ``Mon-Fri 18:00-06:00`` or ``22:00-06:00``; none for always.
+        min_documents: Fewest documents that anything told may rest on.
+        privacy_required: Whether only experts that were trained with differential privacy may leave.
+        max_epsilon: Largest ε, where that is required.
+    """
+
+    coordinators: list[str]
+    work: list[str] = field(default_factory=lambda: ["train", "evaluate"])
+    workloads: list[str] = field(default_factory=lambda: ["text"])
+    kinds: list[str] = field(default_factory=lambda: ["ffn", "lora"])
+    max_steps: int = 100_000
+    descriptor: str = "token-shares"
+    metrics: list[str] = field(default_factory=lambda: ["validation_loss_*", "loss", "shares", "accuracy@*", "mrr"])
+    max_expert_bytes: int = 4 << 30
+    max_bytes_a_day: int = 0
+    hours: list[str] = field(default_factory=list)
+    min_documents: int = 20
+    privacy_required: bool = False
+    max_epsilon: float = 8.0
+
+    def check(self) -> None:
+        """Raise ConfigError for what cannot be."""
+        for key in self.coordinators:
+            PublicKey.from_hex(key)
+        if self.descriptor not in DESCRIPTOR:
+            raise ConfigError(f"descriptor is '{self.descriptor}'; it is one of {', '.join(DESCRIPTOR)}")
+        odd = sorted(set(self.work) - {"train", "evaluate"})
+        if odd:
+            raise ConfigError(f"work names '{odd[0]}'; there is train and evaluate")
+        for text in self.hours:
+            _window(text)
+        for name in ("max_steps", "max_expert_bytes", "min_documents"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
+
+    def allow_coordinator(self, key: PublicKey) -> None:
+        """Raise Refusal for a coordinator that is not listed."""
+        if key.hex not in self.coordinators:
+            raise Refusal(f"the coordinator's key {key.fingerprint} is not among the policy's coordinators")
+
+    def allow_training(self, unit: TrainUnit, silo: Announcement) -> None:
+        """Raise Refusal for a training that is not allowed."""
+        self._allow_work("train", silo)
+        _among("workloads", silo.workload, self.workloads)
+        _among("kinds", unit.expert.kind, self.kinds)
+        if unit.training.steps > self.max_steps:
+            raise Refusal(f"{unit.training.steps} steps are asked for, and the policy's max_steps is {self.max_steps}")
+        self._allow_descriptor(unit.descriptor_counted > 0)
+        self._allow_rest(silo.documents["train"], "training")
+        if self.privacy_required:
+            raise Refusal(
+                "the policy requires differential privacy (privacy_required), and the unit asks for training without"
+            )
+
+    def allow_evaluation(self, unit: EvaluateUnit, silo: Announcement) -> None:
+        """Raise Refusal for an evaluation that is not allowed."""
+        self._allow_work("evaluate", silo)
+        self._allow_metrics(["loss", "shares"] if unit.variants else ["loss"])
+        self._allow_rest(silo.documents.get(unit.split, 0), f"evaluating on the {unit.split} split")
+
+    def allow_expert(self, card: ExpertCard, *, has_shares: bool, size: int) -> None:
+        """Raise Refusal for a package that may not leave: the last look, at what was made and not at what was asked."""
+        _among("workloads", card.workload, self.workloads)
+        _among("kinds", card.kind, self.kinds)
+        self._allow_metrics(card.metrics)
+        self._allow_descriptor(has_shares)
+        self._allow_rest(card.documents["train"], "the expert")
+        if size > self.max_expert_bytes:
+            raise Refusal(f"the package has {size} bytes, and the policy's max_expert_bytes is {self.max_expert_bytes}")
+        if self.privacy_required and (card.privacy is None or card.privacy.epsilon > self.max_epsilon):
+            raise Refusal(
+                f"the policy requires differential privacy with ε of at most {self.max_epsilon}, and the expert was "
+                "trained without it or with a larger ε"
+            )
+
+    def allow_figures(self, reply: EvaluateReply) -> None:
+        """Raise Refusal for figures that may not leave."""
+        told = {name for name in ("loss", "shares") if getattr(reply, name)}
+        self._allow_metrics(sorted(told.union(*reply.scores.values())))
+
+    def allow_bytes(self, more: int, today: int) -> None:
+        """Raise Refusal where more bytes would be too many for a day."""
+        if self.max_bytes_a_day and today + more > self.max_bytes_a_day:
+            raise Refusal(
+                f"{today} bytes have left today, and {more} more would be above the policy's max_bytes_a_day "
+                f"({self.max_bytes_a_day})"
+            )
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether work may be done at this moment, in the node's own time zone."""
+        return not self.hours or any(_inside(text, now) for text in self.hours)
+
+    def _allow_work(self, work: str, silo: Announcement) -> None:
+        _among("work", work, self.work)
+
+    def _allow_descriptor(self, has_shares: bool) -> None:
+        if self.descriptor == "nothing":
+            raise Refusal("the policy lets nothing be told of the domain (descriptor), and every expert describes it")
+        if has_shares and self.descriptor != "token-shares":
+            raise Refusal(
+                f"token shares are asked for, and the policy's descriptor is '{self.descriptor}'; the coordinator can "
+                "ask without them (descriptor.counted=0, with a router that needs none)"
+            )
+
+    def _allow_metrics(self, names: Iterable[str]) -> None:
+        for name in names:
+            if not any(fnmatch.fnmatchcase(name, pattern) for pattern in self.metrics):
+                raise Refusal(f"the figure '{name}' is not among the policy's metrics ({', '.join(self.metrics)})")
+
+    def _allow_rest(self, documents: int, what: str) -> None:
+        if documents < self.min_documents:
+            raise Refusal(
+                f"{what} would rest on {documents} documents; the policy's min_documents is {self.min_documents}"
+            )
+
+
+def _among(key: str, value: str, allowed: list[str]) -> None:
+    if value not in allowed:
+        raise Refusal(f"'{value}' is not among the policy's {key} ({', '.join(allowed) or 'none'})")
+
+
+def _window(text: str) -> tuple[int, int, time, time]:
+    found = _WINDOW.fullmatch(text)
+    if found is None or not {found[1] or "Mon", found[2] or "Mon"} <= set(_DAYS):
+        raise ConfigError(
+            f"hours names '{text}'; it looks like 'Mon-Fri 18:00-06:00', 'Sat 08:00-20:00' or '22:00-06:00'"
+        )
+    first = _DAYS.index(found[1]) if found[1] else 0
+    last = _DAYS.index(found[2]) if found[2] else (first if found[1] else 6)
+    try:
+        return first, last, time.fromisoformat(found[3]), time.fromisoformat(found[4])
+    except ValueError as error:
+        raise ConfigError(f"hours names '{text}', which is no time of day") from error
+
+
+def _inside(text: str, now: datetime) -> bool:
+    """Whether a moment is in a window; one that ends before it begins goes on past midnight, into the next day."""
+    first, last, begin, end = _window(text)
+    clock, day = now.time(), now.weekday()
+    if begin <= end:
+        return _day(day, first, last) and begin <= clock < end
+    return (_day(day, first, last) and clock >= begin) or (_day((day - 1) % 7, first, last) and clock < end)
+
+
+def _day(day: int, first: int, last: int) -> bool:
+    return first <= day <= last if first <= last else day >= first or day <= last

@@ -1,0 +1,155 @@
+"""A running node: Flower's SuperNode for the connection, our gate for the answers, and patience with both."""
+
+import contextlib
+import logging
+import ssl
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+import httpx
+from filelock import FileLock, Timeout
+
+from atoll.clients.gate.gate import Gate
+from atoll.clients.gate.setup import NodeFolder
+from atoll.errors import FederationError
+from atoll.experts.files import write_atomic
+from atoll.federation.flower.clock import clock_offset, shift_clock
+from atoll.federation.flower.loopback import free_port
+from atoll.federation.flower.process import FlowerProcess
+from atoll.federation.flower.superlink import secret_file
+from atoll.federation.flower.supernode import start_supernode
+from atoll.federation.flower.tasks import serve_tasks
+from atoll.federation.handover import Invitation
+
+log = logging.getLogger(__name__)
+_FIRST, _LONGEST = 1.0, 20.0
+_NOT_LET_IN = ("Failed to activate SuperNode", "401 Unauthorized", "Invalid SuperNode authentication")
+"""What SuperNode says when SuperLink does not know its key."""
+_SKEW = 5.0
+"""Seconds: smaller differences of the clocks are noise."""
+
+
+def serve_node(root: Path, stop: threading.Event) -> None:
+    """Serve until told to stop. A coordinator that is away, or has not admitted this node yet, is waited for.
+
+    Args:
+        root: The node's folder.
+        stop: Set to end.
+
+    Raises:
+        FederationError: another process serves this folder.
+        ConfigError: the folder cannot be used.
+    """
+    folder = NodeFolder(root.absolute())
+    config, key = folder.read_config(), folder.read_key()
+    folder.read_policy()
+    invited = Invitation.load(folder.invitation)
+    lock = FileLock(root / ".lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise FederationError(f"{root}: is served by another process already; stop that one first") from None
+    with contextlib.ExitStack() as stack:
+        stack.callback(lock.release)
+        gate = Gate(folder.root, config.owner, key, folder.read_policy)
+        gate.works.start()
+        stack.callback(gate.works.stop)
+        Link(folder, invited, gate).run(stop)
+
+
+class Link:
+    """The connection, made again as often as it takes."""
+
+    def __init__(self, folder: NodeFolder, invited: Invitation, gate: Gate) -> None:
+        self._folder, self._gate = folder, gate
+        self._address = invited.address
+        self._flower = folder.root / "flower"
+        self._flower.mkdir(exist_ok=True)
+        self._ca = self._flower / "ca.crt"
+        write_atomic(self._ca, invited.ca.encode())
+        self._told = ""
+
+    def run(self, stop: threading.Event) -> None:
+        """Until told to stop."""
+        pause = _FIRST
+        while not stop.is_set():
+            began = time.monotonic()
+            why = self._connect_once(stop)
+            if stop.is_set():
+                return
+            pause = _FIRST if time.monotonic() - began > 60 else min(2 * pause, _LONGEST)
+            self._tell(f"{why}; trying again")
+            stop.wait(pause)
+
+    def _connect_once(self, stop: threading.Event) -> str:
+        """Serve as long as it goes well; returns what ended it."""
+        try:
+            offset = clock_offset(self._address, self._ca)
+        except OSError as error:
+            return self._unreachable(error)
+        if abs(offset) > _SKEW:
+            self._tell(f"this machine's clock is {offset:+.0f} s off the coordinator's; the coordinator's is used")
+        else:
+            offset = 0.0
+        shift_clock(offset)
+        port = free_port()
+        supernode = start_supernode(
+            self._flower,
+            address=self._address,
+            ca=self._ca,
+            key=self._folder.node_key,
+            port=port,
+            clock_offset=offset,
+        )
+        try:
+            self._serve(supernode, port, stop)
+            return self._ended(supernode)
+        finally:
+            supernode.stop()
+
+    def _serve(self, supernode: FlowerProcess, port: int, stop: threading.Event) -> None:
+        while supernode.alive and not stop.is_set():
+            connected = "SuperNode ID:" in supernode.said()
+            if connected:
+                self._tell(f"connected to the coordinator at {self._address}")
+            with contextlib.suppress(httpx.TransportError):  # it has not opened its port yet, or has just ended
+                serve_tasks(
+                    f"127.0.0.1:{port}",
+                    secret_file(self._flower),
+                    self._gate.handle,
+                    stop,
+                    until=partial(_newly_connected, supernode, connected),
+                )
+            stop.wait(0.1)
+
+    def _ended(self, supernode: FlowerProcess) -> str:
+        said = supernode.said()
+        if any(sign in said for sign in _NOT_LET_IN):
+            return (
+                "the coordinator does not let this node in: it has not approved it yet, or has revoked it; hand "
+                f"{self._folder.enrolment} to its operator"
+            )
+        return f"the connection ended; {supernode.log} says more"
+
+    def _unreachable(self, error: OSError) -> str:
+        reason = getattr(error, "reason", error)
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            return (
+                f"what answers at {self._address} is not the coordinator of the invitation "
+                f"({reason.verify_message}); nothing was sent; ask its operator"
+            )
+        if isinstance(reason, ssl.SSLError):
+            return f"what answers at {self._address} does not speak TLS ({reason.reason}); nothing was sent"
+        return f"no coordinator answers at {self._address} ({reason})"
+
+    def _tell(self, what: str) -> None:
+        """Once, however often it happens."""
+        if what != self._told:
+            self._told = what
+            log.info("%s", what)
+
+
+def _newly_connected(supernode: FlowerProcess, known: bool) -> bool:
+    return not known and "SuperNode ID:" in supernode.said()

@@ -1,0 +1,250 @@
+"""The work that a node has taken on: done one after the other, whatever becomes of the connection, and kept on disk."""
+
+import json
+import logging
+import shutil
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from flwr.app import ConfigRecord, MessageType, RecordDict
+from flwr.serverapp import Grid
+
+from atoll.clients.gate.policy import Policy, Refusal
+from atoll.errors import AtollError, FederationError
+from atoll.experts.files import write_atomic
+from atoll.experts.package import verify_package
+from atoll.federation.blobs import BlobStore
+from atoll.federation.embedded import EmbeddedGrid, SiloProcess
+from atoll.federation.progress import Progress
+from atoll.federation.talk import DONE, FAILED, QUEUED, REFUSED, WORKING, Work, WorkReply
+from atoll.federation.units import Announcement, EvaluateReply, EvaluateUnit, TrainReply, TrainUnit
+
+log = logging.getLogger(__name__)
+_APP = "atoll.clients.app:app"
+_FULL = 16 << 20
+"""Bytes of free space below which what failed is taken to have failed for want of it."""
+_PAUSE = 5.0
+_KINDS = {"train": MessageType.TRAIN, "evaluate": MessageType.EVALUATE}
+
+
+@dataclass(slots=True)
+class _Taken:
+    """A unit that was taken on."""
+
+    work: Work
+    reply: WorkReply
+
+
+class Works:
+    """Units by content address. Each is done once: its result is kept, and a restart takes up what was not done."""
+
+    def __init__(self, folder: Path, owner: str, policy: Callable[[], Policy]) -> None:
+        """Take up what is on the disk; nothing runs before :meth:`start`.
+
+        Args:
+            folder: The node's.
+            owner: Its owner.
+            policy: The rules as they are now.
+        """
+        self._folder, self._owner, self._policy = folder / "works", owner, policy
+        self.outgoing = BlobStore(folder / "outgoing")
+        self.incoming = BlobStore(folder / "blobs")
+        node_config = {"folder": str(folder), "outgoing": str(folder / "outgoing")}
+        silo = SiloProcess(owner, folder, node_config)
+        self._grid = EmbeddedGrid([silo], client_app=_APP, parallel=1, on_progress=self._progress)
+        self._node = silo.node_id
+        self._silo: Announcement | None = None
+        self._taken: dict[str, _Taken] = {}
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._loop, name="works", daemon=True)
+        for path in sorted(self._folder.glob("*/work.json")):
+            self._take_up(path.parent)
+
+    def start(self) -> None:
+        """Begin, in a thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End; what is being done goes on from its checkpoint another time."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._grid.close()
+        self._thread.join(10)
+
+    def ask(self, work: Work) -> WorkReply:
+        """Take a unit on, or say how far it is.
+
+        Raises:
+            FederationError: it is no unit.
+        """
+        if work.unit != _unit_of(work).address:
+            raise FederationError(f"unit {work.unit[:40]!r} has other content than its address says")
+        with self._changed:
+            known = self._taken.get(work.unit)
+            again = known is not None and known.reply.state in (FAILED, REFUSED) and known.work.call != work.call
+            if known is None or again:
+                self._folder.joinpath(work.unit).mkdir(parents=True, exist_ok=True)
+                write_atomic(self._folder / work.unit / "work.json", work.to_json().encode())
+                (self._folder / work.unit / "reply.json").unlink(missing_ok=True)
+                self._taken[work.unit] = _Taken(work, WorkReply(state=QUEUED, note="waits for its turn"))
+                self._changed.notify_all()
+            return self._taken[work.unit].reply
+
+    def may_fetch(self, blob: str) -> bool:
+        """Whether a blob is a result of work that was done and may leave."""
+        return any(blob in taken.reply.blobs for taken in self._taken.values() if taken.reply.state == DONE)
+
+    def expects(self, blob: str) -> bool:
+        """Whether a unit that was taken on needs a blob."""
+        return any(blob in taken.reply.missing for taken in self._taken.values())
+
+    def arrived(self, blob: str) -> None:
+        """A blob that a unit waits for has come."""
+        with self._changed:
+            for taken in self._taken.values():
+                if blob in taken.reply.missing:
+                    left = [each for each in taken.reply.missing if each != blob]
+                    taken.reply = replace(taken.reply, missing=left)
+            self._changed.notify_all()
+
+    def _take_up(self, folder: Path) -> None:
+        try:
+            work = Work.from_json((folder / "work.json").read_text("utf-8"))
+            kept = folder / "reply.json"
+            reply = WorkReply.from_json(kept.read_text("utf-8")) if kept.exists() else WorkReply(state=QUEUED)
+            if any(not self.outgoing.has(blob) for blob in reply.blobs):
+                reply = WorkReply(state=QUEUED)  # damaged since it was made: it is made again, from what is there
+        except (FederationError, OSError) as error:
+            log.warning("%s cannot be read and is left alone: %s", folder, error)
+            return
+        self._taken[work.unit] = _Taken(work, reply)
+
+    def _loop(self) -> None:
+        while True:
+            with self._changed:
+                ready = self._next()
+                if self._stopping:
+                    return
+                if ready is None:
+                    self._changed.wait(_PAUSE)
+                    continue
+            self._do(ready)
+
+    def _next(self) -> _Taken | None:
+        """The oldest unit that can be done now."""
+        for taken in self._taken.values():
+            if taken.reply.state != QUEUED or taken.reply.missing:
+                continue
+            if not self._policy().is_open(datetime.now().astimezone()):
+                taken.reply = replace(taken.reply, note="waits for the hours in which this node works")
+                continue
+            missing = self._missing(taken.work)
+            if missing:
+                taken.reply = replace(taken.reply, missing=missing, note="waits for the experts that it needs")
+                continue
+            taken.reply = WorkReply(state=WORKING, note="begins")
+            return taken
+        return None
+
+    def _missing(self, work: Work) -> list[str]:
+        unit = _unit_of(work)
+        if not isinstance(unit, EvaluateUnit):
+            return []
+        return [member.blob for member in unit.members if not self.incoming.has(member.blob)]
+
+    def _do(self, taken: _Taken) -> None:
+        try:
+            self._allow(taken.work)
+            reply = self._finish(taken.work, self._run(taken.work))
+        except Refusal as refusal:
+            reply = WorkReply(state=REFUSED, note=str(refusal))
+        except AtollError as error:
+            if self._is_full():
+                self._again(taken, f"the node's disk is full; it tries again ({error})")
+                return
+            reply = WorkReply(state=FAILED, note=str(error))
+        if self._stopping:
+            return
+        try:
+            write_atomic(self._folder / taken.work.unit / "reply.json", reply.to_json().encode())
+        except OSError as error:
+            self._again(taken, f"the node cannot keep the result: {error.strerror}; it tries again")
+            return
+        with self._changed:
+            taken.reply = reply
+        log.info("%s %s: %s %s", taken.work.work, taken.work.unit[:12], reply.state, reply.note)
+
+    def _is_full(self) -> bool:
+        places = (self._folder, self._folder.parent / "outgoing")
+        return min(shutil.disk_usage(place).free for place in places if place.exists()) < _FULL
+
+    def _again(self, taken: _Taken, note: str) -> None:
+        log.warning("%s %s: %s", taken.work.work, taken.work.unit[:12], note)
+        with self._changed:
+            taken.reply = WorkReply(state=QUEUED, note=note)
+            self._changed.wait(_PAUSE)
+
+    def _allow(self, work: Work) -> None:
+        policy, unit, silo = self._policy(), _unit_of(work), self._announcement()
+        if isinstance(unit, TrainUnit):
+            policy.allow_training(unit, silo)
+        else:
+            policy.allow_evaluation(unit, silo)
+
+    def _finish(self, work: Work, result: str) -> WorkReply:
+        if work.work == "evaluate":
+            self._policy().allow_figures(EvaluateReply.from_json(result))
+            return WorkReply(state=DONE, result=result)
+        blob = TrainReply.from_json(result).blob
+        path = self.outgoing.get(blob)
+        size = path.stat().st_size
+        found = verify_package(path, trusted=None)
+        self._policy().allow_expert(found.card, has_shares=found.descriptor.unigram is not None, size=size)
+        return WorkReply(state=DONE, result=result, blobs={blob: size})
+
+    def _announcement(self) -> Announcement:
+        """What the silo holds; this checks the data, in the worker."""
+        if self._silo is None:
+            self._silo = Announcement.from_json(self._send(MessageType.QUERY, "{}"))
+        return self._silo
+
+    def _run(self, work: Work) -> str:
+        return self._send(_KINDS[work.work], work.what)
+
+    def _send(self, kind: str, text: str) -> str:
+        content = RecordDict({"unit": ConfigRecord({"json": text})})
+        grid: Grid = self._grid
+        replies = list(grid.send_and_receive([grid.create_message(content, kind, self._node, "")]))
+        if not replies:
+            raise FederationError("the worker gave no answer")
+        if replies[0].has_error():
+            raise FederationError(replies[0].error.reason or "the worker failed without a reason")
+        return str(replies[0].content.config_records["unit"]["json"])
+
+    def _progress(self, silo: str, progress: Progress) -> None:
+        for taken in self._taken.values():
+            if taken.reply.state == WORKING:
+                taken.reply = replace(taken.reply, done=progress.done, total=progress.total, note=progress.note)
+
+
+def _unit_of(work: Work) -> TrainUnit | EvaluateUnit:
+    if work.work == "train":
+        return TrainUnit.from_json(work.what)
+    if work.work == "evaluate":
+        return EvaluateUnit.from_json(work.what)
+    raise FederationError(f"there is no work '{work.work}'; there is train and evaluate")
+
+
+def pending(folder: Path) -> list[dict[str, str]]:
+    """What a node has taken on, from its folder alone: for people, and while it does not run."""
+    found = []
+    for path in sorted((folder / "works").glob("*/work.json")):
+        kept = path.parent / "reply.json"
+        state = json.loads(kept.read_text("utf-8"))["state"] if kept.exists() else QUEUED
+        found.append({"unit": path.parent.name, "work": json.loads(path.read_text("utf-8"))["work"], "state": state})
+    return found

@@ -1,0 +1,170 @@
+"""What an institution does not allow, its node refuses, and says by which rule."""
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from atoll.clients.gate.policy import Policy, Refusal
+from atoll.errors import ConfigError
+from atoll.experts.card import Consent, ExpertCard, Privacy
+from atoll.experts.signing import OwnerKey
+from atoll.experts.training import ExpertConfig, TrainingConfig
+from atoll.federation.units import Announcement, Choice, EvaluateReply, EvaluateUnit, TrainUnit, Variant
+
+KEY = OwnerKey.generate().public
+ANCHOR = "sha256:" + "0" * 64
+COUNTS = {"train": 100, "validation": 10, "test": 10}
+SILO = Announcement(
+    owner="clinic",
+    domain="x",
+    licence="x",
+    public_key=KEY.hex,
+    anchor=ANCHOR,
+    parameters=1,
+    documents=COUNTS,
+    tokens=COUNTS,
+    characters=COUNTS,
+    held=[],
+)
+UNIT = TrainUnit(
+    anchor=ANCHOR,
+    expert=ExpertConfig(),
+    training=TrainingConfig(steps=100),
+    router=Choice(name="top-k"),
+    embedder="anchor-states",
+    descriptor_documents=10,
+    descriptor_counted=10,
+    seed=0,
+)
+CARD = ExpertCard(
+    owner="clinic",
+    domain="x",
+    anchor=ANCHOR,
+    kind="ffn",
+    sites=("a.b",),
+    targets=("a.b",),
+    settings={},
+    workload="text",
+    documents=COUNTS,
+    tokens=COUNTS,
+    training={},
+    metrics={"validation_loss_expert": 1.0},
+    privacy=None,
+    licence="x",
+    consent=Consent(purposes=("any",), until=None, statement=""),
+)
+
+
+def policy(**rules: Any) -> Policy:
+    made = Policy(coordinators=[KEY.hex], min_documents=10, **{"max_steps": 1000, **rules})
+    made.check()
+    return made
+
+
+def test_what_is_allowed_passes() -> None:
+    policy().allow_coordinator(KEY)
+    policy().allow_training(UNIT, SILO)
+    policy().allow_expert(CARD, has_shares=True, size=1000)
+
+
+@pytest.mark.parametrize(
+    ("rules", "key"),
+    [
+        ({"work": ["evaluate"]}, "work"),
+        ({"workloads": []}, "workloads"),
+        ({"kinds": ["lora"]}, "kinds"),
+        ({"max_steps": 99}, "max_steps"),
+        ({"descriptor": "nothing"}, "descriptor"),
+        ({"descriptor": "statistics"}, "descriptor"),
+        ({"privacy_required": True}, "privacy_required"),
+    ],
+)
+def test_training_is_refused_by_its_rule(rules: dict[str, Any], key: str) -> None:
+    with pytest.raises(Refusal, match=key):
+        policy(**rules).allow_training(UNIT, SILO)
+
+
+def test_too_few_documents_are_refused() -> None:
+    few = replace(SILO, documents={**COUNTS, "train": 9})
+    with pytest.raises(Refusal, match="min_documents"):
+        policy().allow_training(UNIT, few)
+    unit = EvaluateUnit(anchor=ANCHOR, members=[], variants=[], split="test")
+    policy().allow_evaluation(unit, SILO)
+    with pytest.raises(Refusal, match="min_documents"):
+        policy().allow_evaluation(unit, replace(SILO, documents={**COUNTS, "test": 9}))
+
+
+@pytest.mark.parametrize(
+    ("rules", "key"),
+    [
+        ({"kinds": ["lora"]}, "kinds"),
+        ({"metrics": ["loss"]}, "metrics"),
+        ({"descriptor": "statistics"}, "token shares"),
+        ({"max_expert_bytes": 999}, "max_expert_bytes"),
+        ({"privacy_required": True}, "privacy"),
+    ],
+)
+def test_what_was_made_is_looked_at_too(rules: dict[str, Any], key: str) -> None:
+    with pytest.raises(Refusal, match=key):
+        policy(**rules).allow_expert(CARD, has_shares=True, size=1000)
+
+
+def test_privacy_counts_by_its_epsilon() -> None:
+    strict = policy(privacy_required=True, max_epsilon=2.0)
+    strict.allow_expert(replace(CARD, privacy=Privacy(epsilon=2.0, delta=1e-6)), has_shares=True, size=1)
+    with pytest.raises(Refusal, match="privacy"):
+        strict.allow_expert(replace(CARD, privacy=Privacy(epsilon=2.1, delta=1e-6)), has_shares=True, size=1)
+
+
+def test_figures_are_let_out_by_name() -> None:
+    reply = EvaluateReply(loss={"all": 1.0}, tokens=1, shares={"all": {"anchor": 1.0}})
+    policy().allow_figures(reply)
+    with pytest.raises(Refusal, match="shares"):
+        policy(metrics=["loss"]).allow_figures(reply)
+    variant = Variant(name="all", members=[], integrator=Choice(name=""), router=Choice(name="top-k"))
+    asked = EvaluateUnit(anchor=ANCHOR, members=[], variants=[variant])
+    with pytest.raises(Refusal, match="shares"):
+        policy(metrics=["loss"]).allow_evaluation(asked, SILO)
+
+
+def test_bytes_a_day() -> None:
+    limited = policy(max_bytes_a_day=100)
+    limited.allow_bytes(40, 60)
+    with pytest.raises(Refusal, match="max_bytes_a_day"):
+        limited.allow_bytes(41, 60)
+
+
+def test_strangers_are_no_coordinators() -> None:
+    with pytest.raises(Refusal, match="coordinators"):
+        policy().allow_coordinator(OwnerKey.generate().public)
+
+
+@pytest.mark.parametrize("text", ["18-06", "Mon-Frei 18:00-06:00", "Mon 25:00-26:00", "always", "Mon-Fri 18:00 06:00"])
+def test_odd_hours_are_refused_when_they_are_read(text: str) -> None:
+    with pytest.raises(ConfigError, match="hours"):
+        policy(hours=[text])
+
+
+MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1))
+
+
+@given(MOMENTS, st.times(), st.times())
+def test_a_window_and_its_complement_are_all_of_time(moment: datetime, begin: Any, end: Any) -> None:
+    one, other = (f"{a:%H:%M}-{b:%H:%M}" for a, b in ((begin, end), (end, begin)))
+    if f"{begin:%H:%M}" != f"{end:%H:%M}":
+        assert policy(hours=[one]).is_open(moment) != policy(hours=[other]).is_open(moment)
+
+
+@given(MOMENTS)
+def test_a_night_belongs_to_the_day_on_which_it_begins(moment: datetime) -> None:
+    nights = policy(hours=["Mon-Fri 18:00-06:00"])
+    begun = (moment - timedelta(hours=6)).weekday() if moment.hour < 6 else moment.weekday()
+    assert nights.is_open(moment) == ((moment.hour >= 18 or moment.hour < 6) and begun < 5)
+
+
+def test_without_hours_it_is_always_open() -> None:
+    assert policy().is_open(datetime(2026, 11, 23, 12))
