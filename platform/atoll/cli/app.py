@@ -2,13 +2,14 @@
 
 import logging
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from atoll.cli import expert, ledger, mixture
+from atoll.cli import coordinator, expert, ledger, mixture
 from atoll.errors import AtollError
 
 app = typer.Typer(
@@ -20,9 +21,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+app.add_typer(coordinator.app, name="coordinator", help="A coordinator that stays up, for its operator.")
 app.add_typer(expert.app, name="expert", help="Expert packages, as files: show, verify, pack, unpack.")
 app.add_typer(ledger.app, name="ledger", help="What is permitted, by whom, since when: show, verify.")
 app.add_typer(mixture.app, name="mixture", help="Mixtures, as folders: build, show, evaluate, generate, export.")
+
+# What other parts bring along, such as the institution's `node`: the platform does not know them by name.
+for _entry in sorted(entry_points(group="atoll.commands")):
+    app.add_typer(_entry.load(), name=_entry.name)
 
 
 @app.command(epilog="Example: atoll demo --quick --output my-demo")

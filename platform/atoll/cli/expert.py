@@ -53,10 +53,10 @@ def verify(
 
     Example: atoll expert verify hospital.atoll --key hospital.key.pub
     """
-    from atoll.experts.package import read_package
+    from atoll.experts.package import verify_package
 
     trusted = None if key is None else _public_key(key)
-    package = read_package(file, trusted=trusted, anchor=_digest(anchor))
+    package = verify_package(file, trusted=trusted, anchor=_digest(anchor))
     typer.echo(f"{file}: verified, {package.digest}")
     if trusted is None:
         typer.echo(f"signed by {package.public_key.fingerprint}; give --key to insist on the owner's")

@@ -139,13 +139,20 @@ def evaluate(
 @app.command()
 def generate(
     release: _Release,
-    prompt: Annotated[str, typer.Argument(metavar="PROMPT", help="The text to continue.")],
+    prompt: Annotated[
+        str,
+        typer.Argument(metavar="PROMPT", help="The text to continue; - answers the input line by line."),
+    ],
     entitlement: _Entitlement = None,
     without: _Without = None,
     tokens: Annotated[int, typer.Option(min=1, help="The most tokens to add.")] = 64,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 for the likeliest token every time.")] = 0.0,
     top_p: Annotated[float, typer.Option(help="Sample among the likeliest that together have this probability.")] = 1.0,
     seed: Annotated[int, typer.Option(help="Of sampling.")] = 0,
+    ledger: Annotated[
+        str, typer.Option(metavar="LEDGER", help="Ask it before every answer who may answer: a file or a database URL.")
+    ] = "",
+    purpose: Annotated[str, typer.Option(metavar="WORD", help="What the answers are for; with --ledger.")] = "any",
     anchor: _Anchor = "",
     device: _Device = "cpu",
 ) -> None:
@@ -153,20 +160,34 @@ def generate(
 
     Example: atoll mixture generate my-mixture "In the beginning" --entitlement library
     """
+    import contextlib
+    import sys
+
     from rich.console import Console
 
     from atoll.cli.mixture_tables import shares_table
     from atoll.cli.options import owners
     from atoll.coordinator.generate import Sampling
     from atoll.coordinator.generate import generate as continue_text
+    from atoll.coordinator.permitted import Permitted
+    from atoll.ledger import Ledger
 
     sampling = Sampling(tokens=tokens, temperature=temperature, top_p=top_p, seed=seed)
-    opened = _open(release, anchor, without, device)
-    answer = continue_text(
-        opened.mixture, opened.anchor.tokenizer(), prompt, entitlement=owners(entitlement), sampling=sampling
-    )
-    typer.echo(answer.text)
-    Console().print(shares_table(answer.shares))
+    opened, entitled = _open(release, anchor, without, device), owners(entitlement)
+    with contextlib.ExitStack() as stack:
+        permitted = None
+        if ledger:
+            permitted = Permitted(stack.enter_context(Ledger.open(ledger, create=False)), opened.release, purpose)
+        for text in (line.rstrip("\n") for line in sys.stdin) if prompt == "-" else [prompt]:
+            allowed = entitled
+            if permitted is not None:
+                allowed = [owner for owner in permitted.owners() if entitled is None or owner in entitled]
+            answer = continue_text(
+                opened.mixture, opened.anchor.tokenizer(), text, entitlement=allowed, sampling=sampling
+            )
+            typer.echo(answer.text)
+            Console().print(shares_table(answer.shares))
+            sys.stdout.flush()
 
 
 @app.command()

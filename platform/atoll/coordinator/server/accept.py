@@ -1,0 +1,100 @@
+"""An expert's way into the ledger: the same checks and entries whether it came over the network or on a stick."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+from atoll.anchors import Anchor
+from atoll.anchors.digest import file_sha256
+from atoll.coordinator.release import verify_facts
+from atoll.errors import FederationError, PackageError
+from atoll.experts.signing import PublicKey
+from atoll.federation.blobs import BlobStore
+from atoll.federation.handover import Statement
+from atoll.ledger import ConsentGiven, ConsentWithdrawn, ExpertAccepted, Fact, Ledger, State, Transferred
+
+
+def expert_facts(state: State, anchor: Anchor, package: Path, owner: str, blob: str) -> list[Fact]:
+    """What to write when an owner's package has arrived: its transfer and its acceptance.
+
+    Args:
+        state: The present.
+        anchor: What it must be for.
+        package: The file.
+        owner: From whom it came.
+        blob: Digest of the file.
+
+    Raises:
+        PackageError: it is refused; the message says why.
+        FederationError: the owner may not take part, or permits nothing with it.
+    """
+    known = state.owners.get(owner)
+    if known is None or known.revoked:
+        why = f"is revoked ({known.revoked})" if known else "was never admitted"
+        raise FederationError(f"'{owner}' {why}; nothing is accepted from it")
+    key = PublicKey.from_hex(known.admitted.public_key)
+    found = verify_facts(package, owner, key, anchor)
+    consent = found.card.consent
+    accepted = ExpertAccepted(
+        owner=owner,
+        expert=found.digest,
+        purposes=list(consent.purposes),
+        until=consent.until,
+        statement=consent.statement,
+        blob=blob,
+        anchor=found.card.anchor,
+    )
+    if consent.until is not None and datetime.now(UTC).date().isoformat() > consent.until:
+        raise PackageError(f"{package.name}: its owner's consent ended on {consent.until}; ask the owner for a new one")
+    return [Transferred(owner=owner, blob=blob, to_owner=False, size=package.stat().st_size), accepted]
+
+
+def accept_file(ledger: Ledger, anchor: Anchor, packages: BlobStore, file: Path) -> str:
+    """Take an expert from a file, after the same checks as one that came over the network.
+
+    Returns:
+        Its digest.
+
+    Raises:
+        PackageError, FederationError, LedgerError: it is refused, and nothing is changed.
+    """
+    if not file.is_file():
+        raise PackageError(f"{file}: there is no such file; `atoll expert pack` makes one")
+    state = ledger.state()
+    owner = verify_facts(file, None, None, anchor).card.owner
+    facts = expert_facts(state, anchor, file, owner, f"sha256:{file_sha256(file)}")
+    accepted = facts[-1]
+    assert isinstance(accepted, ExpertAccepted)
+    packages.adopt(file)
+    if accepted.expert not in state.experts:
+        ledger.record_all(facts)
+    return accepted.expert
+
+
+def accept_statement(ledger: Ledger, statement: Statement) -> bool:
+    """Write down what an owner says about consent.
+
+    Returns:
+        Whether it was news.
+
+    Raises:
+        FederationError: it is not the owner's.
+        LedgerError: it is about an expert that the owner does not have.
+    """
+    known = ledger.state().owners.get(statement.owner)
+    if known is None or known.admitted.public_key != statement.public_key:
+        raise FederationError(f"the statement is not signed by the key that '{statement.owner}' is admitted with")
+    fact: Fact
+    if statement.purposes:
+        fact = ConsentGiven(
+            owner=statement.owner,
+            expert=statement.expert,
+            purposes=statement.purposes,
+            until=statement.until,
+            statement=statement.words,
+            number=statement.number,
+        )
+    else:
+        fact = ConsentWithdrawn(
+            owner=statement.owner, expert=statement.expert, statement=statement.words, number=statement.number
+        )
+    return ledger.record(fact) is not None

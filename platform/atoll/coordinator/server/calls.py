@@ -1,0 +1,153 @@
+"""What an operator calls for. A call is written into the ledger; whoever runs the coordinator does it."""
+
+import secrets
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+from atoll.config import read_config
+from atoll.coordinator.config import DescriptorConfig
+from atoll.errors import ConfigError
+from atoll.experts.training import ExpertConfig, TrainingConfig
+from atoll.federation.units import Choice, TrainUnit, Unit
+from atoll.ledger import Called, Ledger
+
+TRAIN, EVALUATE, RELEASE = "train", "evaluate", "release"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainSettings:
+    """How experts are trained.
+
+    Attributes:
+        expert: What they are made of.
+        training: The optimization.
+        descriptor: How domains are described.
+        router: The router that coordinated experts train beside.
+        seed: Of everything random.
+    """
+
+    expert: ExpertConfig = field(default_factory=ExpertConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    descriptor: DescriptorConfig = field(default_factory=DescriptorConfig)
+    router: Choice = field(default_factory=lambda: Choice(name="top-k"))
+    seed: int = 0
+
+    def unit(self, anchor: str) -> TrainUnit:
+        """The work unit, for an anchor's digest.
+
+        Raises:
+            ConfigError: settings that cannot be.
+        """
+        self.expert.check()
+        self.training.check()
+        self.descriptor.check()
+        return TrainUnit(
+            anchor=anchor,
+            expert=self.expert,
+            training=self.training,
+            router=self.router,
+            embedder=self.descriptor.embedder,
+            descriptor_documents=self.descriptor.documents,
+            descriptor_counted=self.descriptor.counted,
+            seed=self.seed,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainCall(Unit):
+    """Train an expert.
+
+    Attributes:
+        nonce: Tells one call from the next.
+        unit: The same for everyone.
+    """
+
+    nonce: str
+    unit: TrainUnit
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluateCall(Unit):
+    """Measure, on silos' own data, the mixture that a release would be now, and what each expert does to it.
+
+    Attributes:
+        nonce: Tells one call from the next.
+        windows: Windows a silo at most; 0 for all.
+        batch: Windows in one forward pass.
+    """
+
+    nonce: str
+    windows: int
+    batch: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReleaseCall(Unit):
+    """Make a release of the experts that are there.
+
+    Attributes:
+        nonce: Tells one call from the next.
+        at_least: Wait for so many experts of the latest training.
+        deadline: ISO 8601: wait no longer than that.
+        without: Owners to leave out.
+        flagged: Owners whose experts are taken although a silo flagged them.
+    """
+
+    nonce: str
+    at_least: int
+    deadline: str
+    without: list[str]
+    flagged: list[str]
+
+
+def call_training(ledger: Ledger, anchor: str, owners: list[str], overrides: list[str]) -> Called:
+    """Ask for experts: of these owners, or of everyone who is there or comes later.
+
+    Raises:
+        ConfigError: settings that cannot be.
+        LedgerError: no such owner.
+    """
+    unit = read_config(TrainSettings, None, overrides).unit(anchor)
+    return _write(ledger, TRAIN, TrainCall(nonce=_nonce(), unit=unit), owners)
+
+
+def call_evaluation(ledger: Ledger, owners: list[str], *, windows: int, batch: int = 8) -> Called:
+    """Ask silos to measure.
+
+    Raises:
+        ConfigError: settings that cannot be.
+        LedgerError: no such owner.
+    """
+    if windows < 0:
+        raise ConfigError(f"--windows is {windows}; it must be at least 0, for all")
+    return _write(ledger, EVALUATE, EvaluateCall(nonce=_nonce(), windows=windows, batch=batch), owners)
+
+
+def call_release(ledger: Ledger, *, at_least: int, within: float, without: list[str], flagged: list[str]) -> Called:
+    """Ask for a release.
+
+    Args:
+        ledger: Where to write.
+        at_least: Wait for so many experts of the latest training.
+        within: Seconds to wait at most.
+        without: Owners to leave out.
+        flagged: Owners whose experts are taken although a silo flagged them.
+
+    Raises:
+        ConfigError: settings that cannot be.
+    """
+    if at_least < 1:
+        raise ConfigError(f"--at-least is {at_least}; a release has at least one expert")
+    deadline = (datetime.now(UTC) + timedelta(seconds=within)).isoformat(timespec="seconds")
+    call = ReleaseCall(nonce=_nonce(), at_least=at_least, deadline=deadline, without=without, flagged=flagged)
+    return _write(ledger, RELEASE, call, [])
+
+
+def _write(ledger: Ledger, work: str, call: Unit, owners: list[str]) -> Called:
+    fact = Called(call=call.address, work=work, what=call.to_json(), owners=sorted(owners))
+    ledger.record(fact)
+    return fact
+
+
+def _nonce() -> str:
+    return secrets.token_hex(8)

@@ -1,0 +1,371 @@
+"""The coordinator's talk with one owner's node: a few short questions at a time, each answered or given up."""
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from flwr.app import Message, MessageType
+from flwr.serverapp import Grid
+
+from atoll.coordinator.server.accept import accept_statement, expert_facts
+from atoll.coordinator.server.measuring import flags, known_only
+from atoll.coordinator.server.shop import Shop
+from atoll.errors import AtollError, FederationError, LedgerError, PackageError
+from atoll.experts.files import write_atomic
+from atoll.experts.package import LIMIT_BYTES
+from atoll.federation.envelope import seal, unseal
+from atoll.federation.handover import Statement
+from atoll.federation.partial import PartialBlob
+from atoll.federation.talk import (
+    DONE,
+    FAILED,
+    FETCH,
+    HELLO,
+    REFUSED,
+    STORE,
+    WORK,
+    Fetch,
+    FetchReply,
+    Hello,
+    HelloReply,
+    Reply,
+    Request,
+    Store,
+    StoreReply,
+    Work,
+    WorkReply,
+)
+from atoll.federation.units import EvaluateReply, EvaluateUnit, TrainReply, Unit
+from atoll.ledger import Fact, State, Transferred, UnitFinished, UnitIssued
+
+log = logging.getLogger(__name__)
+_GIVE_UP = 90.0
+"""Seconds after which an unanswered question is asked anew."""
+_HELLO = 20.0
+_SOONEST, _LATEST = 1.0, 5.0
+"""Seconds between questions after the same work."""
+_AFTER_FAILURE = 10.0
+_WINDOW = 2
+"""Pieces of a blob that are on their way at once: what bounds the memory on both sides."""
+
+
+@dataclass(slots=True)
+class _Asked:
+    """A question that is out."""
+
+    nonce: str
+    asks: str
+    at: float
+    hear: Callable[[str, bytes], None]
+    about: str
+
+
+class Conversation:
+    """With one owner. It keeps nothing that must not be lost: a new one asks again, and finds what is done already."""
+
+    def __init__(self, shop: Shop, grid: Grid, owner: str, node: int) -> None:
+        """Nothing is asked yet."""
+        self._shop, self._grid, self.owner, self.node = shop, grid, owner, node
+        self._asked: dict[str, _Asked] = {}
+        self._due: dict[str, float] = {}
+        self._pause: dict[str, float] = {}
+        self._receiving: dict[str, _Receiving] = {}
+        self._sending: dict[str, _Sending] = {}
+
+    @property
+    def waits_for(self) -> list[str]:
+        """Message ids of questions that are out."""
+        return list(self._asked)
+
+    def speak(self, state: State) -> None:
+        """Ask what is due."""
+        now = time.monotonic()
+        for identifier, asked in list(self._asked.items()):
+            if now - asked.at > _GIVE_UP:
+                log.info("%s did not answer '%s' in time; asked again", self.owner, asked.asks, extra=self._extra())
+                del self._asked[identifier]
+                self._dropped(asked)
+        if now >= self._due.get(HELLO, 0) and not self._is_out(HELLO, ""):
+            self._due[HELLO] = now + _HELLO
+            heard = state.owners[self.owner].statements
+            self._ask(state, HELLO, Hello(heard=heard), self._hear_hello)
+        for (owner, unit), issued in list(state.open.items()):
+            if owner == self.owner and now >= self._due.get(unit, 0) and not self._is_out(WORK, unit):
+                self._speak_of(state, issued)
+        for blob in self._lost(state):
+            self._receiving.setdefault(blob, _Receiving(blob, "", 0))
+        for receiving in list(self._receiving.values()):
+            self._fetch(state, receiving)
+        for sending in list(self._sending.values()):
+            self._store(state, sending)
+
+    def hear(self, message: Message) -> None:
+        """Take an answer in. One that is not this owner's, or not to what was asked, is noted and changes nothing."""
+        asked = self._asked.pop(message.metadata.reply_to_message_id, None)
+        if asked is None:
+            return
+        try:
+            if message.has_error():
+                raise FederationError(message.error.reason or "the node failed without a reason")
+            text, chunk, signer = unseal(message.content)
+            admitted = self._shop.ledger.state().owners[self.owner].admitted
+            if signer.hex != admitted.public_key:
+                raise FederationError(f"the answer is signed by {signer.fingerprint}, which is not '{self.owner}'s key")
+            reply = Reply.from_json(text)
+            if reply.owner != self.owner or reply.nonce != asked.nonce:
+                raise FederationError("the answer belongs to another question: it was repeated or forged")
+            self._shop.live.seen(self.owner)
+            self._shop.live.received(self.owner, len(text.encode()) + len(chunk))
+            if reply.refused:
+                raise FederationError(reply.refused)
+            asked.hear(reply.body, chunk)
+        except (AtollError, OSError) as error:
+            self._fail(asked, error)
+
+    def _speak_of(self, state: State, issued: UnitIssued) -> None:
+        unit = issued.unit
+        if any(each.unit == unit for each in self._receiving.values()) or unit in self._sending:
+            return
+        pause = min(self._pause.get(unit, _SOONEST / 2) * 2, _LATEST)
+        self._pause[unit], self._due[unit] = pause, time.monotonic() + pause
+        try:
+            what = self._shop.unit(unit)
+        except FederationError as error:
+            self._finish(issued, failure=str(error))
+            return
+        work = Work(work=issued.work, unit=unit, what=what, call=issued.call)
+        self._ask(state, WORK, work, lambda body, _: self._hear_work(issued, WorkReply.from_json(body)), about=unit)
+
+    def _hear_hello(self, body: str, _: bytes) -> None:
+        for text in HelloReply.from_json(body).statements:
+            statement = Statement.from_json(text)
+            if statement.owner != self.owner:
+                raise FederationError(f"a statement of '{statement.owner}' came from '{self.owner}'")
+            try:
+                news = accept_statement(self._shop.ledger, statement)
+            except LedgerError as error:
+                # About an expert that there is not; what the owner said after it counts all the same.
+                self._shop.live.failed(self.owner, f"statement {statement.number}", str(error))
+                continue
+            if news:
+                meant = statement.expert or "all of its experts"
+                what = "permits" if statement.purposes else "withdraws"
+                log.info("%s %s %s", self.owner, what, meant, extra=self._extra())
+
+    def _hear_work(self, issued: UnitIssued, said: WorkReply) -> None:
+        self._shop.live.progress(self.owner, issued.unit, said.done, said.total, said.note)
+        if said.state in (FAILED, REFUSED):
+            reason = said.note if said.state == FAILED else f"refused by the node: {said.note}"
+            self._finish(issued, failure=reason or said.state)
+        elif said.missing:
+            unit = EvaluateUnit.from_json(self._shop.unit(issued.unit))
+            wanted = {member.blob for member in unit.members}
+            self._sending[issued.unit] = _Sending(issued.unit, [blob for blob in said.missing if blob in wanted])
+        elif said.state == DONE and issued.work == "train":
+            blob = TrainReply.from_json(said.result).blob
+            size = said.blobs.get(blob, 0)
+            if not 0 < size <= LIMIT_BYTES:
+                self._finish(
+                    issued, failure=f"its package is said to have {size} bytes; at most {LIMIT_BYTES} are taken"
+                )
+                return
+            self._receiving[blob] = _Receiving(blob, issued.unit, size)
+        elif said.state == DONE:
+            self._take_figures(issued, said.result)
+
+    def _take_figures(self, issued: UnitIssued, result: str) -> None:
+        reply = EvaluateReply.from_json(result)
+        unit = EvaluateUnit.from_json(self._shop.unit(issued.unit))
+        path = self._shop.result_file(issued.unit, self.owner)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, result.encode())
+        found = known_only(flags(unit, self.owner, reply, self._shop.config.harm), self._shop.ledger.state())
+        for fact in found:
+            log.warning("%s flags an expert: %s", self.owner, fact.to_json(), extra=self._extra())
+        self._finish(issued, result=reply.address, before=found)
+
+    def _fetch(self, state: State, receiving: "_Receiving") -> None:
+        """Ask for the next pieces; take the package when it is whole."""
+        if time.monotonic() < self._due.get(receiving.blob, 0):
+            return
+        piece = self._shop.config.piece_mib << 20
+        out = sum(asked.about == receiving.blob for asked in self._asked.values())
+        if not receiving.size:
+            if not out:
+                self._ask_piece(state, receiving, 0, 1)
+            return
+        if not out:
+            receiving.next = self._partial(receiving).have
+        if receiving.next >= receiving.size and not out:
+            self._take_package(receiving)
+            return
+        while out < _WINDOW and receiving.next < receiving.size:
+            length = min(piece, receiving.size - receiving.next)
+            self._ask_piece(state, receiving, receiving.next, length)
+            receiving.next += length
+            out += 1
+
+    def _ask_piece(self, state: State, receiving: "_Receiving", offset: int, length: int) -> None:
+        def hear(body: str, chunk: bytes) -> None:
+            said = FetchReply.from_json(body)
+            if not receiving.size:
+                if not 0 < said.size <= LIMIT_BYTES:
+                    raise PackageError(
+                        f"its package is said to have {said.size} bytes; at most {LIMIT_BYTES} are taken"
+                    )
+                receiving.size = said.size
+                return
+            if said.offset != offset or len(chunk) > length or not chunk:
+                raise FederationError(f"another piece of blob {receiving.blob[:19]} came than was asked for")
+            receiving.early[offset] = chunk
+            partial = self._partial(receiving)
+            while (ready := receiving.early.pop(partial.have, None)) is not None:
+                partial.add(partial.have, ready)
+            self._shop.live.progress(self.owner, receiving.unit, partial.have, receiving.size, "bytes of its expert")
+
+        fetch = Fetch(blob=receiving.blob, offset=offset, length=length)
+        self._ask(state, FETCH, fetch, hear, about=receiving.blob)
+
+    def _partial(self, receiving: "_Receiving") -> PartialBlob:
+        return self._shop.packages.incoming(receiving.blob, receiving.size)
+
+    def _take_package(self, receiving: "_Receiving") -> None:
+        """A package is whole: check it, and write down that it is here, in one step of the ledger."""
+        del self._receiving[receiving.blob]
+        state = self._shop.ledger.state()
+        issued = state.open.get((self.owner, receiving.unit))
+        if issued is None:
+            return  # fetched again because it was damaged; the ledger has it already
+        path = self._shop.packages.path(receiving.blob)
+        try:
+            facts = expert_facts(state, self._shop.anchor, path, self.owner, receiving.blob)
+        except AtollError as error:
+            path.unlink(missing_ok=True)
+            self._finish(issued, failure=f"its package is refused: {error}")
+            return
+        digest = getattr(facts[-1], "expert", "")
+        log.info("the expert of %s has arrived: %s", self.owner, digest[:19], extra=self._extra(receiving.unit))
+        self._finish(issued, result=digest, before=facts)
+
+    def _store(self, state: State, sending: "_Sending") -> None:
+        """Send the next piece of what an evaluation needs."""
+        if any(asked.asks == STORE and asked.about == sending.unit for asked in self._asked.values()):
+            return
+        if time.monotonic() < self._due.get(f"store {sending.unit}", 0):
+            return
+        if not sending.blobs:
+            del self._sending[sending.unit]
+            self._due[sending.unit] = self._pause[sending.unit] = 0
+            return
+        blob = sending.blobs[0]
+        try:
+            path = self._shop.packages.path(blob)
+        except FederationError:
+            return  # being fetched again
+        size = path.stat().st_size
+        piece = b""
+        if sending.known:
+            with path.open("rb") as handle:
+                handle.seek(sending.have)
+                piece = handle.read(self._shop.config.piece_mib << 20)
+
+        def hear(body: str, _: bytes) -> None:
+            sending.known, sending.have = True, StoreReply.from_json(body).have
+            self._shop.live.progress(self.owner, sending.unit, sending.have, size, "bytes of an expert sent")
+            if sending.have == size:
+                if sending.moved:
+                    self._shop.ledger.record(Transferred(owner=self.owner, blob=blob, to_owner=True, size=size))
+                sending.blobs.pop(0)
+                sending.known, sending.have, sending.moved = False, 0, False
+            else:
+                sending.moved = True
+
+        store = Store(blob=blob, size=size, offset=sending.have)
+        self._ask(state, STORE, store, hear, about=sending.unit, chunk=piece)
+
+    def _lost(self, state: State) -> list[str]:
+        """Packages of this owner that the ledger has and the disk has not."""
+        return [
+            expert.accepted.blob
+            for expert in state.experts.values()
+            if expert.accepted.owner == self.owner
+            and expert.consents.now.purposes
+            and not self._shop.packages.there(expert.accepted.blob)
+        ]
+
+    def _finish(
+        self, issued: UnitIssued, *, result: str = "", failure: str = "", before: list[Fact] | None = None
+    ) -> None:
+        """Write down what came of a unit, with what goes with it, once."""
+        if failure:
+            log.warning("%s of %s: %s", issued.work, self.owner, failure, extra=self._extra(issued.unit))
+            self._shop.live.failed(self.owner, issued.work, failure)
+        finished = UnitFinished(owner=self.owner, unit=issued.unit, result=result, failure=failure)
+        if (self.owner, issued.unit) in self._shop.ledger.state().open:
+            self._shop.ledger.record_all([*(before or []), finished])
+        self._shop.live.finished(self.owner, issued.unit)
+        self._due.pop(issued.unit, None)
+        self._pause.pop(issued.unit, None)
+
+    def _ask(
+        self,
+        state: State,
+        asks: str,
+        body: Unit,
+        hear: Callable[[str, bytes], None],
+        *,
+        about: str = "",
+        chunk: bytes = b"",
+    ) -> None:
+        nonce, head = secrets.token_hex(16), state.head
+        request = Request(
+            to=self.owner, nonce=nonce, asks=asks, body=body.to_json(), head=f"{head.sequence}:{head.digest}"
+        )
+        text = request.to_json()
+        message = Message(seal(text, self._shop.key, chunk), self.node, MessageType.QUERY, ttl=2 * _GIVE_UP)
+        identifiers = list(self._grid.push_messages([message]))
+        if identifiers and identifiers[0]:
+            self._asked[identifiers[0]] = _Asked(nonce, asks, time.monotonic(), hear, about)
+            self._shop.live.sent(self.owner, len(text.encode()) + len(chunk))
+
+    def _is_out(self, asks: str, about: str) -> bool:
+        return any(asked.asks == asks and asked.about == about for asked in self._asked.values())
+
+    def _fail(self, asked: _Asked, error: Exception) -> None:
+        log.warning("%s: %s: %s", self.owner, asked.asks, error, extra=self._extra())
+        self._shop.live.failed(self.owner, asked.asks, str(error))
+        self._dropped(asked)
+        wait = time.monotonic() + _AFTER_FAILURE
+        about = {HELLO: HELLO, STORE: f"store {asked.about}"}.get(asked.asks, asked.about)
+        self._due[about] = wait
+
+    def _dropped(self, asked: _Asked) -> None:
+        """What was out has not come: begin again where the disk says that we are."""
+        receiving = self._receiving.get(asked.about)
+        if receiving is not None:
+            receiving.early.clear()
+        sending = self._sending.get(asked.about)
+        if sending is not None:
+            sending.known = False
+
+    def _extra(self, unit: str = "") -> dict[str, str]:
+        return {"owner": self.owner, "unit": unit} if unit else {"owner": self.owner}
+
+
+class _Receiving:
+    """A blob that is coming."""
+
+    def __init__(self, blob: str, unit: str, size: int) -> None:
+        self.blob, self.unit, self.size = blob, unit, size
+        self.next = 0
+        self.early: dict[int, bytes] = {}
+
+
+class _Sending:
+    """Blobs that are going, for a unit."""
+
+    def __init__(self, unit: str, blobs: list[str]) -> None:
+        self.unit, self.blobs = unit, blobs
+        self.known, self.have, self.moved = False, 0, False

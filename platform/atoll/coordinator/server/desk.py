@@ -1,0 +1,149 @@
+"""Turns calls into work units, and what has come of them into releases. All of it can be cut off and done again."""
+
+import logging
+import shutil
+from datetime import UTC, datetime
+
+from atoll.coordinator.release import make_release, numbered, write_release
+from atoll.coordinator.server.calls import EVALUATE, RELEASE, TRAIN, EvaluateCall, ReleaseCall, TrainCall
+from atoll.coordinator.server.choosing import choose_members, current_experts
+from atoll.coordinator.server.measuring import compose
+from atoll.coordinator.server.shop import Shop
+from atoll.errors import AtollError, FederationError
+from atoll.ledger import CallFinished, Fact, Released, State, UnitIssued
+from atoll.ledger.state import Call
+
+log = logging.getLogger(__name__)
+
+
+class Desk:
+    """Looks at the ledger, and does what is due."""
+
+    def __init__(self, shop: Shop) -> None:
+        self._shop = shop
+        self._told = ""
+
+    def turn(self) -> None:
+        """One look."""
+        state = self._shop.ledger.state()
+        for call in [each for each in state.calls.values() if each.finished is None]:
+            try:
+                facts = self._due(state, call)
+                if facts:
+                    self._shop.ledger.record_all(facts)
+            except (AtollError, OSError) as error:
+                log.error("call %s (%s): %s", call.called.call[:12], call.called.work, error)
+                self._shop.live.failed("", call.called.work, str(error))
+                if isinstance(error, AtollError):
+                    self._shop.ledger.record(_finished(call, failure=str(error)))
+
+    def _due(self, state: State, call: Call) -> list[Fact]:
+        if call.called.work == TRAIN:
+            return self._train(state, call)
+        if call.called.work == EVALUATE:
+            return self._evaluate(state, call)
+        if call.called.work == RELEASE:
+            return self._release(state, call)
+        return [_finished(call, failure=f"there is no work '{call.called.work}'")]
+
+    def _train(self, state: State, call: Call) -> list[Fact]:
+        if not call.called.owners and call is not latest_training(state):
+            return [_finished(call, result="another training was called")]
+        unit = self._shop.keep_unit(TrainCall.from_json(call.called.what).unit)
+        return _issued(state, call, unit) or _all_done(state, call)
+
+    def _evaluate(self, state: State, call: Call) -> list[Fact]:
+        if call.units:
+            return _all_done(state, call)
+        made = compose(self._shop, state, EvaluateCall.from_json(call.called.what))
+        if made is None:
+            return [_finished(call, failure="there is no expert to evaluate; call for training first")]
+        return _issued(state, call, self._shop.keep_unit(made)) or [_finished(call, failure="there is no owner to ask")]
+
+    def _release(self, state: State, call: Call) -> list[Fact]:
+        wanted = ReleaseCall.from_json(call.called.what)
+        waited = datetime.now(UTC) >= datetime.fromisoformat(wanted.deadline)
+        if not waited and self._arrived(state) < wanted.at_least:
+            return []
+        chosen = choose_members(self._shop, state, without=wanted.without, flagged=wanted.flagged)
+        members = chosen.members
+        missing = [f"{owner} is {why}" for owner, why in chosen.left.items() if why.startswith("not at hand")]
+        if missing and not waited:
+            self._tell("; ".join(missing))  # damaged, and removed: it is being fetched again
+            return []
+        left = "; ".join(f"{owner}: {why}" for owner, why in sorted(chosen.left.items()))
+        if not members:
+            why = left or "none has arrived, or none is permitted"
+            return [_finished(call, failure=f"no expert may be released: {why}")]
+        try:
+            files = {member.owner: self._shop.packages.get(member.blob) for member in members}
+        except FederationError as error:  # damaged, and removed: it is being fetched again
+            self._tell(str(error))
+            return []
+        self._forget_unwritten(state)
+        config, folder = self._shop.config, self._shop.folder.releases
+        first = max(state.releases, default=0)
+        made = numbered(
+            make_release(max(first, 1), self._shop.anchor, chosen.kind, config.integrator, config.router, members),
+            folder,
+        )
+        write_release(made, files, folder)
+        log.info("release %d: %s, %s", made.number, ", ".join(made.owners), made.digest)
+        digests = [member.digest for member in made.members]
+        fact = Released(number=made.number, digest=made.digest, guarantee=made.guarantee, members=digests)
+        said = f"release {made.number} of {', '.join(made.owners)}: {made.digest}"
+        return [fact, _finished(call, result=f"{said}; left out: {left}" if left else said)]
+
+    def _tell(self, what: str) -> None:
+        """Once, however often it happens."""
+        if what != self._told:
+            self._told = what
+            log.warning("a release waits: %s", what)
+
+    def _arrived(self, state: State) -> int:
+        """Experts of the latest training that are here."""
+        training = latest_training(state)
+        if training is None:
+            return len(current_experts(state, self._shop.anchor.digest))
+        finished = (state.done.get((owner, unit)) for owner, unit in training.units.items())
+        return sum(1 for fact in finished if fact is not None and not fact.failure)
+
+    def _forget_unwritten(self, state: State) -> None:
+        """A release's folder without its entry was being written when the coordinator was cut off: it never was."""
+        last = max(state.releases, default=0)
+        for path in self._shop.folder.releases.glob("release-*"):
+            number = path.name.removeprefix("release-")
+            if number.isdecimal() and int(number) > last:
+                shutil.rmtree(path)
+
+
+def latest_training(state: State) -> Call | None:
+    """The last training that everyone was called for."""
+    calls = [each for each in state.calls.values() if each.called.work == TRAIN and not each.called.owners]
+    return calls[-1] if calls else None
+
+
+def _issued(state: State, call: Call, unit: str) -> list[Fact]:
+    """The unit for everyone who is meant and was not asked."""
+    owners = call.called.owners or [name for name, owner in state.owners.items() if owner.admitted.node_key]
+    return [
+        UnitIssued(owner=owner, unit=unit, work=call.called.work, call=call.called.call)
+        for owner in owners
+        if owner not in call.units and not state.owners[owner].revoked
+    ]
+
+
+def _all_done(state: State, call: Call) -> list[Fact]:
+    """That the call is finished, when everyone it was for has finished; one for everyone has no such end."""
+    if call.called.work == TRAIN and not call.called.owners:
+        return []
+    done = {owner: state.done.get((owner, unit)) for owner, unit in call.units.items()}
+    left = [owner for owner, fact in done.items() if fact is None and not state.owners[owner].revoked]
+    if left or not done:
+        return []
+    failed = [owner for owner, fact in done.items() if fact is None or fact.failure]
+    return [_finished(call, result=f"{len(done) - len(failed)} of {len(done)} owners")]
+
+
+def _finished(call: Call, *, result: str = "", failure: str = "") -> CallFinished:
+    return CallFinished(call=call.called.call, result=result, failure=failure)

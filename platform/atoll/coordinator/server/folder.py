@@ -1,0 +1,211 @@
+"""The coordinator's folder: made once; its keys and its authority are never made again."""
+
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from atoll.anchors import resolve
+from atoll.config import read_config, to_yaml
+from atoll.errors import ConfigError
+from atoll.experts.files import write_atomic
+from atoll.experts.signing import OwnerKey
+from atoll.federation.certificates import Tls, check_certificate, make_certificates
+from atoll.federation.handover import Invitation
+from atoll.federation.units import Choice
+from atoll.ledger import Ledger
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatusConfig:
+    """The status page.
+
+    Attributes:
+        host: To listen on; other machines see it only on an address that they reach.
+        port: To listen on; 0 for any that is free.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 9080
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerConfig:
+    """A coordinator that stays up.
+
+    Attributes:
+        hosts: Names and addresses by which nodes reach it; the first is in the invitation.
+        bind: Address to listen on.
+        port: To listen on.
+        anchor: ``atoll-3m``, ``smollm2`` or the path of a local Llama or Olmo2 model.
+        integrator: What makes releases.
+        router: Over what.
+        ledger: A database URL; empty for ``ledger.db`` in the folder.
+        certificate: PEM of the operator's own TLS certificate; empty for one of our own small authority.
+        key: Of that certificate.
+        ca: PEM of who signed it.
+        piece_mib: Size of the pieces in which experts travel.
+        harm: Nats a token that an expert may cost on another silo's data before it is flagged.
+        status: The status page.
+    """
+
+    hosts: list[str]
+    bind: str = "0.0.0.0"
+    port: int = 9443
+    anchor: str = "atoll-3m"
+    integrator: Choice = field(default_factory=lambda: Choice(name="flexolmo"))
+    router: Choice = field(default_factory=lambda: Choice(name="naive-bayes"))
+    ledger: str = ""
+    certificate: str = ""
+    key: str = ""
+    ca: str = ""
+    piece_mib: int = 16
+    harm: float = 0.05
+    status: StatusConfig = field(default_factory=StatusConfig)
+
+    @property
+    def own_host(self) -> str:
+        """Where the coordinator reaches its own SuperLink; an operator's certificate is for its host's name only."""
+        if self.certificate:
+            return self.hosts[0]
+        return "127.0.0.1" if self.bind in ("0.0.0.0", "::", "127.0.0.1") else self.bind
+
+    def check(self) -> None:
+        """Raise ConfigError for what cannot be."""
+        if not self.hosts:
+            raise ConfigError("hosts is empty: name at least one host or address by which nodes reach the coordinator")
+        if not 1 <= self.port < 65536:
+            raise ConfigError(f"port is {self.port}; it is 1 to 65535")
+        if not 1 <= self.piece_mib <= 32:
+            raise ConfigError(f"piece_mib is {self.piece_mib}; it is 1 to 32")
+        given = [name for name in ("certificate", "key", "ca") if getattr(self, name)]
+        if given and len(given) < 3:
+            raise ConfigError("give certificate, key and ca together, or none of them")
+
+
+@dataclass(frozen=True, slots=True)
+class ServerFolder:
+    """Where everything of a coordinator is."""
+
+    root: Path
+
+    @property
+    def config(self) -> Path:
+        """``coordinator.yaml``."""
+        return self.root / "coordinator.yaml"
+
+    @property
+    def key(self) -> Path:
+        """Signs what nodes are asked."""
+        return self.root / "coordinator.key"
+
+    @property
+    def invitation(self) -> Path:
+        """For institutions."""
+        return self.root / "invitation.json"
+
+    @property
+    def packages(self) -> Path:
+        """Experts, by content."""
+        return self.root / "packages"
+
+    @property
+    def releases(self) -> Path:
+        """Releases, by number."""
+        return self.root / "releases"
+
+    @property
+    def flower(self) -> Path:
+        """SuperLink's state and log."""
+        return self.root / "flower"
+
+    def read_config(self) -> ServerConfig:
+        """The configuration, checked.
+
+        Raises:
+            ConfigError: there is none, or it cannot be used.
+        """
+        if not self.config.exists():
+            raise ConfigError(
+                f"{self.root}: is no coordinator's folder, for it has no coordinator.yaml; "
+                "`atoll coordinator init` makes one"
+            )
+        config = read_config(ServerConfig, self.config, [])
+        try:
+            config.check()
+        except ConfigError as error:
+            raise ConfigError(f"{self.config}: {error}") from error
+        return config
+
+    def open_ledger(self, *, create: bool = False) -> Ledger:
+        """The ledger that the configuration names.
+
+        Raises:
+            ConfigError, LedgerError: it cannot be opened.
+        """
+        named = self.read_config().ledger
+        return Ledger.open(named or self.root / "ledger.db", create=create or bool(named))
+
+    def tls(self) -> Tls:
+        """The certificates: the operator's, or those of our own authority, made where they are missing.
+
+        Raises:
+            ConfigError: they cannot be used.
+        """
+        config = self.read_config()
+        if not config.certificate:
+            names = dict.fromkeys([*config.hosts, config.own_host, "localhost"])
+            return make_certificates(self.root / "tls", list(names))
+        given = [Path(text).expanduser() for text in (config.ca, config.certificate, config.key)]
+        found = Tls(*(path if path.is_absolute() else self.root / path for path in given))
+        check_certificate(found.certificate, found.key)
+        return found
+
+
+def init_server(root: Path, config: ServerConfig) -> ServerFolder:
+    """Make a coordinator's folder, or complete one; keys, authority and configuration that are there stay.
+
+    Args:
+        root: The folder.
+        config: What to write where nothing is written yet.
+
+    Raises:
+        ConfigError: a value that cannot be.
+        AnchorError: no such anchor.
+    """
+    config.check()
+    folder = ServerFolder(root)
+    fresh = not root.exists() or not any(root.iterdir())
+    try:
+        _complete(folder, config)
+    except BaseException:
+        if fresh and root.exists():  # a folder that was half made would stand in the way of the next try
+            shutil.rmtree(root)
+        raise
+    return folder
+
+
+def _complete(folder: ServerFolder, config: ServerConfig) -> None:
+    root = folder.root
+    anchor = resolve(folder.read_config().anchor if folder.config.exists() else config.anchor)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        root.chmod(0o700)
+    except OSError as error:
+        raise ConfigError(f"{root}: cannot be made this user's own ({error.strerror}); name a new folder") from error
+    if not folder.config.exists():
+        write_atomic(folder.config, to_yaml(config).encode())
+    if not folder.key.exists():
+        key = OwnerKey.generate()
+        key.save(folder.key)
+        key.public.save(root / "coordinator.pub")
+    tls, key, kept = folder.tls(), OwnerKey.load(folder.key), folder.read_config()
+    host = kept.hosts[0]
+    invitation = Invitation(
+        public_key=key.public.hex,
+        address=f"[{host}]:{kept.port}" if ":" in host else f"{host}:{kept.port}",
+        ca=tls.ca.read_text("ascii"),
+        anchor=kept.anchor,
+        anchor_digest=anchor.digest,
+    )
+    invitation.signed(key).save(folder.invitation)
+    folder.open_ledger(create=True).close()

@@ -1,0 +1,49 @@
+"""One coordinator to a ledger: a second one refuses, and a dead one holds nobody up."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from sqlalchemy import create_engine, make_url, text
+
+from atoll.errors import LedgerError
+
+_NAME = 0x41746F6C6C
+"""PostgreSQL's number for the lock of the coordinator of a ledger."""
+
+
+@contextmanager
+def sole_coordinator(where: str | Path) -> Iterator[None]:
+    """Hold the place of the one coordinator; the system frees it when this process ends, however it does.
+
+    Args:
+        where: The ledger: a file, or a database URL.
+
+    Raises:
+        LedgerError: another coordinator holds it.
+    """
+    shown = make_url(str(where)).render_as_string() if "://" in str(where) else str(where)  # without a password
+    refusal = LedgerError(
+        f"{shown}: another coordinator works on this ledger, and a ledger has one; stop that one first"
+    )
+    if "://" in str(where) and not str(where).startswith("sqlite"):
+        engine = create_engine(str(where), pool_pre_ping=True)
+        try:
+            with engine.connect() as connection:
+                if not connection.execute(text("SELECT pg_try_advisory_lock(:name)"), {"name": _NAME}).scalar():
+                    raise refusal
+                connection.commit()
+                yield
+        finally:
+            engine.dispose()
+        return
+    lock = FileLock(f"{str(where).removeprefix('sqlite:///')}.coordinator")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise refusal from None
+    try:
+        yield
+    finally:
+        lock.release()
