@@ -1,4 +1,4 @@
-"""A random language model that is small enough for every test."""
+"""A random language model and a random mobility model that are small enough for every test."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -7,6 +7,7 @@ import torch
 
 from atoll.anchors import Anchor
 from atoll.anchors.anchor import no_progress_bars
+from atoll.anchors.mobility import MobilityArchitecture, MobilityModel, save_mobility_anchor
 
 _FORM: dict[str, Any] = {
     "vocab_size": 258,
@@ -48,6 +49,27 @@ def toy_anchor(
     with no_progress_bars():
         built.save_pretrained(folder)
     _tokenizer().save_pretrained(folder)
+    return Anchor.open(folder)
+
+
+def toy_mobility_anchor(folder: Path, *, layers: int = 2, pois: int = 34, seed: int = 0) -> Anchor:
+    """Write a mobility anchor of width 16 with random weights.
+
+    Args:
+        folder: Where to.
+        layers: How many.
+        pois: Categories of points of interest in a location's features.
+        seed: Of the weights; equal arguments give an equal digest.
+    """
+    form = MobilityArchitecture(hidden_size=16, layers=layers, heads=4, intermediate_size=24, pois=pois)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        built = MobilityModel(form)
+        with torch.no_grad():
+            for name, parameter in built.named_parameters():
+                if "norm" in name:
+                    parameter.uniform_(0.5, 1.5)
+    save_mobility_anchor(built, folder)
     return Anchor.open(folder)
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from atoll.anchors.mobility.context import WIDTH
 from atoll.experts.integrator import Integrator
 from atoll.experts.package import ExpertPackage
 from atoll.mixture import Descriptor, ExpertKind, Mixture, Router, Routing, RoutingContext
@@ -19,6 +20,7 @@ from atoll.testing.experts import toy_experts, toy_frame
 _OWNERS = ("clinic", "court", "yard")
 _TOLERANCE = 2e-5
 _IDS = torch.tensor([[5, 17, 201, 17, 99, 3, 3, 64], [250, 1, 2, 120, 7, 7, 40, 41]])
+_FEATURES = torch.randn(*_IDS.shape, WIDTH, generator=torch.Generator().manual_seed(4))
 
 
 def check_router(router: Router) -> None:
@@ -64,7 +66,8 @@ class _Bench:
             learned = _learned(site, expert) if self.learned else {}
             rows.append(self.router.row(site, expert.descriptor, self.frame, learned))
         x = self.x_BSD[:, positions]
-        context = RoutingContext(site, torch.tensor(allowed), mask_BS, _IDS[:, positions], memory)
+        features = _FEATURES[:, positions]
+        context = RoutingContext(site, torch.tensor(allowed), mask_BS, _IDS[:, positions], memory, features)
         found = self.router.route(stack_rows(rows), x, context)
         _check_routing(found, len(rows), x.shape[0] * x.shape[1])
         return found.dense(len(rows)).view(*x.shape[:2], -1)
@@ -100,7 +103,8 @@ def _check_reading(bench: _Bench) -> None:
 
 def _learned(site: str, expert: ExpertPackage) -> dict[str, Tensor]:
     made: ExpertKind = load("atoll.experts", expert.card.kind)()
-    return made.learned(site, expert.weights)
+    # What a router that looks at the workload's features would have learned beside it; others leave it alone.
+    return {**made.learned(site, expert.weights), "context": expert.descriptor.mean[0, :WIDTH]}
 
 
 def _check_routing(routing: Routing, slots: int, tokens: int) -> None:
@@ -129,6 +133,9 @@ def check_kind(kind: ExpertKind) -> None:
     for target in targets:
         module = model.get_submodule(target)
         unpacked = [kind.unpack(target, expert.weights, expert.card.settings) for expert in experts]
+        for expert, tensors in zip(experts, unpacked, strict=True):
+            for name, value in kind.pack(target, tensors).items():
+                assert torch.equal(value, expert.weights[name]), "what is packed is not what was unpacked"
         generator = torch.Generator().manual_seed(2)
         width = anchor.intermediate_size if target.endswith("down_proj") else anchor.hidden_size
         x_TD = torch.randn(6, width, generator=generator)

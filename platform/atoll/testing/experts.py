@@ -43,7 +43,7 @@ def toy_experts(anchor: Anchor, owners: Sequence[str], kind: str = "lora", *, se
             sites=sites,
             targets=targets,
             settings=dict(settings),
-            workload="text",
+            workload=anchor.workload,
             documents=counts,
             tokens=counts,
             training={},
@@ -65,7 +65,8 @@ def toy_descriptor(anchor: Anchor, sites: Sequence[str], owner: str, *, seed: in
     """A random domain; it depends on owner and seed alone."""
     generator = _generator(seed, f"{owner}'s domain")
     shape = (len(sites), anchor.hidden_size)
-    unigram = (3 * torch.randn(anchor.architecture.vocabulary, generator=generator)).softmax(0)
+    vocabulary = anchor.architecture.vocabulary
+    unigram = (3 * torch.randn(vocabulary, generator=generator)).softmax(0) if vocabulary else None
     return Descriptor(
         embedder=ANCHOR_STATES,
         samples=8,

@@ -1,0 +1,166 @@
+"""What a replay generator keeps of an owner: named tensors, each with a declaration that a person can read."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from atoll.errors import PackageError
+from atoll.replay.stored import check_tensors, digest, expect_keys, pack, unpack
+
+LIMIT = 64 << 20
+"""The most bytes of a prior."""
+
+Scalar = int | float | str | bool
+
+_SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_KEY = re.compile(r"[a-z][a-z0-9_]{0,62}")
+_LINE = 400
+_LARGEST = 1e300
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Declaration:
+    """What one tensor says, of how many, and how it was blurred.
+
+    Attributes:
+        what: In one line, for whoever decides whether it may leave.
+        unit: Whose records count once: ``user``, ``document``.
+        units: How many of them it rests on. Exact, as an expert card's counts are.
+        smallest: Entries that rest on fewer of them, after noise where there is any, are zero.
+        sensitivity: By how much the sum of all counts' changes is bounded when one unit is replaced by another (L1).
+        epsilon: Of the Laplace mechanism on the counts, whose scale is sensitivity / epsilon; ``None`` for no noise.
+
+    Raises:
+        PackageError: an impossible value.
+    """
+
+    what: str
+    unit: str
+    units: int
+    smallest: float
+    sensitivity: float
+    epsilon: float | None
+
+    def __post_init__(self) -> None:
+        for name in ("what", "unit"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not 0 < len(value) <= _LINE or not value.isprintable():
+                raise PackageError(f"prior: '{name}' of a declaration must be one line of text")
+        if type(self.units) is not int or self.units < 1:
+            raise PackageError(f"prior: a declaration rests on {self.units!r:.40} units; it must be at least 1")
+        for name in ("smallest", "sensitivity"):
+            if not _real(getattr(self, name)) or getattr(self, name) < 0:
+                raise PackageError(f"prior: '{name}' of a declaration is {getattr(self, name)!r:.40}")
+        if self.epsilon is not None and (not _real(self.epsilon) or self.epsilon <= 0):
+            raise PackageError(f"prior: 'epsilon' of a declaration is {self.epsilon!r:.40}")
+
+    def __str__(self) -> str:
+        noise = (
+            "exact"
+            if self.epsilon is None
+            else f"Laplace noise of scale {self.sensitivity / self.epsilon:g} (epsilon {self.epsilon:g}, "
+            f"sensitivity {self.sensitivity:g})"
+        )
+        least = f"nothing below {self.smallest:g}" if self.smallest else "nothing left out"
+        return f"{self.what}; rests on {self.units} {self.unit}s, each counted once; {noise}; {least}"
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
+class Prior:
+    """What one generator keeps of one owner, and all that it may know of its data besides the teacher.
+
+    Attributes:
+        generator: Registered name of the generator that reads it.
+        settings: The generator's choices that say how to read the tensors.
+        tensors: By name.
+        declared: By the same names.
+
+    Raises:
+        PackageError: a tensor without a declaration, a declaration without a tensor, or an impossible value.
+    """
+
+    generator: str
+    settings: Mapping[str, Scalar]
+    tensors: Mapping[str, Tensor]
+    declared: Mapping[str, Declaration]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.generator, str) or not _SLUG.fullmatch(self.generator):
+            raise PackageError(f"prior: {self.generator!r:.80} is no generator's name")
+        for key, value in self.settings.items():
+            if not _KEY.fullmatch(key) or not (isinstance(value, bool | str) or _real(value)):
+                raise PackageError(f"prior: setting {key[:80]!r} is {value!r:.80}; it must be a number, text or bool")
+        check_tensors("prior", self.tensors)
+        if odd := sorted(set(self.tensors) ^ set(self.declared)):
+            raise PackageError(f"prior: '{odd[0]}' is declared and not there, or there and not declared")
+
+    @property
+    def epsilon(self) -> float | None:
+        """Of everything together (sequential composition); ``None`` as soon as one tensor is exact."""
+        parts = [declaration.epsilon for declaration in self.declared.values()]
+        return None if None in parts else sum(part for part in parts if part is not None)
+
+    @property
+    def digest(self) -> str:
+        """``sha256:…`` of everything in it."""
+        return digest("prior", self._header(), self.tensors)
+
+    def lines(self) -> tuple[str, ...]:
+        """The declarations as sentences, by tensor, as an expert card shows them."""
+        return tuple(f"{name}: {self.declared[name]}" for name in sorted(self.declared))
+
+    def expect(self, generator: str, settings: Mapping[str, Scalar], shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Check that a generator can read this: made by it, with these settings, and shares of these shapes.
+
+        Raises:
+            PackageError: it is another's, or its tensors are not float32 shares that sum to one.
+        """
+        if self.generator != generator:
+            raise PackageError(f"prior of generator '{self.generator}', where {generator} reads: remember it anew")
+        if dict(self.settings) != dict(settings):
+            raise PackageError(f"prior of {generator}: made with {dict(self.settings)}, to be read with {dict(settings)}")
+        found = {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
+        if found != dict(shapes):
+            raise PackageError(f"prior of {generator}: has {found}, expected {dict(shapes)}: is it of this data?")
+        for name, tensor in self.tensors.items():
+            total = float(tensor.double().sum())
+            if tensor.dtype != torch.float32 or bool((tensor < 0).any()) or abs(total - 1) > 1e-3:
+                raise PackageError(f"prior of {generator}: '{name}' holds no float32 shares that sum to 1 ({total:g})")
+
+    def to_bytes(self) -> bytes:
+        """A safetensors file; equal priors give equal bytes."""
+        return pack(self._header(), self.tensors)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Prior":
+        """Read what :meth:`to_bytes` wrote.
+
+        Raises:
+            PackageError: not a prior, too large, or one with anything odd in it.
+        """
+        header, tensors = unpack("prior", data, LIMIT)
+        expect_keys("prior", header, ("generator", "settings", "declared"))
+        settings, declared = header["settings"], header["declared"]
+        if not isinstance(settings, dict) or not isinstance(declared, dict):
+            raise PackageError("prior: 'settings' and 'declared' must be mappings")
+        names = tuple(field.name for field in fields(Declaration))
+        made = {
+            name: Declaration(**expect_keys("prior: a declaration", value, names)) for name, value in declared.items()
+        }
+        return cls(generator=header["generator"], settings=settings, tensors=tensors, declared=made)
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "generator": self.generator,
+            "settings": dict(self.settings),
+            "declared": {name: asdict(value) for name, value in self.declared.items()},
+        }
+
+
+def _real(value: object) -> bool:
+    """A number that a double can be; JSON's truth values are ints to Python, and its whole numbers have no limit."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST

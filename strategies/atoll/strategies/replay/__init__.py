@@ -1,0 +1,1 @@
+"""Generators of replay, by registered name."""
