@@ -1,0 +1,1 @@
+"""Streams of arriving silos, stage by stage, and what people see of them."""
