@@ -17,6 +17,7 @@ from atoll.clients.node import Node
 from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.federation.units import Choice, TrainUnit
 from atoll.testing import toy_anchor
+from atoll.workloads.text import Text
 
 LAYERS = 3
 WORDS = {
@@ -81,6 +82,12 @@ def write_silo(folder: Path, anchor: Path, owner: str = "clinic", texts: Sequenc
 def silo(tmp_path: Path, anchor_folder: Path) -> Silo:
     """Opens a new node: ``silo(folder name, owner=…, texts=…, and settings of node.yaml)``."""
     return lambda name="node", **settings: Node(write_silo(tmp_path / name, anchor_folder, **settings))
+
+
+def text_of(node: Node) -> Text:
+    """The node's data, which here is always text."""
+    assert isinstance(node.workload, Text)
+    return node.workload
 
 
 def train_unit(node: Node, kind: str = "lora", **changes: Any) -> TrainUnit:

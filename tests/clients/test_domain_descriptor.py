@@ -12,7 +12,7 @@ from atoll.errors import ConfigError
 from atoll.mixture import ANCHOR_STATES, Descriptor
 from atoll.workloads.text.split import split_of
 
-from .conftest import Silo, documents
+from .conftest import Silo, documents, text_of
 
 SITES = ["model.layers.0.mlp", "model.layers.2.mlp"]
 
@@ -21,7 +21,7 @@ def describe(node: Node, embedder: str = ANCHOR_STATES, count: int = 400, counte
     model = node.model()
     frame = node.frame(model, SITES)
     return describe_domain(
-        node.anchor, model, SITES, node.text, embedder=embedder, documents=count, counted=counted, frame=frame
+        node.anchor, model, SITES, text_of(node), embedder=embedder, documents=count, counted=counted, frame=frame
     )
 
 
@@ -57,7 +57,7 @@ def test_only_training_documents_shape_it(silo: Silo, split: str) -> None:
 
 def test_it_says_how_many_documents_it_rests_on(silo: Silo) -> None:
     node = silo()
-    there = node.text.counts["train"].documents
+    there = text_of(node).counts["train"].documents
     assert describe(node, count=7).samples == 7
     assert describe(node, count=400).samples == there
     assert describe(node, count=7).tokens < describe(node, count=400).tokens
@@ -66,7 +66,7 @@ def test_it_says_how_many_documents_it_rests_on(silo: Silo) -> None:
 def test_the_mean_is_that_of_the_states_that_enter_a_site(silo: Silo) -> None:
     node = silo()
     found = describe(node, count=1)
-    ((ids, mask),) = node.text.descriptor_batches(1, 8)
+    ((ids, mask),) = text_of(node).descriptor_batches(1, 8)
     seen: list[torch.Tensor] = []
     model = node.model()
     model.get_submodule(SITES[1]).register_forward_pre_hook(lambda module, args: seen.append(args[0]))
@@ -83,7 +83,7 @@ def test_token_shares_leave_out_what_few_documents_hold(silo: Silo) -> None:
     node = silo(texts=texts, data={"validation": 0.0, "test": 0.0, "sequence_length": 256})
     shares = describe(node).unigram
     assert shares is not None
-    rare, common = (node.text.tokenizer.get_vocab()[letter] for letter in "QZ")
+    rare, common = (text_of(node).tokenizer.get_vocab()[letter] for letter in "QZ")
     assert float(shares[rare]) == 0
     assert float(shares[common]) > 0
     assert float(shares.sum()) <= 1 + 1e-5
@@ -102,7 +102,7 @@ def test_token_shares_read_further_into_a_document_than_training_does(silo: Silo
     node = silo(texts=[f"{text} Z" for text in documents("clinic", 30)], data={"sequence_length": 16})
     shares = describe(node).unigram
     assert shares is not None
-    assert float(shares[node.text.tokenizer.get_vocab()["Z"]]) > 0
+    assert float(shares[text_of(node).tokenizer.get_vocab()["Z"]]) > 0
 
 
 def test_an_unknown_embedder_is_refused(silo: Silo) -> None:

@@ -11,7 +11,6 @@ from peft import PeftModel
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM
 
-from atoll.clients import evaluate as module
 from atoll.clients.evaluate import Evaluator
 from atoll.clients.node import Node
 from atoll.clients.training.prefix import Prefix
@@ -19,8 +18,9 @@ from atoll.clients.work import evaluate, train_expert
 from atoll.errors import ConfigError, FederationError, MixtureError, PackageError
 from atoll.experts.package import read_package, unpack
 from atoll.federation.units import Choice, EvaluateReply, EvaluateUnit, MemberRef, Variant
+from atoll.workloads.text import Text
 
-from .conftest import Silo, quiet, train_unit
+from .conftest import Silo, quiet, text_of, train_unit
 
 NOTHING = Choice(name="")
 ANCHOR = Variant(name="anchor", members=[], integrator=NOTHING, router=NOTHING)
@@ -62,9 +62,9 @@ def mixed(name: str = "mixture", integrator: str = "flexolmo", router: str = "to
 def by_hand(model: nn.Module, node: Node, split: str = "test", limit: int = 5) -> tuple[float, int]:
     """Mean loss in nats, one token at a time, and how many there were."""
     losses: list[float] = []
-    count = node.text.windows(split)  # type: ignore[arg-type]
+    count = text_of(node).windows(split)  # type: ignore[arg-type]
     for index in [place * count // limit for place in range(limit)]:
-        ids = node.text.window(split, index)  # type: ignore[arg-type]
+        ids = text_of(node).window(split, index)  # type: ignore[arg-type]
         with torch.no_grad():
             probabilities = model(input_ids=ids[None]).logits[0].double().softmax(-1)
         losses += [-float(probabilities[place, int(ids[place + 1])].log()) for place in range(len(ids) - 1)]
@@ -218,12 +218,14 @@ def test_tokens_go_to_the_models_device(silo: Silo, tmp_path: Path, monkeypatch:
     frame = federation.clinic.frame(model, experts["clinic"].card.sites)
     seen: set[str] = set()
 
-    def loss(logits: Tensor, ids: Tensor) -> tuple[Tensor, int]:
-        seen.add(ids.device.type)
+    def loss(self: Text, logits: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, int]:
+        seen.add(targets["ids"].device.type)
         return torch.zeros(()), 1
 
-    monkeypatch.setattr(module, "next_token_loss", loss)
-    Evaluator(_Bigram(), frame, experts, federation.clinic.text, federation.unit(ANCHOR), tmp_path).run("clinic", quiet)
+    monkeypatch.setattr(Text, "loss", loss)
+    Evaluator(_Bigram(), frame, experts, federation.clinic.workload, federation.unit(ANCHOR), tmp_path).run(
+        "clinic", quiet
+    )
     assert seen == {"meta"}
 
 

@@ -20,7 +20,7 @@ from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.mixture import Router
 from atoll.plugins import build
 
-from .conftest import LAYERS, Silo, quiet, train_unit
+from .conftest import LAYERS, Silo, quiet, text_of, train_unit
 
 BLOCKS = [f"model.layers.{layer}.mlp" for layer in range(LAYERS)]
 
@@ -29,7 +29,7 @@ def trainable_of(node: Node, router: str = "top-k", **expert: Any) -> FeedForwar
     model = node.model()
     frame = node.frame(model, BLOCKS)
     domain = describe_domain(
-        node.anchor, model, BLOCKS, node.text, embedder="anchor-states", documents=16, counted=16, frame=frame
+        node.anchor, model, BLOCKS, text_of(node), embedder="anchor-states", documents=16, counted=16, frame=frame
     )
     how: Router = build("atoll.routers", router, {})
     made = make_trainable(
@@ -44,7 +44,8 @@ def fit(node: Node, trainable: FeedForwardTrainable, **changes: Any) -> None:
     looks = iter([2.0, 1.0])  # the later the better, so that the last parameters are kept
     train(
         trainable,
-        lambda step: ({"input_ids": node.text.batch(step, 4, 0)}, node.text.batch(step, 4, 0)),
+        lambda step: [node.workload.samples("train", node.workload.batch_indices(step, 4, 0))],
+        node.workload.loss,
         lambda: next(looks),
         replace(config, **changes),
         node.folder / "checkpoint.pt",
@@ -97,7 +98,7 @@ def test_weight_decay_leaves_the_router_alone(silo: Silo) -> None:
 
 def test_training_begins_with_the_anchors_predictions(silo: Silo) -> None:
     node = silo()
-    ids = node.text.batch(0, 2, 0)
+    ids = text_of(node).batch(0, 2, 0)
     with torch.no_grad():
         plain = node.model()(input_ids=ids).logits
         for coordinated in (True, False):
@@ -111,7 +112,7 @@ def test_the_mixture_of_its_package_computes_what_was_trained(silo: Silo) -> Non
     fit(node, trainable)
     made = trainable.export()
     assert made.settings == {"coordinated": True}
-    ids = node.text.batch(7, 3, 0)
+    ids = text_of(node).batch(7, 3, 0)
     with torch.no_grad():
         trained = trainable.model(input_ids=ids, use_cache=False).logits
     model = node.model()
@@ -149,7 +150,7 @@ def test_uncoordinated_is_plain_fine_tuning_of_the_blocks(silo: Silo) -> None:
         parameter.requires_grad_(True)
     optimizer = torch.optim.AdamW(tuned.values(), lr=0.02, betas=(0.9, 0.95), weight_decay=0.0)
     for step in range(4):
-        ids = node.text.batch(step, 4, 0)
+        ids = text_of(node).batch(step, 4, 0)
         logits = plain(input_ids=ids).logits[:, :-1]
         functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten()).backward()
         optimizer.step()
@@ -163,7 +164,7 @@ def test_uncoordinated_is_plain_fine_tuning_of_the_blocks(silo: Silo) -> None:
 
 def test_the_z_loss_is_added_with_its_weight_and_there_is_no_other(silo: Silo) -> None:
     node = silo()
-    ids = node.text.batch(0, 2, 0)
+    ids = text_of(node).batch(0, 2, 0)
     found = []
     for weight in (1.0, 0.25):
         trainable = trainable_of(node, z_loss=weight)

@@ -16,7 +16,7 @@ from atoll.experts.package import ExpertPackage, read_package, unpack
 from atoll.experts.training import ExpertConfig
 from atoll.plugins import build
 
-from .conftest import LAYERS, Silo, quiet, train_unit
+from .conftest import LAYERS, Silo, quiet, text_of, train_unit
 
 ATTENTION_TOO = ["q_proj", "o_proj", "down_proj"]
 
@@ -41,8 +41,9 @@ def test_peft_loads_the_package_as_it_is(
 ) -> None:
     node = silo()
     _, file = train_expert(node, train_unit(node, learning_rate=0.05, **expert), quiet)
-    package = unpack(file, tmp_path / "adapter", trusted=node.key.public)
-    ids = node.text.batch(0, 3, 0)
+    unpack(file, tmp_path / "adapter", trusted=node.key.public)
+    package = read_package(file, trusted=node.key.public)
+    ids = text_of(node).batch(0, 3, 0)
     plain = AutoModelForCausalLM.from_pretrained(anchor_folder).eval()
     with torch.no_grad():
         before = plain(input_ids=ids).logits

@@ -10,7 +10,7 @@ from atoll.clients.training.prefix import Prefix, tail
 from atoll.clients.work import train_expert
 from atoll.experts.package import read_package
 
-from .conftest import LAYERS, Silo, quiet, train_unit
+from .conftest import LAYERS, Silo, quiet, text_of, train_unit
 
 IDS = torch.arange(8) * 7
 
@@ -131,7 +131,7 @@ def test_training_runs_the_lower_layers_once_a_window(silo: Silo, monkeypatch: p
         return original(self, ids_S)
 
     monkeypatch.setattr(Prefix, "_compute", compute)
-    windows = node.text.windows("train")
+    windows = text_of(node).windows("train")
     steps = 2 * windows // 16 + 1
     train_expert(node, train_unit(node, last_layers=1, steps=steps, batch=16, evaluate_every=5, patience=0), quiet)
     assert len(computed) == windows + 4, "every training window was needed twice, and 4 for validation more often"

@@ -10,10 +10,12 @@ import torch
 from torch import Tensor, nn
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
-from atoll.clients.training.loop import Batch, learning_rate, train
+from atoll.clients.training.loop import learning_rate, train
 from atoll.clients.training.trainable import Trainable, TrainedExpert
 from atoll.errors import ConfigError, DataError
 from atoll.experts.training import ExpertConfig, TrainingConfig
+from atoll.workloads.text.loss import next_token_loss
+from atoll.workloads.workload import Batch
 
 
 class _Bigram(nn.Module):
@@ -37,9 +39,16 @@ class _Toy(Trainable):
         raise NotImplementedError
 
 
-def _batch(step: int) -> Batch:
-    ids = torch.randint(0, 8, (4, 6), generator=torch.Generator().manual_seed(step))
-    return {"input_ids": ids}, ids
+def _parts(ids: Tensor, parts: int = 1) -> list[Batch]:
+    return [Batch({"input_ids": p}, {"ids": p}, p.numel(), p.shape[0] * (p.shape[1] - 1)) for p in ids.chunk(parts)]
+
+
+def _loss(logits: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, int]:
+    return next_token_loss(logits, targets["ids"])
+
+
+def _ids(step: int) -> Tensor:
+    return torch.randint(0, 8, (4, 6), generator=torch.Generator().manual_seed(step))
 
 
 def _table(toy: _Toy) -> Tensor:
@@ -57,7 +66,7 @@ def _run(toy: _Toy, path: Path, config: TrainingConfig, losses: list[float] | No
         if done == stop:
             raise KeyboardInterrupt
 
-    return train(toy, _batch, validate, config, path, report)
+    return train(toy, lambda step: _parts(_ids(step), config.accumulation), _loss, validate, config, path, report)
 
 
 CONFIG = TrainingConfig(steps=12, batch=4, evaluate_every=4, checkpoint_every=3, learning_rate=0.01, warmup=3)
@@ -92,7 +101,9 @@ def test_the_best_parameters_are_kept_and_training_stops_early(tmp_path: Path) -
         kept.append(_table(toy))
         return [3.0, 2.0, 2.5, 2.6, 0.0][len(kept) - 1]
 
-    found = train(toy, _batch, validate, config, tmp_path / "c.pt", lambda done, total, note: None)
+    found = train(
+        toy, lambda step: _parts(_ids(step)), _loss, validate, config, tmp_path / "c.pt", lambda done, total, note: None
+    )
     assert (found.step, found.best_step, found.best_loss) == (12, 4, 2.0)
     assert torch.equal(_table(toy), kept[1])
 
@@ -133,14 +144,14 @@ def test_a_gradient_that_is_no_number_never_reaches_the_parameters(tmp_path: Pat
 def test_a_diverged_run_leaves_its_last_sound_checkpoint(tmp_path: Path) -> None:
     toy = _Toy()
 
-    def batch(step: int) -> Batch:
+    def batch(step: int) -> list[Batch]:
         if step == 7:
             with torch.no_grad():
                 toy.parameters["table"].fill_(float("nan"))
-        return _batch(step)
+        return _parts(_ids(step))
 
     with pytest.raises(DataError, match="step 7"):
-        train(toy, batch, lambda: 1.0, CONFIG, tmp_path / "c.pt", lambda done, total, note: None)
+        train(toy, batch, _loss, lambda: 1.0, CONFIG, tmp_path / "c.pt", lambda done, total, note: None)
     kept = torch.load(tmp_path / "c.pt", weights_only=True)
     assert kept["progress"]["step"] == 6
     assert bool(torch.isfinite(kept["now"]["table"]).all())

@@ -3,7 +3,7 @@
 import math
 import os
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ from torch import Tensor
 from atoll.clients.training.trainable import Trainable
 from atoll.errors import DataError
 from atoll.experts.training import TrainingConfig
-from atoll.workloads.text.loss import next_token_loss
+from atoll.workloads.workload import Batch
 
-Batch = tuple[Mapping[str, Tensor], Tensor]
-"""Keyword arguments for the model (``input_ids`` or ``inputs_embeds``), and the token ids [B, S] to predict."""
+Loss = Callable[[Tensor, Mapping[str, Tensor]], tuple[Tensor, int]]
+"""From logits and a batch's targets to the summed loss in nats and over how many units the sum goes."""
 
 
 @dataclass(slots=True)
@@ -36,7 +36,8 @@ class Progress:
 
 def train(
     trainable: Trainable,
-    batch: Callable[[int], Batch],
+    batch: Callable[[int], Sequence[Batch]],
+    loss: Loss,
     validate: Callable[[], float],
     config: TrainingConfig,
     checkpoint: Path,
@@ -46,8 +47,9 @@ def train(
 
     Args:
         trainable: What is trained.
-        batch: The training batch of a step, a pure function of the step.
-        validate: Mean validation loss of the trainable as it is now, in nats a token.
+        batch: The training batch of a step in parts that are run one after the other; a pure function of the step.
+        loss: What is made small.
+        validate: Mean validation loss of the trainable as it is now, in nats a unit.
         config: The optimization.
         checkpoint: A file; where it exists, training goes on from there. It is left in place for a later resume.
         report: Told the step, the number of steps and a note, as training goes.
@@ -64,14 +66,14 @@ def train(
         state.first_loss = state.validation[0] = _finite("validation loss", validate(), 0)
         state.best_loss, best = state.first_loss, _copy(trainable)
     while state.step < config.steps and not state.stopped:
-        loss = _step(trainable, optimizer, batch(state.step), config, state)
+        found = _step(trainable, optimizer, batch(state.step), loss, config, state)
         state.step += 1
         last = state.step == config.steps
         if state.step % config.evaluate_every == 0 or last:
             best = _look(trainable, _finite("validation loss", validate(), state.step), config, state, best)
         if state.step % config.checkpoint_every == 0 or last or state.stopped:
             _save(trainable, optimizer, state, best, checkpoint)
-        report(state.step, config.steps, f"loss {loss:.3f} · best validation {state.best_loss:.3f}")
+        report(state.step, config.steps, f"loss {found:.3f} · best validation {state.best_loss:.3f}")
     _restore(trainable, best)
     return state
 
@@ -89,33 +91,36 @@ def learning_rate(step: int, config: TrainingConfig) -> float:
 
 
 def _step(
-    trainable: Trainable, optimizer: torch.optim.Optimizer, batch: Batch, config: TrainingConfig, state: Progress
+    trainable: Trainable,
+    optimizer: torch.optim.Optimizer,
+    parts: Sequence[Batch],
+    loss: Loss,
+    config: TrainingConfig,
+    state: Progress,
 ) -> float:
     for group in optimizer.param_groups:
         group["lr"] = learning_rate(state.step, config)
-    inputs, ids = batch
     device = next(iter(trainable.parameters.values())).device
-    part = len(ids) // config.accumulation
-    predicted = ids.shape[0] * (ids.shape[1] - 1)
-    text = 0.0
-    for start in range(0, len(ids), part):
-        piece = {name: value[start : start + part].to(device) for name, value in inputs.items()}
+    predicted = sum(part.predicted for part in parts)
+    mean = 0.0
+    for part in parts:
+        moved = part.to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            logits = trainable.model(**piece, use_cache=False).logits
-        total, _ = next_token_loss(logits, ids[start : start + part].to(device))
-        text += float(total.detach()) / predicted
-        loss = total / predicted
+            logits = trainable.model(**moved.inputs, use_cache=False).logits
+        total, _ = loss(logits, moved.targets)
+        mean += float(total.detach()) * (1 / predicted if part.scale is None else part.scale)
+        whole = total / predicted if part.scale is None else total * part.scale
         auxiliary = trainable.auxiliary_loss()
         if auxiliary is not None:
-            loss = loss + auxiliary / config.accumulation
-        loss.backward()
-    _finite("training loss", text, state.step)
+            whole = whole + auxiliary / len(parts)
+        whole.backward()
+    _finite("training loss", mean, state.step)
     norm = torch.nn.utils.clip_grad_norm_(trainable.parameters.values(), config.clip or math.inf)
     _finite("norm of the gradient", float(norm), state.step)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    state.tokens += ids.numel()
-    return text
+    state.tokens += sum(part.units for part in parts)
+    return mean
 
 
 def _finite(what: str, value: float, step: int) -> float:

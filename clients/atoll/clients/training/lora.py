@@ -36,7 +36,8 @@ class LoraTrainable(Trainable):
                     layers_to_transform=list(layers),
                     lora_dropout=0.0,
                     bias="none",
-                    task_type="CAUSAL_LM",
+                    # What does not generate text by itself, as a mobility model, is an encoder to PEFT.
+                    task_type="CAUSAL_LM" if hasattr(anchor, "generate") else "FEATURE_EXTRACTION",
                 ),
             )
         except ValueError as error:

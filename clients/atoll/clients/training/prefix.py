@@ -7,10 +7,14 @@ evaluated. So the states that enter the first layer with an expert are a functio
 import copy
 import hashlib
 import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+
+from atoll.workloads.workload import Batch
 
 _DIGEST = 32
 
@@ -57,6 +61,11 @@ class Prefix:
         file.parent.mkdir(parents=True, exist_ok=True)
         file.touch(mode=0o600)
         self._file = file
+
+    def below(self, batch: Batch, indices: Sequence[int]) -> Batch:
+        """The batch with the states in place of the token ids."""
+        states = [self.states(index, ids) for index, ids in zip(indices, batch.targets["ids"], strict=True)]
+        return replace(batch, inputs={"inputs_embeds": torch.stack(states)})
 
     def states(self, index: int, ids_S: Tensor) -> Tensor:
         """States [S, D], float32 on the CPU, of the window ``index``, whose tokens are ``ids_S``."""

@@ -1,0 +1,1 @@
+"""Measurements of what a release gives away: membership, extraction, uniqueness."""
