@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import date
 from pathlib import Path
@@ -10,19 +11,21 @@ from pathlib import Path
 from torch import nn
 
 from atoll.anchors import DEFAULT, Anchor, cache_root, resolve
-from atoll.anchors.public import public_descriptor
 from atoll.errors import AnchorError, FederationError, MixtureError, PackageError
-from atoll.experts.files import write_atomic
+from atoll.experts.card import ExpertCard
+from atoll.experts.files import atomic_stream, write_atomic
 from atoll.experts.integrator import EXACT, Integrator
-from atoll.experts.package import ExpertPackage, read_package
+from atoll.experts.package import ExpertPackage, PackageFacts, read_package, verify_package
 from atoll.experts.signing import PublicKey
-from atoll.experts.tensors import expect_shapes
 from atoll.federation.units import Choice, MemberRef, Unit
 from atoll.mixture import ExpertKind, Mixture
+from atoll.mixture.shared import Shared
 from atoll.plugins import build, load
+from atoll.workloads.workload import workload_class
 
 _READY = (DEFAULT, "smollm2")
 _NAME = "release.json"
+_SHARED = "shared.safetensors"
 _PREFIX = "release-"
 
 
@@ -39,6 +42,7 @@ class Release(Unit):
         router: Over what.
         members: The experts, by owner's name.
         guarantee: What withdrawal leaves: ``exact``, or ``co-adapted: …`` with what was fitted and when.
+        shared: Digest of the shared part, what was fitted over all members; empty for none.
     """
 
     number: int
@@ -49,11 +53,12 @@ class Release(Unit):
     router: Choice
     members: list[MemberRef]
     guarantee: str = EXACT
+    shared: str = ""
 
     @property
     def digest(self) -> str:
         """Digest of all that decides what the mixture computes: not of signatures, keys, names of places or numbers."""
-        content = {
+        content: dict[str, object] = {
             "anchor": self.anchor,
             "kind": self.kind,
             "integrator": asdict(self.integrator),
@@ -61,6 +66,8 @@ class Release(Unit):
             "members": sorted([member.owner, member.digest] for member in self.members),
             "guarantee": self.guarantee,
         }
+        if self.shared:
+            content["shared"] = self.shared
         raw = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return f"sha256:{hashlib.sha256(b'atoll release 1' + raw.encode()).hexdigest()}"
 
@@ -122,23 +129,24 @@ def numbered(release: Release, parent: Path) -> Release:
     return replace(release, number=max([release.number, *(number + 1 for number in taken)]))
 
 
-def write_release(release: Release, packages: Mapping[str, Path], parent: Path) -> Path:
+def write_release(release: Release, packages: Mapping[str, Path], parent: Path, shared: Shared | None = None) -> Path:
     """Write a release below ``parent``, in a folder ``release-0001`` and so on, which is returned.
 
     Args:
         release: The release.
         packages: Package file by owner.
         parent: Of the releases' folders.
+        shared: The shared part, where there is one.
 
     Raises:
         MixtureError: the number is taken by another release, or the disk refuses.
     """
     folder = parent / f"{_PREFIX}{release.number:04d}"
-    write_folder(release, packages, folder)
+    write_folder(release, packages, folder, shared)
     return folder
 
 
-def write_folder(release: Release, packages: Mapping[str, Path], folder: Path) -> None:
+def write_folder(release: Release, packages: Mapping[str, Path], folder: Path, shared: Shared | None = None) -> None:
     """Write a release with its packages as ``folder``; ``release.json`` comes last, so without it one is unfinished.
 
     Raises:
@@ -149,11 +157,16 @@ def write_folder(release: Release, packages: Mapping[str, Path], folder: Path) -
             return
         raise MixtureError(f"{folder} holds another release: releases are immutable, take another number or folder")
     try:
-        if folder.exists() and (not folder.is_dir() or any(entry.name != "experts" for entry in folder.iterdir())):
+        if folder.exists() and (
+            not folder.is_dir() or any(entry.name not in ("experts", _SHARED) for entry in folder.iterdir())
+        ):
             raise MixtureError(f"{folder} is there and is no release: name a new or an empty folder")
         (folder / "experts").mkdir(parents=True, exist_ok=True)
         for member in release.members:
-            write_atomic(expert_file(folder, member.owner), packages[member.owner].read_bytes())
+            with packages[member.owner].open("rb") as there, atomic_stream(expert_file(folder, member.owner)) as here:
+                shutil.copyfileobj(there, here)
+        if shared is not None:
+            write_atomic(folder / _SHARED, shared.to_bytes())
         write_atomic(folder / _NAME, json.dumps(json.loads(release.to_json()), indent=2).encode() + b"\n")
     except OSError as error:
         raise MixtureError(f"{folder}: cannot be written ({error.strerror}: {error.filename})") from error
@@ -230,20 +243,37 @@ def verify(source: Path | bytes, owner: str | None, key: PublicKey | None, ancho
     Raises:
         PackageError: refused, with the reason.
     """
-    package = read_package(source, trusted=key, anchor=anchor.digest)
-    label = source if isinstance(source, Path) else "package"
-    card = package.card
-    if owner is not None and card.owner != owner:
-        raise PackageError(f"{label}: is '{card.owner}'s, but came from '{owner}'")
-    kind: ExpertKind = load("atoll.experts", card.kind)()
-    try:
+    return read_package(source, trusted=key, anchor=anchor.digest, expected_shapes=_fitting(owner, anchor))
+
+
+def verify_facts(source: Path | bytes, owner: str | None, key: PublicKey | None, anchor: Anchor) -> PackageFacts:
+    """Every check of :func:`verify`, for when the weights are not needed: of any size, in little memory.
+
+    Args:
+        source: The package.
+        owner: Whose it must be; ``None`` for whoever the card says.
+        key: Who must have signed; ``None`` takes anyone's valid signature.
+        anchor: What it must fit.
+
+    Raises:
+        PackageError: refused, with the reason.
+    """
+    return verify_package(source, trusted=key, anchor=anchor.digest, expected_shapes=_fitting(owner, anchor))
+
+
+def _fitting(owner: str | None, anchor: Anchor) -> Callable[[ExpertCard], Mapping[str, tuple[int, ...]]]:
+    """What checks a card against owner and anchor, and tells the shapes that the weights must then have."""
+
+    def shapes(card: ExpertCard) -> Mapping[str, tuple[int, ...]]:
+        if owner is not None and card.owner != owner:
+            raise PackageError(f"is '{card.owner}'s, but came from '{owner}'")
+        kind: ExpertKind = load("atoll.experts", card.kind)()
         expected = kind.expected_shapes(anchor.shapes, card.targets, card.settings)
-        expect_shapes({name: tuple(tensor.shape) for name, tensor in package.weights.items()}, expected)
-    except PackageError as error:
-        raise PackageError(f"{label}: {error}") from error
-    if card.sites != tuple(site.path for site in kind.sites(card.targets)):
-        raise PackageError(f"{label}: the card's sites are not those of its targets")
-    return package
+        if card.sites != tuple(site.path for site in kind.sites(card.targets)):
+            raise PackageError("the card's sites are not those of its targets")
+        return expected
+
+    return shapes
 
 
 def check_consent(experts: Sequence[ExpertPackage], today: date) -> None:
@@ -279,7 +309,35 @@ def open_release(folder: Path, *, anchor: str = "", device: str = "cpu", without
     found = _find_anchor(release, anchor)
     experts = read_members(release, folder, found)
     check_consent(experts, date.today())
-    return OpenRelease(release, found, experts, integrate(release, found, found.model(device=device), experts))
+    mixture = integrate(release, found, found.model(device=device), experts)
+    shared = read_shared(release, folder)
+    return OpenRelease(release, found, experts, mixture if shared is None else mixture.with_rows(shared.rows))
+
+
+def shared_digest(shared: Shared) -> str:
+    """``sha256:…`` of a shared part's file."""
+    return f"sha256:{hashlib.sha256(shared.to_bytes()).hexdigest()}"
+
+
+def read_shared(release: Release, folder: Path) -> Shared | None:
+    """The shared part of a release; ``None`` where it has none.
+
+    Raises:
+        PackageError: the file is missing, is not the one that was released, or is damaged.
+    """
+    if not release.shared:
+        return None
+    path = folder / _SHARED
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise PackageError(
+            f"{path}: the release has a shared part, but it cannot be read ({error.strerror})"
+        ) from error
+    found = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    if found != release.shared:
+        raise PackageError(f"{path}: is {found}, but the release was made with {release.shared}; copy the folder again")
+    return Shared.from_bytes(data)
 
 
 def integrate(
@@ -297,7 +355,9 @@ def integrate(
     """
     router = build("atoll.routers", release.router.name, release.router.options)
     integrator: Integrator = build("atoll.integrators", release.integrator.name, release.integrator.options)
-    frame = public_descriptor(anchor, model, experts[0].card.sites, cache or cache_root() / "descriptors")
+    frame = workload_class(anchor.workload).frame(
+        anchor, model, experts[0].card.sites, cache or cache_root() / "descriptors"
+    )
     return integrator.integrate(model, frame, experts, router)
 
 

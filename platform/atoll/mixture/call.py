@@ -16,10 +16,13 @@ class Call:
 
     Attributes:
         allowed_N: bool, the slots of the entitlement.
-        mask_BS: bool, False at padding, or ``None``.
+        mask_BS: bool, False at padding, or ``None``; one that is given here holds for every forward pass, otherwise
+            a model's own input ``mask`` is taken anew in each.
         memory: by site, what routers keep of earlier positions; ``None`` where each forward pass reads whole texts.
         text_BS: the token ids that are read; a mixture takes them from its input, unless it is given states instead
             of ids.
+        features_BSC: what the workload says of each position besides the token, or ``None``; a mixture takes it from
+            the anchor's method ``routing_features``.
         routing: by site, the latest choice; layers read it from here.
         mass_N: float64, routing weight summed over tokens and sites so far.
     """
@@ -28,8 +31,27 @@ class Call:
     mask_BS: Tensor | None = None
     memory: dict[str, dict[str, Tensor]] | None = None
     text_BS: Tensor | None = None
+    features_BSC: Tensor | None = None
     routing: dict[str, Routing] = field(default_factory=dict)
     mass_N: Tensor | None = None
+    _masked: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._masked = self.mask_BS is not None
+
+    def note(self, *, text_BS: Tensor | None, mask_BS: Tensor | None, features_BSC: Tensor | None) -> None:
+        """Take over what one forward pass reads.
+
+        Args:
+            text_BS: Token ids; ``None`` leaves those that are there, for a model that is given states instead.
+            mask_BS: bool, False at padding; ignored where the call began with a mask.
+            features_BSC: What the workload says of each position.
+        """
+        if text_BS is not None:
+            self.text_BS = text_BS
+        if not self._masked:
+            self.mask_BS = mask_BS
+        self.features_BSC = features_BSC
 
     def record(self, site: str, routing: Routing) -> None:
         """Keep the choice for the layers of the site, and add it to the shares."""

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+import torch
 from torch import Tensor, nn
 
 from atoll.mixture.routing import Routing
@@ -59,6 +60,16 @@ class ExpertKind(ABC):
     @abstractmethod
     def unpack(self, target: str, weights: Mapping[str, Tensor], settings: Settings) -> dict[str, Tensor]:
         """One expert's tensors for one target, under names that are the same for every target."""
+
+    @abstractmethod
+    def start(
+        self, target: str, module: nn.Module, settings: Settings, generator: torch.Generator
+    ) -> dict[str, Tensor]:
+        """What a package holds of one target for an expert that still acts as the anchor's own ``module`` does."""
+
+    @abstractmethod
+    def pack(self, target: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """What a package holds of one target, from what :meth:`unpack` gives: without what training leaves as it is."""
 
     @abstractmethod
     def learned(self, site: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -1,6 +1,6 @@
 """The layers of a mixture: a gate where tokens are routed, and mixed modules where experts act."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -21,12 +21,13 @@ class Gate(nn.Module):
         self.site = site
         self.router = router
         self._names = tuple(state)
+        self.opened: dict[str, Callable[[], Tensor]] = {}
         for name, value in state.items():
             self.register_buffer(name, value)
 
     def state(self) -> dict[str, Tensor]:
         """The router's state, each tensor with a slot a row."""
-        return {name: getattr(self, name) for name in self._names}
+        return {name: self.opened[name]() if name in self.opened else getattr(self, name) for name in self._names}
 
     def forward(self, x_BSD: Tensor) -> Routing:
         """Route what enters the site."""
@@ -35,7 +36,8 @@ class Gate(nn.Module):
         # Right-sized for cached generation, where a step brings one position and the mask all of them.
         mask = None if call.mask_BS is None else call.mask_BS[:, -x_BSD.shape[1] :]
         text = None if call.text_BS is None else call.text_BS[:, -x_BSD.shape[1] :]
-        context = RoutingContext(self.site, call.allowed_N, mask, text, memory)
+        features = None if call.features_BSC is None else call.features_BSC[:, -x_BSD.shape[1] :]
+        context = RoutingContext(self.site, call.allowed_N, mask, text, memory, features)
         routing = self.router.route(self.state(), x_BSD, context)
         call.record(self.site, routing)
         return routing
@@ -55,12 +57,13 @@ class Mixed(nn.Module):
         self.site = site
         self.kind = kind
         self._names = tuple(stacked)
+        self.opened: dict[str, Callable[[], Tensor]] = {}
         for name, value in stacked.items():
             self.register_buffer(name, value)
 
     def stacked(self) -> dict[str, Tensor]:
-        """The experts' tensors."""
-        return {name: getattr(self, name) for name in self._names}
+        """The experts' tensors; those that are in training as they are now."""
+        return {name: self.opened[name]() if name in self.opened else getattr(self, name) for name in self._names}
 
     def forward(self, x: Tensor) -> Tensor:
         """[..., D] to [..., O]."""

@@ -15,7 +15,7 @@ from atoll.mixture.descriptor import Descriptor
 from atoll.mixture.kind import ExpertKind, Settings, Site
 from atoll.mixture.layer import Averaged, Gate, Mixed, average_shares
 from atoll.mixture.outputs import posterior_mixture, uniform_mixture
-from atoll.mixture.routing import ANCHOR, Router, stack_rows
+from atoll.mixture.routing import ANCHOR, Router, Rows, stack_rows
 
 Composition = Literal["modules", "weights", "outputs"]
 """Where experts meet: in the outputs of each target module, in its weights, or in the probabilities of whole models."""
@@ -37,6 +37,10 @@ class Mixture(nn.Module):
 
     The anchor is not changed: the mixture shares its tensors and has modules of its own. Slot 0 is the anchor, slot
     i the i-th member. Every forward pass runs inside :meth:`use`, which says whose experts may answer.
+
+    An anchor's model that reads no token ids may have two methods, each called with its keyword arguments before a
+    forward pass: ``routing_features``, for what routers may look at besides the token ([B, S, C], causal), and
+    ``read``, for which column of the logits each position is ([B, S]), as an ensemble's weights ask.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Mixture(nn.Module):
         composition: Composition = "modules",
         branches: Literal["modules", "weights"] = "weights",
         weighting: Literal["uniform", "posterior"] = "posterior",
+        rows: Rows | None = None,
     ) -> None:
         """Build the mixture.
 
@@ -64,6 +69,8 @@ class Mixture(nn.Module):
                 (``weights``), or the two-expert mixture of anchor and expert under the router (``modules``), as
                 coordinated experts are trained.
             weighting: For ``outputs`` only: equal weights, or the posterior of each expert given the text so far.
+            rows: The router's state by site, slot and name, where it was fitted; slots without one get a row of their
+                descriptor. A row here of somebody who is no member is not used.
 
         Raises:
             MixtureError: two members of one owner, or members that change different modules.
@@ -83,6 +90,7 @@ class Mixture(nn.Module):
         self.composition: Composition = composition
         self.branches = branches
         self.weighting = weighting
+        self._rows: Rows = rows or {}
         self._routed = composition == "modules" or (composition == "outputs" and branches == "modules")
         self.members = tuple(members)
         self.anchor_descriptor = anchor_descriptor
@@ -93,7 +101,7 @@ class Mixture(nn.Module):
             self._install(site, self.sites[0] if router.everywhere else site)
         self.gates.to(self._device())  # rows come from descriptors, which are read to the CPU
         if members:  # without any it is the anchor by itself, which needs nobody's permission
-            self.model.register_forward_pre_hook(_note_text, with_kwargs=True)
+            self.model.register_forward_pre_hook(_note_inputs, with_kwargs=True)
         self.requires_grad_(False)
         self.eval()
 
@@ -102,10 +110,11 @@ class Mixture(nn.Module):
         gated = self._routed and gate_at is site
         if gated:
             frame = self.anchor_descriptor
-            rows = [self.router.row(site.path, frame, frame, {})]
+            fitted = self._rows.get(site.path, {})
+            rows = [fitted.get(ANCHOR) or self.router.row(site.path, frame, frame, {})]
             for member in self.members:
                 learned = self.kind.learned(site.path, member.weights)
-                rows.append(self.router.row(site.path, member.descriptor, frame, learned))
+                rows.append(fitted.get(member.owner) or self.router.row(site.path, member.descriptor, frame, learned))
             self.gates.append(Gate(site.path, self.router, stack_rows(rows)))
         for target in site.targets:
             module = _submodule(self.model, target)
@@ -150,7 +159,7 @@ class Mixture(nn.Module):
 
         Args:
             entitlement: Owners; ``None`` for everyone in the mixture.
-            mask_BS: bool, False at padding.
+            mask_BS: bool, False at padding; where it is not given, a model's own input ``mask`` is taken.
             text_BS: Token ids that are read; only a mixture that is run on ``inputs_embeds`` needs them.
             remember: Whether forward passes continue one text in pieces, as in generation with a cache.
         """
@@ -168,17 +177,36 @@ class Mixture(nn.Module):
             MixtureError: a name that is not in this mixture.
         """
         self.allowed(owners)
-        kept = [member for member in self.members if member.owner in owners]
-        anchor = _share(self.model, unwrap=True)
+        return self._again([member for member in self.members if member.owner in owners], self._rows)
+
+    def with_rows(self, rows: Rows) -> "Mixture":
+        """The same mixture under a router that was fitted: its state by site, slot and name.
+
+        Raises:
+            MixtureError: rows of other names or shapes than this router's.
+        """
+        for gate in self.gates:
+            assert isinstance(gate, Gate)
+            own = {name: whole.shape[1:] for name, whole in gate.state().items()}
+            for slot, state in rows.get(gate.site, {}).items():
+                if {name: value.shape for name, value in state.items()} != own:
+                    raise MixtureError(
+                        f"the fitted row of '{slot}' at '{gate.site}' is none of router {self.router.name} over this "
+                        "anchor: it was fitted for another"
+                    )
+        return self._again(self.members, rows)
+
+    def _again(self, members: Sequence[Member], rows: Rows) -> "Mixture":
         return Mixture(
-            anchor,
+            _share(self.model, unwrap=True),
             self.anchor_descriptor,
             self.kind,
-            kept,
+            members,
             self.router,
             composition=self.composition,
             branches=self.branches,
             weighting=self.weighting,
+            rows=rows,
         )
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
@@ -210,12 +238,15 @@ class Mixture(nn.Module):
             call.text_BS = branch.text_BS
         logits = [output.logits for output in outputs]
         if self.weighting == "posterior":
-            outputs[0].logits = posterior_mixture(logits, self._read(call))
+            outputs[0].logits = posterior_mixture(logits, self._read(call, kwargs))
         else:
             outputs[0].logits = uniform_mixture(logits)
         return outputs[0]
 
-    def _read(self, call: Call) -> Tensor:
+    def _read(self, call: Call, inputs: Mapping[str, Any]) -> Tensor:
+        if hasattr(self.model, "read"):
+            read: Tensor = self.model.read(**inputs)  # type: ignore[operator]
+            return read
         if call.text_BS is None:
             raise MixtureError("an ensemble that is run on states needs the token ids: give them to `use` as text_BS")
         return call.text_BS
@@ -241,15 +272,19 @@ def _share(model: nn.Module, *, unwrap: bool = False) -> nn.Module:
     return twin
 
 
-def _note_text(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-    """Forward pre-hook: the token ids that the model is given are what routers may read."""
+def _note_inputs(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Forward pre-hook: the model's own inputs say what routers may read and which positions are padding."""
     ids = kwargs.get("input_ids", args[0] if args else None)
-    if isinstance(ids, Tensor) and not ids.is_floating_point():
-        current_call().text_BS = ids
+    features = model.routing_features(**kwargs) if hasattr(model, "routing_features") else None  # type: ignore[operator]
+    current_call().note(
+        text_BS=ids if isinstance(ids, Tensor) and not ids.is_floating_point() else None,
+        mask_BS=kwargs.get("mask"),
+        features_BSC=features,
+    )
 
 
 def _is_ours(hook: Any) -> bool:
-    return hook is _note_text or isinstance(getattr(hook, "__self__", None), Gate)
+    return hook is _note_inputs or isinstance(getattr(hook, "__self__", None), Gate)
 
 
 def _submodule(model: nn.Module, path: str) -> nn.Module:

@@ -1,7 +1,7 @@
 """Routers: which experts, with what weight.
 
 Shape suffixes: B sequences, S positions, T = B·S tokens, D dimension, N experts and the anchor (the anchor is slot
-0), K slots chosen for a token.
+0), K slots chosen for a token, C features of a position.
 """
 
 from abc import ABC, abstractmethod
@@ -16,6 +16,9 @@ from atoll.mixture.descriptor import Descriptor
 
 ANCHOR = "anchor"
 """The name of slot 0 in every mixture."""
+
+Rows = Mapping[str, Mapping[str, Mapping[str, Tensor]]]
+"""A router's state by site, slot and name."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -50,6 +53,9 @@ class RoutingContext:
         memory: What this site's router kept from the earlier positions of the same sequences, when a model reads
             them in pieces (generation with a cache); a router reads it and puts its new value in its place. ``None``
             at the start of a text and wherever the whole text is there at once.
+        features_BSC: float32, what the workload says of each position besides the token, from this position and
+            earlier ones: for mobility radius of gyration, location entropy, jumps and waits. ``None`` where the
+            anchor's model has no ``routing_features``.
     """
 
     site: str
@@ -57,6 +63,7 @@ class RoutingContext:
     mask_BS: Tensor | None = None
     text_BS: Tensor | None = None
     memory: dict[str, Tensor] | None = None
+    features_BSC: Tensor | None = None
 
 
 class Router(ABC):
