@@ -10,8 +10,7 @@ import pytest
 
 from atoll.errors import ConfigError, DataError
 from atoll.workloads.text import Text, TextConfig
-from atoll.workloads.text.split import SPLITS
-from atoll.workloads.text.store import SplitCounts
+from atoll.workloads.workload import SPLITS, SplitCounts
 
 VALUES: dict[str, Any] = {"validation": 0.2, "test": 0.2, "sequence_length": 16}
 

@@ -3,7 +3,10 @@
 One folder a workload, registered under the entry-point group ``atoll.workloads``. A workload reads an owner's local
 files and never sends anything: what leaves a silo is decided above, in the client.
 
-===========  =====================================================================
-``text``     causal language modelling over plain text, JSON lines and Parquet
-===========  =====================================================================
+=============  =====================================================================
+``workload``   the extension point
+``data``       the configuration of an owner's data, and which workload it means
+``text``       causal language modelling over plain text, JSON lines and Parquet
+``mobility``   next-location prediction over trajectories of cities
+=============  =====================================================================
 """

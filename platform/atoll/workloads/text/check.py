@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from atoll.errors import DataError
 from atoll.workloads.text.config import TextConfig, validate
 from atoll.workloads.text.sources import documents
-from atoll.workloads.text.split import SPLITS, Split, split_of
+from atoll.workloads.text.split import split_of
+from atoll.workloads.workload import SPLITS, Split
 
 
 def check(config: TextConfig) -> None:

@@ -5,16 +5,18 @@ import difflib
 import math
 
 from atoll.errors import ConfigError
+from atoll.workloads.data import DataConfig
 
 FORMATS = ("auto", "text", "jsonl", "parquet")
 DOCUMENTS = ("file", "paragraphs")
 
 
 @dataclasses.dataclass(frozen=True)
-class TextConfig:
+class TextConfig(DataConfig):
     """A silo's text.
 
     Attributes:
+        workload: ``text``.
         paths: Files, folders (read with their subfolders, hidden files left out) or globs (``**`` for any depth).
         format: ``text``, ``jsonl`` (one JSON object a line) or ``parquet`` for every file; ``auto`` goes by the suffix:
             ``.jsonl``, ``.ndjson`` and ``.json`` are JSON lines, ``.parquet`` is Parquet, anything else is plain text.
@@ -29,6 +31,7 @@ class TextConfig:
         salt: Changes which documents fall in which split.
     """
 
+    workload: str = "text"
     paths: list[str] = dataclasses.field(default_factory=list)
     format: str = "auto"
     field: str = "text"

@@ -1,10 +1,8 @@
 """Which split a document belongs to."""
 
 import hashlib
-from typing import Literal, get_args
 
-Split = Literal["train", "validation", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
+from atoll.workloads.workload import Split
 
 
 def split_of(text: str, *, validation: float, test: float, salt: str = "") -> Split:

@@ -15,22 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atoll.workloads.text.split import SPLITS, Split
+from atoll.workloads.workload import SPLITS, Split, SplitCounts
 
 LAYOUT = 1
 INDEX = "index.json"
 _DTYPES: dict[str, np.dtype[Any]] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
 _ENDS = np.dtype("<u8")
 _BLOCK = 1 << 20
-
-
-@dataclass(frozen=True, slots=True)
-class SplitCounts:
-    """How much there is in a split; tokens include one end-of-text token a document, characters do not."""
-
-    documents: int
-    tokens: int
-    characters: int
 
 
 @dataclass(frozen=True, eq=False, slots=True)

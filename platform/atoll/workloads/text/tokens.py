@@ -5,7 +5,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,11 +15,9 @@ from atoll.errors import ConfigError, DataError
 from atoll.workloads.text.config import TextConfig
 from atoll.workloads.text.files import Source, changed, digest
 from atoll.workloads.text.sources import read
-from atoll.workloads.text.split import SPLITS, Split, split_of
+from atoll.workloads.text.split import split_of
 from atoll.workloads.text.store import LAYOUT, SplitWriter, open_store, write_index
-
-Progress = Callable[[int, int], None]
-"""Called with the bytes read so far and the bytes there are."""
+from atoll.workloads.workload import SPLITS, Progress, Split
 
 _CHARACTERS = 1 << 17
 """Characters in one call of the tokenizer. It bounds memory: an encoding is far larger than its text."""

@@ -3,33 +3,46 @@
 Shapes: B sequences, S positions.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
-from atoll.errors import ConfigError, DataError
+from atoll.anchors.anchor import Anchor
+from atoll.anchors.public import public_descriptor
+from atoll.errors import ConfigError, DataError, PackageError
+from atoll.mixture import Descriptor
+from atoll.replay import Vocabulary, followed
+from atoll.workloads.data import DataConfig
 from atoll.workloads.text.check import check, empty, wanted
 from atoll.workloads.text.config import TextConfig, validate
-from atoll.workloads.text.files import find
+from atoll.workloads.text.files import find, fixed_part
+from atoll.workloads.text.loss import next_token_loss
 from atoll.workloads.text.order import shuffled
-from atoll.workloads.text.split import SPLITS, Split
-from atoll.workloads.text.store import SplitCounts, TokenSplit, open_store
-from atoll.workloads.text.tokens import Progress, Tokenizer, build, cache_key, end_of_text
+from atoll.workloads.text.store import TokenSplit, open_store
+from atoll.workloads.text.tokens import Tokenizer, build, cache_key, end_of_text
+from atoll.workloads.workload import SPLITS, Batch, Progress, Split, SplitCounts, Workload
 
 _ATTEMPTS = 3
 
 
 @final
-class Text:
+class Text(Workload):
     """A silo's text, split by document and cut into windows of ``config.sequence_length`` tokens.
 
     Within a split all documents stand one after the other, each closed by the end-of-text token, and windows follow
     each other without overlap; what is left over after the last whole window is not used.
     """
+
+    name: ClassVar[str] = "text"
+    Config: ClassVar[type[DataConfig]] = TextConfig
+    unit: ClassVar[str] = "token"
+    cached_below: ClassVar[bool] = True
 
     def __init__(self, config: TextConfig, tokenizer: Tokenizer, cache: Path) -> None:
         """Check the values of the configuration; files are first looked at by :meth:`prepare`.
@@ -48,6 +61,26 @@ class Text:
         self.cache = cache
         self._eos = end_of_text(tokenizer)
         self._splits: dict[Split, TokenSplit] | None = None
+
+    @classmethod
+    def open(cls, config: TextConfig, anchor: Anchor, cache: Path) -> "Text":
+        """The text for this anchor's tokenizer."""
+        return cls(config, anchor.tokenizer(), cache)
+
+    @classmethod
+    def absolute(cls, config: TextConfig) -> TextConfig:
+        """Paths from the root, with ``~`` written out."""
+        return replace(config, paths=[str(Path(path).expanduser().absolute()) for path in config.paths])
+
+    @classmethod
+    def private_paths(cls, config: TextConfig) -> tuple[Path, ...]:
+        """The files and folders that hold the text."""
+        return tuple(Path(path) for path in map(fixed_part, config.paths))
+
+    @classmethod
+    def frame(cls, anchor: Anchor, model: nn.Module, sites: Sequence[str], cache: Path) -> Descriptor:
+        """From the public text that ships with Atoll."""
+        return public_descriptor(anchor, model, sites, cache)
 
     def prepare(self, progress: Progress | None = None) -> None:
         """Check all of the data, and tokenize it unless the cache has it. What reads data calls this when it must.
@@ -107,6 +140,50 @@ class Text:
         count = self.windows("train")
         places = (divmod(number, count) for number in range(step * size, (step + 1) * size))
         return [shuffled(place, count, seed, epoch) for epoch, place in places]
+
+    def samples(self, split: Split, indices: Sequence[int]) -> Batch:
+        """These windows: ``input_ids`` [B, S] for the model, which are ``ids`` to be predicted too."""
+        ids = torch.stack([self.window(split, index) for index in indices])
+        return Batch({"input_ids": ids}, {"ids": ids}, ids.numel(), ids.shape[0] * (ids.shape[1] - 1))
+
+    def loss(self, logits: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, int]:
+        """Of every token after a window's first."""
+        return next_token_loss(logits, targets["ids"], targets.get("mask"))
+
+    def predicts(self, targets: Mapping[str, Tensor]) -> Tensor:
+        """Positions that another token follows."""
+        return followed(targets.get("mask", torch.ones_like(targets["ids"], dtype=torch.bool)))
+
+    def as_batch(self, inputs: Mapping[str, Tensor], mask: Tensor) -> Batch:
+        """Documents of unlike lengths, filled up on the right."""
+        targets = {"ids": inputs["input_ids"], "mask": mask}
+        return Batch(inputs, targets, int(mask.sum()), int(followed(mask).sum()))
+
+    def public_context(self) -> None:
+        """Nothing: the tokenizer is the anchor's."""
+        return None
+
+    def replay_context(self, context: bytes | None) -> Vocabulary:
+        """The anchor's tokens, and samples as long as a window."""
+        if context is not None:
+            raise PackageError("a package of text says nothing of its domain that replay would need")
+        return Vocabulary(len(self.tokenizer.get_vocab()), self._eos, self.config.sequence_length)
+
+    def replay_templates(self) -> None:
+        """None: text is aligned to nothing."""
+        return None
+
+    def replay_private(self) -> list[NDArray[np.int64]]:
+        """The training documents' beginnings, as many tokens as a window has."""
+        train = self._split("train")
+        length = self.config.sequence_length
+        return [train.document(number, length).astype(np.int64) for number in range(train.counts.documents)]
+
+    def described(
+        self, documents: int, size: int, length: int | None = None
+    ) -> Iterator[tuple[Mapping[str, Tensor], Tensor]]:
+        """The beginnings of :meth:`descriptor_batches`."""
+        return (({"input_ids": ids}, mask) for ids, mask in self.descriptor_batches(documents, size, length))
 
     def evaluation_batches(self, split: Split, size: int, limit: int | None = None) -> Iterator[Tensor]:
         """Windows in order as [B, S], the last batch maybe smaller; with a limit, that many, evenly spaced.

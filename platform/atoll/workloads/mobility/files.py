@@ -1,0 +1,48 @@
+"""From paths, folders and globs to a sorted list of files."""
+
+import glob
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from atoll.errors import ConfigError, DataError
+
+
+def find_files(paths: Iterable[str]) -> tuple[Path, ...]:
+    """The files that these name, each once, sorted by path; folders with their subfolders, hidden files left out.
+
+    Raises:
+        ConfigError: a path that does not exist, or a glob that matches no file.
+        DataError: a folder that cannot be read, or holds no file.
+    """
+    found = {file.resolve(): file for entry in paths for file in _expand(entry)}
+    return tuple(sorted(found.values()))
+
+
+def _expand(entry: str) -> list[Path]:
+    path = Path(entry).expanduser()
+    if path.is_dir():
+        files = _walk(path)
+        if not files:
+            raise DataError(f"mobility: there is no file in folder '{entry}'")
+        return files
+    if path.is_file():
+        return [path]
+    if not glob.has_magic(entry):
+        raise ConfigError(f"mobility: path '{entry}' does not exist, or is neither a file nor a folder")
+    files = [Path(match) for match in glob.glob(str(path), recursive=True) if os.path.isfile(match)]
+    if not files:
+        raise ConfigError(f"mobility: glob '{entry}' matches no file")
+    return files
+
+
+def _walk(folder: Path) -> list[Path]:
+    found: list[Path] = []
+    for where, folders, files in os.walk(folder, onerror=_refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found.extend(Path(where, name) for name in files if not name.startswith("."))
+    return found
+
+
+def _refuse(error: OSError) -> None:
+    raise DataError(f"{error.filename}: folder cannot be read: {error.strerror}") from error

@@ -1,0 +1,41 @@
+"""From a silo's configuration to its city and trajectories."""
+
+from pathlib import Path
+
+from atoll.workloads.mobility.city import City, read_locations
+from atoll.workloads.mobility.config import MobilityConfig
+from atoll.workloads.mobility.files import find_files
+from atoll.workloads.mobility.grid import gridded
+from atoll.workloads.mobility.lines import read_trajectories
+from atoll.workloads.mobility.measures import measured
+from atoll.workloads.mobility.table import read_positions
+from atoll.workloads.mobility.trajectories import Trajectories
+
+
+def read_silo(config: MobilityConfig) -> tuple[City, Trajectories]:
+    """The city and all trajectories that the configuration names, none longer than ``sequence_length``.
+
+    Raises:
+        ConfigError: a value that makes no sense, or a path that does not exist.
+        DataError: a file that cannot be read, or a bad value in it.
+    """
+    config.check()
+    if config.format == "table":
+        positions = read_positions(find_files(config.paths), config.table)
+        city, trajectories = gridded(positions, config.table, config.city or "city")
+    else:
+        city = read_city(config)
+        trajectories = read_trajectories(find_files(config.paths), city)
+        if config.quantities == "measured":
+            trajectories = measured(trajectories, city)
+    return city, trajectories.cut(config.sequence_length)
+
+
+def read_city(config: MobilityConfig) -> City:
+    """The city of ``config.locations``.
+
+    Raises:
+        DataError: the file cannot be read, or a bad value in it.
+    """
+    path = Path(config.locations).expanduser()
+    return read_locations(path, config.city or path.stem, config.scale_km, cell_km=config.cell_km or None)

@@ -1,0 +1,207 @@
+"""The workload ``mobility``: an owner's trajectories as batches of the mobility anchor."""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import ClassVar, final
+
+import numpy as np
+from torch import Tensor, nn
+
+from atoll.anchors.anchor import Anchor
+from atoll.errors import ConfigError, DataError, PackageError
+from atoll.mixture import Descriptor
+from atoll.replay import followed
+from atoll.workloads.data import DataConfig
+from atoll.workloads.mobility.batches import batch_indices, collate, evaluation_indices
+from atoll.workloads.mobility.city import City
+from atoll.workloads.mobility.city_file import city_from_bytes, city_to_bytes
+from atoll.workloads.mobility.config import MobilityConfig
+from atoll.workloads.mobility.public import public_descriptor
+from atoll.workloads.mobility.scores import next_location_loss, score
+from atoll.workloads.mobility.sources import read_silo
+from atoll.workloads.mobility.split import split_indices
+from atoll.workloads.mobility.trajectories import Trajectories
+from atoll.workloads.workload import SPLITS, Batch, Progress, Split, SplitCounts, Workload
+
+
+@final
+class Mobility(Workload):
+    """A city's trajectories, split by user; a sample is one of them."""
+
+    name: ClassVar[str] = "mobility"
+    Config: ClassVar[type[DataConfig]] = MobilityConfig
+    unit: ClassVar[str] = "visit"
+
+    def __init__(self, config: MobilityConfig) -> None:
+        """Check the values of the configuration; files are first looked at by :meth:`prepare`.
+
+        Raises:
+            ConfigError: a value that makes no sense.
+        """
+        config.check()
+        self.config = config
+        self._read: tuple[City, dict[Split, Trajectories]] | None = None
+
+    @classmethod
+    def open(cls, config: MobilityConfig, anchor: Anchor, cache: Path) -> "Mobility":
+        """The trajectories; nothing is kept in the cache, for they are read faster than it would be."""
+        return cls(config)
+
+    @classmethod
+    def absolute(cls, config: MobilityConfig) -> MobilityConfig:
+        """Paths from the root, with ``~`` written out."""
+        locations = str(Path(config.locations).expanduser().absolute()) if config.locations else ""
+        paths = [str(Path(path).expanduser().absolute()) for path in config.paths]
+        return replace(config, paths=paths, locations=locations)
+
+    @classmethod
+    def private_paths(cls, config: MobilityConfig) -> tuple[Path, ...]:
+        """The files and folders with trajectories; locations are public."""
+        return tuple(Path(path) for path in config.paths)
+
+    @classmethod
+    def frame(cls, anchor: Anchor, model: nn.Module, sites: Sequence[str], cache: Path) -> Descriptor:
+        """From a generated city that everyone can generate."""
+        return public_descriptor(anchor, model, sites, cache)
+
+    @property
+    def city(self) -> City:
+        """Whose locations they are."""
+        return self._open()[0]
+
+    def trajectories(self, split: Split) -> Trajectories:
+        """Those of one split.
+
+        Raises:
+            ConfigError: there is no such split.
+        """
+        if split not in SPLITS:
+            raise ConfigError(f"mobility: there is no split '{split}': there are {', '.join(SPLITS)}")
+        return self._open()[1][split]
+
+    def prepare(self, progress: Progress | None = None) -> None:
+        """Read and check everything.
+
+        Raises:
+            ConfigError: a path that cannot be used.
+            DataError: a file that cannot be read, or a split without a trajectory of two visits.
+        """
+        city, there = read_silo(self.config)
+        there = there.select(np.flatnonzero(there.lengths >= 2))
+        found = split_indices(there, self.config)
+        shares = {"train": 1.0, "validation": self.config.validation, "test": self.config.test}
+        for split in SPLITS:
+            if shares[split] and not len(found[split]):
+                users = len(np.unique(there.user))
+                raise DataError(
+                    f"mobility: the {split} split is empty: there are {len(there)} trajectories of {users} users; "
+                    "give more users, or a larger share"
+                )
+        self._read = city, {split: there.select(found[split]) for split in SPLITS}
+        if progress is not None:
+            progress(1, 1)
+
+    @property
+    def key(self) -> str:
+        """Hex digest of all trajectories, the locations and the splits."""
+        city, splits = self._open()
+        total = hashlib.sha256(json.dumps([self.name, city.name, city.n]).encode())
+        total.update(city.features.tobytes())
+        for split in SPLITS:
+            for column in fields(Trajectories):
+                total.update(getattr(splits[split], column.name).tobytes())
+        return total.hexdigest()
+
+    @property
+    def counts(self) -> dict[Split, SplitCounts]:
+        """Trajectories and visits by split."""
+        return {
+            split: SplitCounts(documents=len(there), tokens=there.visits, characters=0)
+            for split, there in self._open()[1].items()
+        }
+
+    def batch_indices(self, step: int, size: int, seed: int) -> list[int]:
+        """Every epoch takes each trajectory once, in an order of its own."""
+        return batch_indices(step, size, seed, len(self.trajectories("train")))
+
+    def evaluation_indices(self, split: Split, limit: int | None = None) -> list[int]:
+        """All trajectories in order, or evenly spaced ones."""
+        there = self.trajectories(split)
+        if not len(there):
+            raise DataError(f"mobility: the {split} split is empty, because it was given no share")
+        return evaluation_indices(len(there), limit)
+
+    def samples(self, split: Split, indices: Sequence[int]) -> Batch:
+        """These trajectories side by side."""
+        return mobility_batch(self.trajectories(split), indices, self.city)
+
+    def loss(self, logits: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, int]:
+        """Of every next location."""
+        return next_location_loss(logits, targets)
+
+    def predicts(self, targets: Mapping[str, Tensor]) -> Tensor:
+        """Positions that another visit follows."""
+        return followed(targets["mask"])
+
+    def scores(self, logits: Tensor, targets: Mapping[str, Tensor]) -> dict[str, float]:
+        """Sums of ``accuracy@1``, ``accuracy@3``, ``accuracy@5`` and ``mrr``."""
+        found = score(logits, targets)
+        return {
+            "accuracy@1": float(found.hits_1),
+            "accuracy@3": float(found.hits_3),
+            "accuracy@5": float(found.hits_5),
+            "mrr": found.reciprocal,
+        }
+
+    def as_batch(self, inputs: Mapping[str, Tensor], mask: Tensor) -> Batch:
+        """Trajectories of one city."""
+        return _batch(inputs, mask)
+
+    def public_context(self) -> bytes:
+        """The city's table of locations: what is on the map."""
+        return city_to_bytes(self.city)
+
+    def replay_context(self, context: bytes | None) -> City:
+        """The city of another owner."""
+        if context is None:
+            raise PackageError("a package without its city's table of locations has nothing to draw trajectories over")
+        return city_from_bytes(context)
+
+    def replay_templates(self) -> Trajectories:
+        """When the owner's own people go somewhere."""
+        return self.trajectories("train")
+
+    def replay_private(self) -> Trajectories:
+        """The training trajectories."""
+        return self.trajectories("train")
+
+    def described(
+        self, documents: int, size: int, length: int | None = None
+    ) -> Iterator[tuple[Mapping[str, Tensor], Tensor]]:
+        """Evenly spaced training trajectories."""
+        there = self.trajectories("train")
+        there = there if length is None else there.cut(length)
+        chosen = evaluation_indices(len(there), documents)
+        for start in range(0, len(chosen), size):
+            batch = collate(there, chosen[start : start + size], self.city)
+            yield batch, batch["mask"]
+
+    def _open(self) -> tuple[City, dict[Split, Trajectories]]:
+        if self._read is None:
+            self.prepare()
+            assert self._read is not None
+        return self._read
+
+
+def mobility_batch(trajectories: Trajectories, indices: Sequence[int], city: City) -> Batch:
+    """Trajectories of one city as a model takes them."""
+    inputs = collate(trajectories, indices, city)
+    return _batch(inputs, inputs["mask"])
+
+
+def _batch(inputs: Mapping[str, Tensor], mask: Tensor) -> Batch:
+    targets = {"location": inputs["location"], "mask": mask}
+    return Batch(inputs, targets, int(mask.sum()), int(followed(mask).sum()))

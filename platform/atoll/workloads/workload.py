@@ -1,0 +1,215 @@
+"""The extension point ``Workload``: what a sample, a batch, a loss and a score are, for one kind of data."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+from torch import Tensor, nn
+
+from atoll.mixture import Descriptor
+from atoll.plugins import load
+from atoll.workloads.data import GROUP, DataConfig
+
+if TYPE_CHECKING:
+    from atoll.anchors import Anchor
+
+Split = Literal["train", "validation", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
+
+Progress = Callable[[int, int], None]
+"""Told how much of the work is done, and how much there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class SplitCounts:
+    """What a split holds.
+
+    Attributes:
+        documents: Documents, or whatever is a person's or a case's record in this workload, such as a trajectory.
+        tokens: Tokens, or whatever is predicted one at a time, such as a visit.
+        characters: Of the text; 0 where there is none.
+    """
+
+    documents: int
+    tokens: int
+    characters: int
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Batch:
+    """Samples as a model takes them.
+
+    Attributes:
+        inputs: Keyword arguments of the anchor's model.
+        targets: What its output is held against; tensors whose names only the workload knows.
+        units: How many tokens, visits or the like are read.
+        predicted: Over how many of them the loss sums.
+        scale: What the summed loss is multiplied by in training; ``None`` for one over all that the step predicts.
+    """
+
+    inputs: Mapping[str, Tensor]
+    targets: Mapping[str, Tensor]
+    units: int
+    predicted: int
+    scale: float | None = None
+
+    def to(self, device: Any) -> "Batch":
+        """The same on a device."""
+        return replace(self, inputs=_moved(self.inputs, device), targets=_moved(self.targets, device))
+
+
+class Workload(ABC):
+    """An owner's data of one kind, split and ready to be trained on and measured.
+
+    A workload reads local files and never sends anything. What is called a sample is what it trains on at a time: a
+    window of text, a trajectory.
+    """
+
+    name: ClassVar[str]
+    Config: ClassVar[type[DataConfig]]
+    unit: ClassVar[str]
+    """What losses are given per: ``token``, ``visit``."""
+    cached_below: ClassVar[bool] = False
+    """Whether states below the first expert are a function of a sample's token ids alone, and worth keeping on disk:
+    then ``targets["ids"]`` holds those."""
+
+    @classmethod
+    @abstractmethod
+    def open(cls, config: Any, anchor: "Anchor", cache: Path) -> "Workload":
+        """The data that ``config`` (of the type :attr:`Config`) names, for this anchor.
+
+        Args:
+            config: Where the data is, and how it is split.
+            anchor: What reads it.
+            cache: A folder on the owner's machine for what is computed from the data.
+
+        Raises:
+            ConfigError: values that make no sense.
+        """
+
+    @classmethod
+    @abstractmethod
+    def absolute(cls, config: Any) -> DataConfig:
+        """The configuration with its paths made absolute."""
+
+    @classmethod
+    @abstractmethod
+    def private_paths(cls, config: Any) -> tuple[Path, ...]:
+        """Files and folders that nobody but the owner's own process should read."""
+
+    @classmethod
+    @abstractmethod
+    def frame(cls, anchor: "Anchor", model: nn.Module, sites: Sequence[str], cache: Path) -> Descriptor:
+        """The anchor's own domain descriptor at these sites, from public data: the same for everyone.
+
+        Args:
+            anchor: The anchor.
+            model: Its unchanged model.
+            sites: Module paths of the routing sites.
+            cache: A folder that keeps it.
+        """
+
+    @abstractmethod
+    def prepare(self, progress: Progress | None = None) -> None:
+        """Check all of the data.
+
+        Raises:
+            ConfigError: a path that cannot be used.
+            DataError: data that cannot be read, or too little of it.
+        """
+
+    @property
+    @abstractmethod
+    def key(self) -> str:
+        """Hex digest of the data and of how it is read."""
+
+    @property
+    @abstractmethod
+    def counts(self) -> Mapping[Split, SplitCounts]:
+        """What each split holds."""
+
+    @abstractmethod
+    def batch_indices(self, step: int, size: int, seed: int) -> list[int]:
+        """Which training samples make up the batch of one step: a function of the data and the arguments alone."""
+
+    @abstractmethod
+    def evaluation_indices(self, split: Split, limit: int | None = None) -> list[int]:
+        """Which samples an evaluation takes: all in order, or ``limit`` evenly spaced ones.
+
+        Raises:
+            DataError: the split is empty.
+        """
+
+    @abstractmethod
+    def samples(self, split: Split, indices: Sequence[int]) -> Batch:
+        """These samples as one batch.
+
+        Raises:
+            IndexError: there is no such sample.
+        """
+
+    @abstractmethod
+    def loss(self, logits: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, int]:
+        """Summed loss in nats, a float32 scalar with a gradient, and over how many units the sum goes."""
+
+    @abstractmethod
+    def predicts(self, targets: Mapping[str, Tensor]) -> Tensor:
+        """Positions whose output :meth:`loss` looks at, bool [B, S]."""
+
+    def scores(self, logits: Tensor, targets: Mapping[str, Tensor]) -> dict[str, float]:
+        """Further figures by name, each summed over the units that :meth:`loss` sums over; none by default."""
+        return {}
+
+    @abstractmethod
+    def public_context(self) -> bytes | None:
+        """What is public of the owner's domain and replay elsewhere needs, such as a city's table of locations: goes
+        into the package. ``None`` where the anchor alone says it all.
+        """
+
+    @abstractmethod
+    def replay_context(self, context: bytes | None) -> Any:
+        """The context of a replay generator for a domain, from that domain's :meth:`public_context`.
+
+        Raises:
+            PackageError: something else, or nothing where something is needed.
+        """
+
+    @abstractmethod
+    def replay_templates(self) -> Any:
+        """What a generator may align samples to, of the owner's own training data; never leaves the owner."""
+
+    @abstractmethod
+    def replay_private(self) -> Any:
+        """The owner's training data as a generator's ``remember`` takes it."""
+
+    @abstractmethod
+    def as_batch(self, inputs: Mapping[str, Tensor], mask: Tensor) -> Batch:
+        """Inputs of the model that come from elsewhere, such as replay, with a mask that is False at padding."""
+
+    @abstractmethod
+    def described(
+        self, documents: int, size: int, length: int | None = None
+    ) -> Iterator[tuple[Mapping[str, Tensor], Tensor]]:
+        """What a domain descriptor rests on: inputs of the model, and a bool mask [B, S] that is False at padding.
+
+        Args:
+            documents: How many training documents at most; evenly spaced ones.
+            size: Samples in a batch.
+            length: Units of each; as in training if not given.
+        """
+
+
+def workload_class(name: str) -> type[Workload]:
+    """The workload of that name.
+
+    Raises:
+        PluginError: there is none.
+    """
+    found: type[Workload] = load(GROUP, name)
+    return found
+
+
+def _moved(tensors: Mapping[str, Tensor], device: Any) -> dict[str, Tensor]:
+    return {name: value.to(device) for name, value in tensors.items()}
