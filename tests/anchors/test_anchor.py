@@ -6,7 +6,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from atoll.anchors import DEFAULT, Anchor, resolve
+from atoll.anchors import DEFAULT, Anchor, Architecture, resolve
 from atoll.errors import AnchorError
 
 Make = Callable[..., Path]
@@ -26,6 +26,7 @@ def test_what_the_headers_say_is_what_the_model_has(checkpoint: Make, family: st
     assert dict(anchor.shapes) == {name: tuple(p.shape) for name, p in model.named_parameters()}
     assert anchor.parameters == sum(p.numel() for p in model.parameters())
     assert (anchor.family, anchor.layers, anchor.hidden_size, anchor.intermediate_size) == (family, 2, 16, 24)
+    assert isinstance(anchor.architecture, Architecture)
     assert anchor.architecture.tied == tied
     assert (anchor.architecture.heads, anchor.architecture.kv_heads, anchor.architecture.head_size) == (4, 2, 4)
 

@@ -14,16 +14,19 @@ from torch import nn
 from atoll.anchors.architecture import Architecture
 from atoll.anchors.checkpoint import read_config, stored_tensors
 from atoll.anchors.digest import anchor_digest
+from atoll.anchors.mobility.architecture import MODEL_TYPE, MobilityArchitecture
 from atoll.errors import AnchorError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Anchor:
-    """A transformers checkpoint on disk, and what identifies it. Make one with :meth:`open` or ``resolve``.
+    """A checkpoint on disk, and what identifies it. Make one with :meth:`open` or ``resolve``.
+
+    It holds a language model as transformers saves it, or a mobility model as ``save_mobility_anchor`` does.
 
     Attributes:
-        name: What it is called: ``atoll-3m``, ``smollm2``, or the folder's name.
-        path: Folder with config.json, safetensors weights and tokenizer.
+        name: What it is called: ``atoll-3m``, ``smollm2``, ``atoll-mobility``, or the folder's name.
+        path: Folder with config.json, safetensors weights and, for text, a tokenizer.
         digest: ``sha256:…`` of weights, form and tokenizer; experts are bound to it.
         architecture: Its form, from config.json.
     """
@@ -31,7 +34,7 @@ class Anchor:
     name: str
     path: Path
     digest: str
-    architecture: Architecture = field(compare=False, repr=False)
+    architecture: Architecture | MobilityArchitecture = field(compare=False, repr=False)
     _shapes: tuple[tuple[str, tuple[int, ...]], ...] = field(compare=False, repr=False)
 
     @classmethod
@@ -42,18 +45,28 @@ class Anchor:
             AnchorError: not a checkpoint that can be an anchor; says why and what to do.
         """
         path = path.resolve()
-        architecture = Architecture.of(read_config(path))
+        config = read_config(path)
+        architecture: Architecture | MobilityArchitecture
+        if config["model_type"] == MODEL_TYPE:
+            architecture, tokenizer = MobilityArchitecture.of(config), b""
+        else:
+            architecture, tokenizer = Architecture.of(config), (path / "tokenizer.json").read_bytes()
         tensors = stored_tensors(path)
         if architecture.tied:
             tensors.pop("lm_head.weight", None)  # a copy of the embedding that some writers store
-        digest = anchor_digest(architecture, (path / "tokenizer.json").read_bytes(), tensors.values())
+        digest = anchor_digest(architecture, tokenizer, tensors.values())
         shapes = tuple((tensor.name, tensor.shape) for tensor in tensors.values())
         return cls(name=name or path.name, path=path, digest=digest, architecture=architecture, _shapes=shapes)
 
     @property
     def family(self) -> str:
-        """``llama`` or ``olmo2``."""
+        """``llama``, ``olmo2`` or ``mobility``."""
         return self.architecture.family
+
+    @property
+    def workload(self) -> str:
+        """Name of the workload whose data it reads: ``text`` or ``mobility``."""
+        return "mobility" if self.family == "mobility" else "text"
 
     @property
     def layers(self) -> int:
@@ -85,12 +98,17 @@ class Anchor:
         return MappingProxyType(dict(self._shapes))
 
     def model(self, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> nn.Module:
-        """The causal LM, frozen and in evaluation mode.
+        """The causal LM or mobility model, frozen and in evaluation mode.
 
         Raises:
             AnchorError: transformers is missing, or the weights are not those of the architecture.
         """
-        auto = _transformers().AutoModelForCausalLM
+        transformers = _transformers()
+        if isinstance(self.architecture, MobilityArchitecture):
+            from atoll.anchors.mobility.checkpoint import read_model
+
+            return read_model(self.path, self.architecture).to(dtype).to(device)
+        auto = transformers.AutoModelForCausalLM
         try:
             with no_progress_bars():
                 model, report = auto.from_pretrained(
@@ -112,8 +130,10 @@ class Anchor:
         """The transformers tokenizer.
 
         Raises:
-            AnchorError: transformers is missing, or the tokenizer's files do not load.
+            AnchorError: the anchor reads no text, transformers is missing, or the tokenizer's files do not load.
         """
+        if self.workload != "text":
+            raise AnchorError(f"anchor {self.name} reads trajectories, not text: it has no tokenizer")
         auto = _transformers().AutoTokenizer
         try:
             return auto.from_pretrained(self.path, local_files_only=True, trust_remote_code=False)
@@ -125,7 +145,7 @@ def _transformers() -> Any:
     try:
         import transformers
     except ImportError as error:
-        raise AnchorError(f"language models need transformers ({error}); run: pip install 'atoll[text]'") from error
+        raise AnchorError(f"anchors' models need transformers ({error}); run: pip install 'atoll[text]'") from error
     return transformers
 
 

@@ -1,4 +1,4 @@
-"""Read a transformers checkpoint's files without building the model: config.json, safetensors headers, tokenizer."""
+"""Read a checkpoint's files without building the model: config.json, safetensors headers, tokenizer."""
 
 import json
 import math
@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from atoll.anchors.mobility.architecture import MODEL_TYPE
 from atoll.errors import AnchorError
 
 FAMILIES = {"llama": "LlamaForCausalLM", "olmo2": "Olmo2ForCausalLM"}
@@ -29,7 +30,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     """What ``config.json`` says, if this is a checkpoint that can be an anchor.
 
     Raises:
-        AnchorError: no checkpoint, another family or task than a causal LM of ours, quantized, or without a tokenizer.
+        AnchorError: no checkpoint, another family or task than a causal LM or a mobility model of ours, quantized, or a
+            language model without a tokenizer.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -39,8 +41,12 @@ def read_config(folder: Path) -> dict[str, Any]:
         family, architectures = config.get("model_type"), config.get("architectures") or []
     except (ValueError, AttributeError) as error:
         raise AnchorError(f"{path} is not a transformers configuration: {error}") from error
+    if family == MODEL_TYPE:
+        return config  # type: ignore[no-any-return]
     if family not in FAMILIES:
-        raise AnchorError(f"{folder} is a model of the family '{family}': anchors are of {' or '.join(FAMILIES)}")
+        raise AnchorError(
+            f"{folder} is a model of the family '{family}': anchors are of {' or '.join((*FAMILIES, MODEL_TYPE))}"
+        )
     if architectures and FAMILIES[family] not in architectures:
         raise AnchorError(f"{folder} is a {architectures[0]}, not a causal language model ({FAMILIES[family]})")
     if config.get("quantization_config"):

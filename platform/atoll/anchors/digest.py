@@ -1,4 +1,4 @@
-"""What an anchor is, as one digest: its form, its tokenizer and every bit of its weights."""
+"""What an anchor is, as one digest: its form, its tokenizer where it has one, and every bit of its weights."""
 
 import hashlib
 import json
@@ -7,15 +7,18 @@ from pathlib import Path
 
 from atoll.anchors.architecture import Architecture
 from atoll.anchors.checkpoint import StoredTensor
+from atoll.anchors.mobility.architecture import MobilityArchitecture
 
 _PIECE = 1 << 22
 
 
-def anchor_digest(architecture: Architecture, tokenizer: bytes, tensors: Iterable[StoredTensor]) -> str:
+def anchor_digest(
+    architecture: Architecture | MobilityArchitecture, tokenizer: bytes, tensors: Iterable[StoredTensor]
+) -> str:
     """``sha256:…`` over the architecture, the tokenizer.json and, by name, each tensor's name, type, shape and bytes.
 
     It does not depend on how the weights are spread over shards, on file metadata, or on how config.json spells things.
-    Weights of another dtype are other weights.
+    Weights of another dtype are other weights. What reads no text has an empty tokenizer.
     """
     total = hashlib.sha256(b"atoll anchor 1\n")
     _add(total, json.dumps(architecture.canonical(), sort_keys=True).encode())

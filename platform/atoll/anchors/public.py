@@ -8,9 +8,7 @@ licence); ``python -m atoll.benchmarks.anchor.sample`` makes it.
 
 import dataclasses
 import gzip
-import hashlib
 import json
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -18,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from atoll.anchors.anchor import Anchor
+from atoll.anchors.kept import kept_descriptor
 from atoll.anchors.states import describe_states, describe_unigram
 from atoll.mixture import Descriptor
 
@@ -48,20 +47,13 @@ def public_descriptor(
     anchor: Anchor, model: nn.Module, sites: Sequence[str], cache: Path, *, documents: int = 160, length: int = 128
 ) -> Descriptor:
     """The anchor's own descriptor, computed once for each anchor and list of sites, and kept in ``cache``."""
-    name = hashlib.sha256(json.dumps([anchor.digest, list(sites), documents, length, "unigram"]).encode()).hexdigest()[
-        :32
-    ]
-    path = cache / f"public-{name}.safetensors"
-    if path.exists():
-        return Descriptor.from_bytes(path.read_bytes())
-    descriptor = describe_states(model, sites, public_batches(anchor, documents, length))
-    # Counting is cheap, so it takes all of the public text.
-    unigram = describe_unigram(
-        public_batches(anchor, len(public_texts()), 1024), anchor.architecture.vocabulary, fewest=1
-    )
-    descriptor = dataclasses.replace(descriptor, unigram=unigram)
-    cache.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(f".{os.getpid()}")
-    partial.write_bytes(descriptor.to_bytes())
-    os.replace(partial, path)
-    return descriptor
+
+    def make() -> Descriptor:
+        batches = (({"input_ids": ids}, mask) for ids, mask in public_batches(anchor, documents, length))
+        described = describe_states(model, sites, batches)
+        # Counting is cheap, so it takes all of the public text.
+        everything = public_batches(anchor, len(public_texts()), 1024)
+        unigram = describe_unigram(everything, anchor.architecture.vocabulary, fewest=1)
+        return dataclasses.replace(described, unigram=unigram)
+
+    return kept_descriptor(cache, [anchor.digest, list(sites), documents, length, "unigram"], make)

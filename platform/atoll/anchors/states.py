@@ -1,6 +1,6 @@
 """Statistics of what routers would see at their sites, when the anchor alone reads some text."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,13 +11,15 @@ from atoll.mixture import ANCHOR_STATES, Descriptor
 
 
 @torch.no_grad()
-def describe_states(model: nn.Module, sites: Sequence[str], batches: Iterable[tuple[Tensor, Tensor]]) -> Descriptor:
+def describe_states(
+    model: nn.Module, sites: Sequence[str], batches: Iterable[tuple[Mapping[str, Tensor], Tensor]]
+) -> Descriptor:
     """Mean and variance over tokens of the input of each site's module.
 
     Args:
-        model: The unchanged anchor, a causal language model.
+        model: The unchanged anchor.
         sites: Module paths.
-        batches: Token ids [B, S], and a bool mask [B, S] that is False at padding; a sequence is one document.
+        batches: Inputs of the model, and a bool mask [B, S] that is False at padding; a sequence is one document.
 
     Raises:
         DataError: there is no token.
@@ -36,17 +38,19 @@ def describe_states(model: nn.Module, sites: Sequence[str], batches: Iterable[tu
     device = next(model.parameters()).device
     documents = tokens = 0
     try:
-        for ids, mask in batches:
+        for inputs, mask in batches:
             mask_now[:] = [mask.to(device)]
-            # Padding is on the right and attention is causal, so real tokens never see it.
-            model.model(input_ids=ids.to(device), use_cache=False)  # type: ignore[operator]
-            documents += len(ids)
+            # Padding is on the right and attention is causal, so real tokens never see it. A language model's head is
+            # the larger part of its work, and no site lies there.
+            reader = model.model if "input_ids" in inputs else model
+            reader(**{name: value.to(device) for name, value in inputs.items()}, use_cache=False)  # type: ignore[operator]
+            documents += len(mask)
             tokens += int(mask.sum())
     finally:
         for handle in handles:
             handle.remove()
     if not tokens:
-        raise DataError("there is no text to describe the domain by: the training split is empty")
+        raise DataError("there is nothing to describe the domain by: the training split is empty")
     return Descriptor(
         embedder=ANCHOR_STATES,
         samples=documents,
