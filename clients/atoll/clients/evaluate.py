@@ -1,12 +1,13 @@
-"""Evaluating mixtures on a silo's own text; only losses and routing shares come out."""
+"""Evaluating mixtures on a silo's own data; only figures and routing shares come out."""
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from atoll.clients.training.prefix import Prefix, tail
 from atoll.errors import ConfigError, FederationError
@@ -15,20 +16,18 @@ from atoll.experts.package import ExpertPackage
 from atoll.federation.units import EvaluateReply, EvaluateUnit, Variant
 from atoll.mixture import Call, Descriptor, Mixture, Router
 from atoll.plugins import build
-from atoll.workloads.text import Text
-from atoll.workloads.text.loss import next_token_loss
-from atoll.workloads.text.split import Split
+from atoll.workloads.workload import Batch, Split, Workload
 
 
 class Evaluator:
-    """Runs one unit's variants over the same windows, with the layers below the first expert computed once."""
+    """Runs one unit's variants over the same samples, with the layers below the first expert computed once."""
 
     def __init__(
         self,
         model: nn.Module,
         frame: Descriptor,
         experts: Mapping[str, ExpertPackage],
-        text: Text,
+        workload: Workload,
         unit: EvaluateUnit,
         cache: Path,
     ) -> None:
@@ -38,7 +37,7 @@ class Evaluator:
             model: The unchanged anchor, on the device to run on.
             frame: Its descriptor.
             experts: By owner, verified.
-            text: The silo's text.
+            workload: The silo's data.
             unit: What to evaluate.
             cache: Folder for the states below the first expert; one for each anchor.
 
@@ -55,10 +54,11 @@ class Evaluator:
                 raise FederationError(
                     f"variant '{variant.name}' names {', '.join(lacking)}, who is no member of the unit"
                 )
-        self._text, self._split = text, cast(Split, unit.split)
+        self._workload, self._split = workload, cast(Split, unit.split)
         # Refuses a split that there is not, so from here on its name is safe in a path.
-        self._indices = text.evaluation_indices(self._split, unit.windows or None)
-        self._first = min((first_layer(e.card.targets) for e in experts.values()), default=0)
+        self._indices = workload.evaluation_indices(self._split, unit.windows or None)
+        lowest = min((first_layer(e.card.targets) for e in experts.values()), default=0)
+        self._first = lowest if workload.cached_below else 0
         self._prefix: Prefix | None = None
         if self._first:
             self._prefix = Prefix(model, self._first, cache / f"{unit.split}-below-{self._first}.states")
@@ -66,17 +66,22 @@ class Evaluator:
     def run(self, owner: str, report: Callable[[int, int, str], None]) -> EvaluateReply:
         """Every variant that concerns ``owner``."""
         loss: dict[str, float] = {}
+        scores: dict[str, dict[str, float]] = {}
         shares: dict[str, dict[str, float]] = {}
         variants = [v for v in self._unit.variants if not v.alone or owner in v.members]
-        tokens = len(self._indices) * (self._text.config.sequence_length - 1)
+        predicted = 0
         for done, variant in enumerate(variants):
             report(done, len(variants), variant.name)
             model, entitlement = self._build(variant, owner)
-            loss[variant.name], slots = self._loss(model, entitlement)
+            found, slots = self._measure(model, entitlement)
+            predicted = found.count
+            loss[variant.name] = found.loss / found.count
+            if found.scores:
+                scores[variant.name] = {name: total / found.count for name, total in sorted(found.scores.items())}
             if slots:
                 shares[variant.name] = slots
         report(len(variants), len(variants), "evaluated")
-        return EvaluateReply(loss=loss, tokens=tokens, shares=shares)
+        return EvaluateReply(loss=loss, tokens=predicted, scores=scores, shares=shares)
 
     def _build(self, variant: Variant, owner: str) -> tuple[nn.Module, list[str] | None]:
         members = [owner] if variant.alone else variant.members
@@ -92,33 +97,45 @@ class Evaluator:
         return integrator.integrate(self._model, self._frame, experts, router).to(self._device), variant.entitlement
 
     @torch.no_grad()
-    def _loss(self, model: nn.Module, entitlement: list[str] | None) -> tuple[float, dict[str, float]]:
-        """Mean loss, and each slot's share of the routing weight where there is a router."""
+    def _measure(self, model: nn.Module, entitlement: list[str] | None) -> tuple["_Sums", dict[str, float]]:
+        """What was found, and each slot's share of the routing weight where there is a router."""
         runner = _from_layer(model, self._first)
         if not isinstance(model, Mixture):
-            return self._mean_loss(runner, None), {}
+            return self._sums(runner, None), {}
         with model.use(entitlement) as call:
-            loss = self._mean_loss(runner, call)
-            return loss, dict(zip(model.slots, call.shares(), strict=True)) if call.mass_N is not None else {}
+            found = self._sums(runner, call)
+            return found, dict(zip(model.slots, call.shares(), strict=True)) if call.mass_N is not None else {}
 
-    def _mean_loss(self, runner: nn.Module, call: Call | None) -> float:
-        total, count = 0.0, 0
+    def _sums(self, runner: nn.Module, call: Call | None) -> "_Sums":
+        found = _Sums()
         for start in range(0, len(self._indices), self._unit.batch):
-            inputs, ids = self._batch(self._indices[start : start + self._unit.batch])
-            if call is not None:
-                call.text_BS = ids
-            part, predicted = next_token_loss(runner(**inputs, use_cache=False).logits, ids)
-            total, count = total + float(part), count + predicted
-        return total / count
+            batch = self._batch(self._indices[start : start + self._unit.batch])
+            if call is not None and "inputs_embeds" in batch.inputs:
+                call.text_BS = batch.targets["ids"]
+            logits = runner(**batch.inputs, use_cache=False).logits
+            part, predicted = self._workload.loss(logits, batch.targets)
+            found.add(float(part), predicted, self._workload.scores(logits, batch.targets))
+        return found
 
-    def _batch(self, indices: Sequence[int]) -> tuple[dict[str, Tensor], Tensor]:
-        """What the runner takes, and the token ids [B, S], both on its device."""
-        windows = [self._text.window(self._split, index) for index in indices]
-        ids = torch.stack(windows).to(self._device)
-        if self._prefix is None:
-            return {"input_ids": ids}, ids
-        states = [self._prefix.states(index, window) for index, window in zip(indices, windows, strict=True)]
-        return {"inputs_embeds": torch.stack(states).to(self._device)}, ids
+    def _batch(self, indices: Sequence[int]) -> Batch:
+        """What the runner takes, on its device."""
+        batch = self._workload.samples(self._split, indices)
+        return (batch if self._prefix is None else self._prefix.below(batch, indices)).to(self._device)
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Running sums over the units that were predicted."""
+
+    loss: float = 0.0
+    count: int = 0
+    scores: dict[str, float] = field(default_factory=dict)
+
+    def add(self, loss: float, count: int, scores: Mapping[str, float]) -> None:
+        self.loss += loss
+        self.count += count
+        for name, value in scores.items():
+            self.scores[name] = self.scores.get(name, 0.0) + value
 
 
 def first_layer(targets: tuple[str, ...]) -> int:

@@ -1,11 +1,10 @@
-"""The two jobs of a node: train an expert into a package, evaluate models on the silo's own text."""
+"""The two jobs of a node: train an expert into a package, evaluate models on the silo's own data."""
 
 import dataclasses
 import hashlib
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
@@ -14,19 +13,19 @@ from atoll.clients.descriptor import describe_domain
 from atoll.clients.evaluate import Evaluator
 from atoll.clients.node import Node
 from atoll.clients.training.ffn import FeedForwardTrainable
-from atoll.clients.training.loop import Batch, Progress, train
+from atoll.clients.training.loop import Progress, train
 from atoll.clients.training.lora import LoraTrainable
 from atoll.clients.training.prefix import Prefix, tail
 from atoll.clients.training.trainable import Trainable, TrainedExpert
 from atoll.errors import ConfigError
 from atoll.experts.card import Consent, ExpertCard
-from atoll.experts.package import read_package, write_package
+from atoll.experts.package import read_package, verify_package, write_package
 from atoll.experts.signing import PublicKey
 from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.federation.units import EvaluateReply, EvaluateUnit, TrainReply, TrainUnit
 from atoll.mixture import Descriptor, ExpertKind, Router
 from atoll.plugins import build, load
-from atoll.workloads.text.loss import next_token_loss
+from atoll.workloads.workload import Batch, Split, Workload
 
 Report = Callable[[int, int, str], None]
 """Told how much is done, of how much, and a note."""
@@ -54,12 +53,12 @@ def train_expert(node: Node, unit: TrainUnit, report: Report) -> tuple[TrainRepl
     if not package.exists():
         _train_and_pack(node, unit, package, report)
         shutil.rmtree(folder / "states", ignore_errors=True)
-    found = read_package(package, trusted=node.key.public)
+    found = verify_package(package, trusted=node.key.public)
     return TrainReply(digest=found.digest, blob=_file_digest(package), metrics=dict(found.card.metrics)), package
 
 
 def evaluate(node: Node, unit: EvaluateUnit, report: Report) -> EvaluateReply:
-    """Evaluate the unit's variants on the silo's own text.
+    """Evaluate the unit's variants on the silo's own data.
 
     Raises:
         PackageError: an expert that does not verify.
@@ -79,12 +78,12 @@ def evaluate(node: Node, unit: EvaluateUnit, report: Report) -> EvaluateReply:
     some = next(iter(experts.values())).card
     frame = node.frame(model, some.sites)
     cache = node.folder / "states" / unit.anchor.removeprefix("sha256:")
-    return Evaluator(model, frame, experts, node.text, unit, cache).run(node.config.owner, report)
+    return Evaluator(model, frame, experts, node.workload, unit, cache).run(node.config.owner, report)
 
 
 def _train_and_pack(node: Node, unit: TrainUnit, package: Path, report: Report) -> None:
     expert, training = unit.expert, unit.training
-    text, model = node.text, node.model()
+    workload, model = node.workload, node.model()
     layers = expert_layers(node.anchor.layers, expert.last_layers)
     kind: ExpertKind = load("atoll.experts", expert.kind)()
     sites = [site.path for site in kind.sites(targets_of(expert, layers))]
@@ -94,20 +93,22 @@ def _train_and_pack(node: Node, unit: TrainUnit, package: Path, report: Report) 
         node.anchor,
         model,
         sites,
-        text,
+        workload,
         embedder=unit.embedder,
         documents=unit.descriptor_documents,
         counted=unit.descriptor_counted,
         frame=frame,
     )
     router: Router = build("atoll.routers", unit.router.name, unit.router.options)
-    windows = Windows(node, model, layers[0], package.parent / "states")
+    first = layers[0] if workload.cached_below else 0
+    samples = Samples(workload, model, first, package.parent / "states")
     trainable = make_trainable(model, layers, expert, router, descriptor, frame, unit.seed)
-    runner = tail(trainable.model, layers[0])
+    runner = tail(trainable.model, first)
     progress = train(
         _on(trainable, runner),
-        lambda step: windows.batch(step, training.batch, unit.seed),
-        lambda: windows.loss(runner, training),
+        lambda step: samples.parts(step, training, unit.seed),
+        workload.loss,
+        lambda: samples.loss(runner, training),
         training,
         package.parent / "checkpoint.pt",
         report,
@@ -117,41 +118,36 @@ def _train_and_pack(node: Node, unit: TrainUnit, package: Path, report: Report) 
     write_package(package, card=card, weights=made.weights, descriptor=descriptor, key=node.key, extra=made.extra)
 
 
-class Windows:
-    """A silo's windows as inputs of the model: token ids, or the cached states below the first expert."""
+class Samples:
+    """A silo's samples as inputs of the model, or where that pays as the cached states below the first expert."""
 
-    def __init__(self, node: Node, model: nn.Module, first: int, cache: Path) -> None:
-        self._text = node.text
-        self._prefix = {
-            split: Prefix(model, first, cache / f"{split}.states") if first else None
-            for split in ("train", "validation")
-        }
+    def __init__(self, workload: Workload, model: nn.Module, first: int, cache: Path) -> None:
+        self._workload = workload
+        splits: tuple[Split, ...] = ("train", "validation")
+        self._prefix = {split: Prefix(model, first, cache / f"{split}.states") if first else None for split in splits}
 
-    def batch(self, step: int, size: int, seed: int) -> Batch:
-        """The training batch of one step."""
-        return self._inputs("train", self._text.batch_indices(step, size, seed))
+    def parts(self, step: int, training: TrainingConfig, seed: int) -> list[Batch]:
+        """The training batch of one step, in the parts that it is run in."""
+        indices = self._workload.batch_indices(step, training.batch, seed)
+        size = training.batch // training.accumulation
+        return [self._batch("train", indices[start : start + size]) for start in range(0, len(indices), size)]
 
     def loss(self, runner: nn.Module, training: TrainingConfig) -> float:
-        """Mean validation loss, in nats a token."""
-        indices = self._text.evaluation_indices("validation", training.validation_windows or None)
+        """Mean validation loss, in nats a unit."""
+        indices = self._workload.evaluation_indices("validation", training.validation_windows or None)
         device = next(runner.parameters()).device
         total, count = 0.0, 0
         with torch.no_grad():
             for start in range(0, len(indices), training.batch):
-                inputs, ids = self._inputs("validation", indices[start : start + training.batch])
-                moved = {name: value.to(device) for name, value in inputs.items()}
-                part, predicted = next_token_loss(runner(**moved, use_cache=False).logits, ids.to(device))
+                batch = self._batch("validation", indices[start : start + training.batch]).to(device)
+                part, predicted = self._workload.loss(runner(**batch.inputs, use_cache=False).logits, batch.targets)
                 total, count = total + float(part), count + predicted
         return total / count
 
-    def _inputs(self, split: Any, indices: Sequence[int]) -> Batch:
-        windows = [self._text.window(split, index) for index in indices]
+    def _batch(self, split: Split, indices: Sequence[int]) -> Batch:
+        batch = self._workload.samples(split, indices)
         prefix = self._prefix[split]
-        ids = torch.stack(windows)
-        if prefix is None:
-            return {"input_ids": ids}, ids
-        states = [prefix.states(index, window) for index, window in zip(indices, windows, strict=True)]
-        return {"inputs_embeds": torch.stack(states)}, ids
+        return batch if prefix is None else prefix.below(batch, indices)
 
 
 def make_trainable(
@@ -196,7 +192,7 @@ def _on(trainable: Trainable, runner: nn.Module) -> Trainable:
 
 
 def _card(node: Node, unit: TrainUnit, made: TrainedExpert, descriptor: Descriptor, progress: Progress) -> ExpertCard:
-    counts, config = node.text.counts, node.config
+    counts, config = node.workload.counts, node.config
     return ExpertCard(
         owner=config.owner,
         domain=config.domain,
@@ -205,7 +201,7 @@ def _card(node: Node, unit: TrainUnit, made: TrainedExpert, descriptor: Descript
         sites=descriptor.sites,
         targets=made.targets,
         settings=dict(made.settings),
-        workload="text",
+        workload=node.workload.name,
         documents={split: count.documents for split, count in counts.items()},
         tokens={split: count.tokens for split, count in counts.items()},
         training={
@@ -225,7 +221,7 @@ def _card(node: Node, unit: TrainUnit, made: TrainedExpert, descriptor: Descript
 
 def _identity(node: Node, unit: TrainUnit) -> str:
     """Of the unit on this node's data: the owner's settings shape the card, and the key signs, so they count."""
-    return _digest(unit.to_json(), repr(dataclasses.astuple(node.config)), node.text.key, node.key.public.hex)
+    return _digest(unit.to_json(), repr(dataclasses.astuple(node.config)), node.workload.key, node.key.public.hex)
 
 
 def _digest(*parts: str) -> str:

@@ -15,7 +15,7 @@ from atoll.anchors import Anchor, resolve
 from atoll.config import read_config
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.history import History
-from atoll.coordinator.journal import Journal, unit_digest
+from atoll.coordinator.journal import Journal
 from atoll.coordinator.release import Release, make_release, numbered, verify, write_release
 from atoll.coordinator.variants import variants, withdrawal_variants
 from atoll.errors import AtollError, FederationError, PackageError
@@ -236,7 +236,7 @@ class Coordinator:
         except (AtollError, KeyError) as error:
             self._leave_out(owner, f"its package is refused: {error}")
             return
-        self.journal.write("trained", owner, unit_digest(unit), said.__dict__)
+        self.journal.write("trained", owner, unit.address, said.__dict__)
         log.info("%s: expert %s arrived", owner, said.digest[:19])
         self._count(owner, said, package)
 
@@ -255,7 +255,7 @@ class Coordinator:
         return package
 
     def _journalled(self, owner: str, unit: TrainUnit) -> tuple[TrainReply, ExpertPackage] | None:
-        entry = self.journal.find("trained", owner, unit_digest(unit))
+        entry = self.journal.find("trained", owner, unit.address)
         if entry is None:
             return None
         try:

@@ -13,7 +13,9 @@ from atoll.federation.node_config import ConsentTerms
 from atoll.federation.units import Choice
 from atoll.mixture import ANCHOR, Descriptor, Router
 from atoll.plugins import build, load
-from atoll.workloads.text import TextConfig
+from atoll.workloads.data import DataConfig
+
+EMBEDDED, SIMULATION = ENGINES = ("embedded", "simulation")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,19 +25,21 @@ class SiloConfig:
     Attributes:
         name: Short name: lower-case letters, digits and hyphens.
         domain: What its data is about, for people.
-        data: Where its text is.
+        data: Where its data is; its key ``workload`` says of what kind it is.
         licence: Of its expert.
         consent: What its expert may be used for.
     """
 
     name: str = MISSING
     domain: str = MISSING
-    data: TextConfig = field(default_factory=TextConfig)
+    data: DataConfig = field(default_factory=DataConfig)
     licence: str = "not stated"
     consent: ConsentTerms = field(default_factory=ConsentTerms)
 
     def check(self) -> None:
-        """Raise ConfigError for consent under which nothing could be released."""
+        """Raise ConfigError for a silo without data, or with consent under which nothing could be released."""
+        if type(self.data) is DataConfig:
+            raise ConfigError(f"silo '{self.name}' has no data: say where it is, as in data.paths")
         key, until = f"consent.until of silo '{self.name}'", self.consent.until
         try:
             last = None if until is None else date.fromisoformat(until)
@@ -88,17 +92,25 @@ class DescriptorConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EngineConfig:
-    """The embedded engine: one worker process a silo.
+    """What runs the silos on this machine.
 
     Attributes:
+        kind: ``embedded``, one worker process a silo, or ``simulation``, Flower's engine: a few processes for any
+            number of silos, without progress reports (in the extra ``simulation``).
         parallel: Silos that work at the same time; 0 for as many as there are cores.
         threads: Threads for tensor work in each. More than one only pays where workers do not compete for cores.
         device: ``auto`` takes a GPU where there is one.
     """
 
+    kind: str = EMBEDDED
     parallel: int = 0
     threads: int = 1
     device: str = "auto"
+
+    def check(self) -> None:
+        """Raise ConfigError for an engine that is not there."""
+        if self.kind not in ENGINES:
+            raise ConfigError(f"engine.kind is '{self.kind}'; it must be one of {', '.join(ENGINES)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +141,7 @@ class RunConfig:
     Attributes:
         title: Heads the report.
         output: The run folder. A run that was cut short goes on in the same folder.
-        anchor: ``atoll-3m``, ``smollm2`` or the path of a local Llama or Olmo2 model.
+        anchor: ``atoll-3m``, ``smollm2``, ``atoll-mobility`` or the path of a local model.
         seed: Of everything random.
         silos: The institutions.
         expert: What experts are made of.
@@ -184,6 +196,7 @@ class RunConfig:
         self.expert.check()
         self.training.check()
         self.descriptor.check()
+        self.engine.check()
         self._check_plugins()
 
     def _check_plugins(self) -> None:

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from atoll.coordinator.release import Release
 from atoll.experts.card import ExpertCard
@@ -52,16 +53,16 @@ class History:
         Returns:
             Whether its owner permits any use of it today.
         """
-        given = ConsentGiven(
-            owner=card.owner,
-            expert=said.digest,
-            purposes=list(card.consent.purposes),
-            until=card.consent.until,
-            statement=card.consent.statement,
-        )
-        news = self._ledger.record(ExpertAccepted(**given.__dict__, blob=said.blob, anchor=card.anchor))
-        if news is None and given.purposes:
-            self._ledger.record(given)
+        terms: dict[str, Any] = {
+            "owner": card.owner,
+            "expert": said.digest,
+            "purposes": list(card.consent.purposes),
+            "until": card.consent.until,
+            "statement": card.consent.statement,
+        }
+        news = self._ledger.record(ExpertAccepted(**terms, blob=said.blob, anchor=card.anchor))
+        if news is None and terms["purposes"]:
+            self._ledger.record(ConsentGiven(**terms))
         return self._ledger.state().experts[said.digest].consents.now.permits_something(datetime.now(UTC))
 
     def release(self, made: Release) -> None:

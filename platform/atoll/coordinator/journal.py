@@ -1,12 +1,9 @@
 """The run's journal: what has arrived, so that a run that was cut short does not ask for it again."""
 
-import hashlib
 import json
 import os
 from pathlib import Path
 from typing import Any
-
-from atoll.federation.units import Unit
 
 
 class Journal:
@@ -43,8 +40,3 @@ class Journal:
     def _torn(self) -> bool:
         raw = self._path.read_bytes() if self._path.exists() else b""
         return bool(raw) and not raw.endswith(b"\n")
-
-
-def unit_digest(unit: Unit) -> str:
-    """Content address of a work unit."""
-    return hashlib.sha256(unit.to_json().encode()).hexdigest()[:32]

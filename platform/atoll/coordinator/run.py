@@ -1,17 +1,18 @@
-"""A whole run on this machine: silos' folders, embedded engine, coordinator, results, tracking, report."""
+"""A whole run on this machine: silos' folders, engine, coordinator, results, tracking, report."""
 
 import contextlib
 import logging
 import os
 import platform
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from atoll.config import to_yaml
 from atoll.coordinator.app import Coordinator, Findings
-from atoll.coordinator.config import RunConfig, SiloConfig
+from atoll.coordinator.config import SIMULATION, EngineConfig, RunConfig, SiloConfig
 from atoll.coordinator.memory import MemoryWatch
 from atoll.coordinator.report.figures import draw
 from atoll.coordinator.report.page import write_report
@@ -23,7 +24,12 @@ from atoll.errors import ConfigError
 from atoll.federation.embedded import EmbeddedGrid, SiloProcess
 from atoll.federation.node_config import NodeConfig
 from atoll.federation.progress import Progress
-from atoll.workloads.text.files import fixed_part
+from atoll.workloads.workload import workload_class
+
+if TYPE_CHECKING:
+    from atoll.federation.simulation import SimulationGrid
+
+    Engine = EmbeddedGrid | SimulationGrid
 
 CLIENT_APP = "atoll.clients.app:app"
 _PACKAGES = ("atoll", "torch", "flwr", "transformers", "peft", "safetensors")
@@ -55,7 +61,7 @@ def execute(config: RunConfig, *, command: str, on_progress: OnProgress | None =
     Args:
         config: The run.
         command: What the user typed, for the report.
-        on_progress: Listener for the silos' work.
+        on_progress: Listener for the silos' work; hears nothing in simulation.
 
     Raises:
         AtollError: the run cannot be made; what had arrived is kept.
@@ -66,16 +72,8 @@ def execute(config: RunConfig, *, command: str, on_progress: OnProgress | None =
     (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
     silos = [_prepare(config, silo, folder) for silo in config.silos]
     traffic = TrafficLog(folder / "traffic.jsonl")
-    grid = EmbeddedGrid(
-        silos,
-        client_app=CLIENT_APP,
-        parallel=config.engine.parallel,
-        threads=config.engine.threads,
-        on_progress=_forward(on_progress) if on_progress else None,
-        on_traffic=traffic.write,
-    )
     logging.getLogger("flwr").setLevel(logging.WARNING)
-    with MemoryWatch() as memory, grid:
+    with MemoryWatch() as memory, _engine(config.engine, silos, traffic, on_progress) as grid:
         found = _coordinate(grid, folder)
     release = folder / "releases" / f"release-{found.release.number:04d}" if found.release else folder
     answers = _answers(config, release, found)
@@ -113,7 +111,30 @@ def _installed(name: str) -> bool:
     return False
 
 
-def _coordinate(grid: EmbeddedGrid, folder: Path) -> Findings:
+def _engine(
+    config: EngineConfig, silos: Sequence[SiloProcess], traffic: TrafficLog, on_progress: OnProgress | None
+) -> "Engine":
+    if config.kind == SIMULATION:
+        from atoll.federation.simulation import SimulationGrid
+
+        return SimulationGrid(
+            silos,
+            client_app=CLIENT_APP,
+            parallel=config.parallel,
+            threads=config.threads,
+            on_traffic=traffic.write,
+        )
+    return EmbeddedGrid(
+        silos,
+        client_app=CLIENT_APP,
+        parallel=config.parallel,
+        threads=config.threads,
+        on_progress=_forward(on_progress) if on_progress else None,
+        on_traffic=traffic.write,
+    )
+
+
+def _coordinate(grid: "Engine", folder: Path) -> Findings:
     """The ServerApp's work; run as a ServerApp it would leave its findings in the run folder only."""
     coordinator = Coordinator(grid, folder, names={node: grid.name_of(node) for node in grid.get_node_ids()})
     return coordinator.run()
@@ -123,7 +144,8 @@ def _prepare(config: RunConfig, silo: SiloConfig, folder: Path) -> SiloProcess:
     """The silo's own folder with its ``node.yaml``; the coordinator's configuration does not travel to it."""
     own = folder / "silos" / silo.name
     own.mkdir(parents=True, exist_ok=True)
-    data = replace(silo.data, paths=[str(Path(path).expanduser().absolute()) for path in silo.data.paths])
+    workload = workload_class(silo.data.workload)
+    data = workload.absolute(silo.data)
     anchor = config.anchor
     if Path(anchor).expanduser().is_dir():
         anchor = str(Path(anchor).expanduser().absolute())
@@ -141,8 +163,7 @@ def _prepare(config: RunConfig, silo: SiloConfig, folder: Path) -> SiloProcess:
         (own / "node.yaml").write_text(to_yaml(node), encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{own}: cannot be written: {error}") from error
-    private = tuple(Path(path) for path in map(fixed_part, data.paths))
-    return SiloProcess(silo.name, own, {"folder": str(own)}, private=private)
+    return SiloProcess(silo.name, own, {"folder": str(own)}, private=workload.private_paths(data))
 
 
 def _forward(listener: OnProgress) -> Callable[[str, Progress], None]:

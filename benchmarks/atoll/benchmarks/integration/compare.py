@@ -143,7 +143,7 @@ def _evaluate(job: Job) -> dict[str, float]:
     unit = EvaluateUnit(anchor=node.anchor.digest, members=[], variants=models, split=job.split, windows=job.windows)
     model = node.model()
     frame = node.frame(model, experts[job.silo].card.sites)
-    evaluator = Evaluator(model, frame, experts, node.text, unit, job.work / job.silo / "states")
+    evaluator = Evaluator(model, frame, experts, node.workload, unit, job.work / job.silo / "states")
     return dict(evaluator.run(job.silo, lambda done, total, note: None).loss)
 
 

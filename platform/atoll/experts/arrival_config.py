@@ -1,0 +1,52 @@
+"""How a new owner's expert is trained beside those that are there already."""
+
+from dataclasses import dataclass
+
+from atoll.errors import ConfigError
+from atoll.replay.distill import DIVERGENCES, Distillation
+
+NOTHING = "none"
+DISTILLATIONS = (*DIVERGENCES, NOTHING)
+STARTS = ("anchor", "mean", "most-used")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArrivalConfig:
+    """Replay and distillation at an arrival.
+
+    Attributes:
+        replay: Whether samples of the earlier domains are drawn from the frozen previous release and trained on.
+        distillation: What ties the new mixture to the previous release on them: ``forward-kl``, ``reverse-kl``,
+            ``mse`` (on logits), or ``none``: then they are trained on as if they were data.
+        temperature: Of the distillation, whose loss is scaled by its square (Hinton et al. 2015, arXiv 1503.02531).
+        budget: Samples of replay in all, however many domains there are.
+        start: What the new expert starts as: a copy of the ``anchor``'s block, the ``mean`` of the experts that are
+            there (MoveGCL's), or the ``most-used`` of them on the new data.
+        progressive: Whether layers are trained in turn, from the outermost pair inwards.
+        rows: Whether the router's rows of everyone are trained too, and not only the new one's.
+    """
+
+    replay: bool = True
+    distillation: str = "forward-kl"
+    temperature: float = 2.0
+    budget: int = 512
+    start: str = "anchor"
+    progressive: bool = False
+    rows: bool = True
+
+    def divergence(self) -> Distillation | None:
+        """The distillation, or ``None`` for none of it."""
+        if self.distillation == NOTHING:
+            return None
+        return Distillation(divergence=self.distillation, temperature=self.temperature)
+
+    def check(self) -> None:
+        """Raise ConfigError for what cannot be."""
+        if self.distillation not in DISTILLATIONS:
+            raise ConfigError(f"arrival.distillation is '{self.distillation}'; it is one of {', '.join(DISTILLATIONS)}")
+        if self.start not in STARTS:
+            raise ConfigError(f"arrival.start is '{self.start}'; it is one of {', '.join(STARTS)}")
+        if not self.temperature > 0:
+            raise ConfigError(f"arrival.temperature is {self.temperature}; it must be positive")
+        if self.budget < 1:
+            raise ConfigError(f"arrival.budget is {self.budget}; it must be at least 1")
