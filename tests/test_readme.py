@@ -8,6 +8,7 @@ import pytest
 
 from atoll.config import read_config
 from atoll.coordinator.config import RunConfig
+from atoll.workloads.text import TextConfig
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -19,6 +20,7 @@ def test_its_configuration_is_one(tmp_path: Path) -> None:
     config = read_config(RunConfig, tmp_path / "federation.yaml", ["seed=1", "training.steps=800", "output=runs/again"])
     config.check()
     assert [silo.name for silo in config.silos] == ["north", "south"]
+    assert isinstance(config.silos[1].data, TextConfig)
     assert config.silos[1].data.field == "body"
     assert (config.seed, config.training.steps, config.output) == (1, 800, "runs/again")
 
