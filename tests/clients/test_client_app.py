@@ -1,7 +1,9 @@
 """The ClientApp: every message is answered, and what went wrong is said without quoting anybody's text."""
 
+import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from atoll.clients import app as module
 from atoll.clients.app import app
 from atoll.clients.node import open_node
 from atoll.experts.package import read_package
+from atoll.experts.privacy_config import PrivacyConfig
 from atoll.experts.signing import PublicKey
 from atoll.federation.blobs import blob_digest
 from atoll.federation.progress import LISTENER, Progress
@@ -152,6 +155,19 @@ def test_an_unforeseen_error_is_answered_without_its_words(
     assert answer.startswith("ValueError; the node's own log")
     assert "clinic record" not in answer
     assert "clinic record 0" in caplog.text, "the owner's own log has it"
+
+
+def test_a_private_expert_through_the_app(ask: Ask, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("opacus.accountants", reason="private training needs Opacus")
+    unit = train_unit(open_node(folder), privacy=PrivacyConfig(epsilon=8.0), steps=2)
+    answer = ask("train", unit.to_json())
+    trained = TrainReply.from_json(said(answer))
+    package = read_package(bytes(answer.content.config_records["blobs"][trained.blob]), trusted=None)  # type: ignore[arg-type]
+    assert package.card.privacy is not None
+    assert 0 < package.card.privacy.epsilon <= 8
+    monkeypatch.setitem(sys.modules, "opacus.accountants.utils", None)
+    another = replace(unit, privacy=PrivacyConfig(epsilon=7.5))
+    assert "pip install 'atoll[privacy]'" in reason(ask("train", another.to_json()))
 
 
 def test_a_run_through_the_app(ask: Ask, folder: Path) -> None:

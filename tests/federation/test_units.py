@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atoll.errors import ConfigError, FederationError
+from atoll.experts.privacy_config import PrivacyConfig
 from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.federation.units import (
     Announcement,
@@ -61,6 +62,7 @@ units: list[st.SearchStrategy[Unit]] = [
         descriptor_documents=st.integers(1, 99),
         descriptor_counted=st.integers(0, 99),
         seed=st.integers(),
+        privacy=st.builds(PrivacyConfig, epsilon=numbers, unit=text),
     ),
     st.builds(TrainReply, digest=text, blob=text, metrics=st.dictionaries(text, numbers, max_size=3)),
     st.builds(

@@ -14,7 +14,7 @@ from atoll.clients.work import evaluate, train_expert
 from atoll.errors import AtollError
 from atoll.federation.blobs import BlobStore, unpack_blobs
 from atoll.federation.progress import report_progress
-from atoll.federation.units import EvaluateUnit, TrainUnit, Unit
+from atoll.federation.units import EvaluateUnit, TrainReply, TrainUnit, Unit
 
 log = logging.getLogger(__name__)
 app = ClientApp()
@@ -48,7 +48,12 @@ def announce(message: Message, context: Context) -> Message:
 def train(message: Message, context: Context) -> Message:
     """Train an expert; its package goes back."""
     node = _node(context)
-    reply, package = train_expert(node, TrainUnit.from_json(_unit(message)), _report("train"))
+    if "blobs" in message.content:
+        unpack_blobs(message.content.config_records["blobs"], node.blobs)
+    unit = TrainUnit.from_json(_unit(message))
+    if missing := [blob for blob in unit.needs if not node.blobs.has(blob)]:
+        return _reply(message, TrainReply(missing=missing))
+    reply, package = train_expert(node, unit, _report("train"))
     answer = _reply(message, reply)
     if "outgoing" in context.node_config:  # the node's gate looks at it there, and hands it on piece by piece
         BlobStore(Path(str(context.node_config["outgoing"]))).adopt(package)

@@ -15,6 +15,7 @@ from atoll.experts.integrator import Integrator
 from atoll.experts.package import ExpertPackage
 from atoll.federation.units import EvaluateReply, EvaluateUnit, Variant
 from atoll.mixture import Call, Descriptor, Mixture, Router
+from atoll.mixture.shared import Shared
 from atoll.plugins import build
 from atoll.workloads.workload import Batch, Split, Workload
 
@@ -30,6 +31,7 @@ class Evaluator:
         workload: Workload,
         unit: EvaluateUnit,
         cache: Path,
+        shared: Shared | None = None,
     ) -> None:
         """Prepare.
 
@@ -40,12 +42,15 @@ class Evaluator:
             workload: The silo's data.
             unit: What to evaluate.
             cache: Folder for the states below the first expert; one for each anchor.
+            shared: The router's fitted rows, for variants that go by them.
 
         Raises:
             ConfigError: a batch of nothing, or a split that there is not.
-            FederationError: a variant names an owner whose expert is not among ``experts``.
+            FederationError: a variant names an owner whose expert is not among ``experts``, or fitted rows that did not
+                come.
         """
         self._model, self._frame, self._experts, self._unit = model, frame, experts, unit
+        self._shared = shared
         self._device = next(model.parameters()).device
         if unit.batch < 1:
             raise ConfigError(f"evaluation.batch is {unit.batch}; it must be at least 1")
@@ -54,6 +59,8 @@ class Evaluator:
                 raise FederationError(
                     f"variant '{variant.name}' names {', '.join(lacking)}, who is no member of the unit"
                 )
+            if variant.fitted and shared is None:
+                raise FederationError(f"variant '{variant.name}' goes by fitted rows, and the unit has none")
         self._workload, self._split = workload, cast(Split, unit.split)
         # Refuses a split that there is not, so from here on its name is safe in a path.
         self._indices = workload.evaluation_indices(self._split, unit.windows or None)
@@ -93,8 +100,11 @@ class Evaluator:
         if variant.alone and not experts[0].card.settings.get("coordinated"):
             # Trained in the anchor's place, so it stands in the anchor's place; a router would mix the anchor in.
             integrator = build("atoll.integrators", "soup", {})
+        made = integrator.integrate(self._model, self._frame, experts, router)
+        if variant.fitted and self._shared is not None:
+            made = made.with_rows(self._shared.rows)
         # The routers' state comes from descriptors, which are read on the CPU.
-        return integrator.integrate(self._model, self._frame, experts, router).to(self._device), variant.entitlement
+        return made.to(self._device), variant.entitlement
 
     @torch.no_grad()
     def _measure(self, model: nn.Module, entitlement: list[str] | None) -> tuple["_Sums", dict[str, float]]:

@@ -132,6 +132,7 @@ def check_node_config(config: NodeConfig) -> None:
         )
     if config.threads < 1:
         raise ConfigError(f"threads is {config.threads}; it must be at least 1")
+    config.replay.check()
     try:
         checks.text("domain", config.domain)
         checks.text("licence", config.licence)

@@ -1,29 +1,36 @@
 """The two jobs of a node: train an expert into a package, evaluate models on the silo's own data."""
 
 import dataclasses
+import functools
 import hashlib
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from atoll.clients.beside import Place, train_beside
 from atoll.clients.descriptor import describe_domain
 from atoll.clients.evaluate import Evaluator
 from atoll.clients.node import Node
+from atoll.clients.prior import make_prior
 from atoll.clients.training.ffn import FeedForwardTrainable
-from atoll.clients.training.loop import Progress, train
+from atoll.clients.training.loop import train
 from atoll.clients.training.lora import LoraTrainable
 from atoll.clients.training.prefix import Prefix, tail
+from atoll.clients.training.private import PrivateData
+from atoll.clients.training.private_loop import PrivateTraining, settle_privacy, train_privately
 from atoll.clients.training.trainable import Trainable, TrainedExpert
 from atoll.errors import ConfigError
-from atoll.experts.card import Consent, ExpertCard
+from atoll.experts.card import Consent, ExpertCard, Privacy
+from atoll.experts.checks import Scalar
 from atoll.experts.package import read_package, verify_package, write_package
 from atoll.experts.signing import PublicKey
 from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.federation.units import EvaluateReply, EvaluateUnit, TrainReply, TrainUnit
 from atoll.mixture import Descriptor, ExpertKind, Router
+from atoll.mixture.shared import Shared
 from atoll.plugins import build, load
 from atoll.workloads.workload import Batch, Split, Workload
 
@@ -43,11 +50,13 @@ def train_expert(node: Node, unit: TrainUnit, report: Report) -> tuple[TrainRepl
     Raises:
         ConfigError: impossible options.
         DataError: the text cannot be used, or training diverged.
-        FederationError: the unit is for another anchor.
+        FederationError: the unit is for another anchor, or a blob that it needs is not held.
+        PackageError: an expert of the past that does not verify.
     """
     node.expect_anchor(unit.anchor)
     unit.expert.check()
     unit.training.check()
+    _check_privacy(unit)
     folder = node.folder / "work" / _identity(node, unit)
     package = folder / f"{node.config.owner}.atoll"
     if not package.exists():
@@ -65,8 +74,7 @@ def evaluate(node: Node, unit: EvaluateUnit, report: Report) -> EvaluateReply:
         FederationError: the unit is for another anchor.
     """
     node.expect_anchor(unit.anchor)
-    missing = [member.blob for member in unit.members if not node.blobs.has(member.blob)]
-    if missing:
+    if missing := [blob for blob in unit.needs if not node.blobs.has(blob)]:
         return EvaluateReply(missing=missing)
     model = node.model()
     experts = {}
@@ -78,44 +86,89 @@ def evaluate(node: Node, unit: EvaluateUnit, report: Report) -> EvaluateReply:
     some = next(iter(experts.values())).card
     frame = node.frame(model, some.sites)
     cache = node.folder / "states" / unit.anchor.removeprefix("sha256:")
-    return Evaluator(model, frame, experts, node.workload, unit, cache).run(node.config.owner, report)
+    shared = Shared.from_bytes(node.blobs.get(unit.shared).read_bytes()) if unit.shared else None
+    return Evaluator(model, frame, experts, node.workload, unit, cache, shared).run(node.config.owner, report)
+
+
+def _check_privacy(unit: TrainUnit) -> None:
+    unit.privacy.check()
+    if unit.privacy.on and unit.past is not None:
+        raise ConfigError(
+            f"privacy.epsilon is {unit.privacy.epsilon}, but the expert is trained beside a release: its router sends "
+            "tokens to some experts only, and such sparse dispatch does not tell whose gradient is whose. Train it "
+            "privately and by itself (no past), or set privacy.epsilon=0"
+        )
 
 
 def _train_and_pack(node: Node, unit: TrainUnit, package: Path, report: Report) -> None:
-    expert, training = unit.expert, unit.training
-    workload, model = node.workload, node.model()
-    layers = expert_layers(node.anchor.layers, expert.last_layers)
-    kind: ExpertKind = load("atoll.experts", expert.kind)()
-    sites = [site.path for site in kind.sites(targets_of(expert, layers))]
-    report(0, training.steps, "describing the domain")
+    private = settle_privacy(unit.privacy, unit.training, node.workload) if unit.privacy.on else None
+    model = node.model()
+    layers = expert_layers(node.anchor.layers, unit.expert.last_layers)
+    kind: ExpertKind = load("atoll.experts", unit.expert.kind)()
+    targets = targets_of(unit.expert, layers)
+    sites = [site.path for site in kind.sites(targets)]
+    report(0, unit.training.steps, "describing the domain")
     frame = node.frame(model, sites)
     descriptor = describe_domain(
         node.anchor,
         model,
         sites,
-        workload,
+        node.workload,
         embedder=unit.embedder,
         documents=unit.descriptor_documents,
         counted=unit.descriptor_counted,
         frame=frame,
     )
+    place = Place(model, frame, kind, targets, descriptor)
+    if unit.past is None:
+        made, facts, metrics = _train_alone(node, unit, place, layers, private, package.parent, report)
+    else:
+        made, facts, metrics = train_beside(node, unit, unit.past, place, package.parent / "checkpoint.pt", report)
+    privacy = private.spent(int(facts["steps"])) if private else None
+    card = _card(node, unit, made, descriptor, facts, metrics, privacy)
+    prior = None if unit.replay is None else make_prior(node, unit.replay)
+    write_package(
+        package,
+        card=card if prior is None else dataclasses.replace(card, replay=prior.lines()),
+        weights=made.weights,
+        descriptor=descriptor,
+        key=node.key,
+        extra=made.extra,
+        prior=prior,
+        context=None if unit.replay is None else node.workload.public_context(),
+    )
+
+
+def _train_alone(
+    node: Node,
+    unit: TrainUnit,
+    place: Place,
+    layers: Sequence[int],
+    private: PrivateTraining | None,
+    folder: Path,
+    report: Report,
+) -> tuple[TrainedExpert, dict[str, Scalar], dict[str, float]]:
+    """Against the anchor, and with nobody else's expert: the expert, and what the card says of its training."""
+    training, workload = unit.training, node.workload
     router: Router = build("atoll.routers", unit.router.name, unit.router.options)
     first = layers[0] if workload.cached_below else 0
-    samples = Samples(workload, model, first, package.parent / "states")
-    trainable = make_trainable(model, layers, expert, router, descriptor, frame, unit.seed)
+    samples = Samples(workload, place.model, first, folder / "states")
+    trainable = make_trainable(place.model, layers, unit.expert, router, place.descriptor, place.frame, unit.seed)
     runner = tail(trainable.model, first)
-    progress = train(
-        _on(trainable, runner),
-        lambda step: samples.parts(step, training, unit.seed),
-        workload.loss,
-        lambda: samples.loss(runner, training),
-        training,
-        package.parent / "checkpoint.pt",
-        report,
-    )
-    made = trainable.export()
-    card = _card(node, unit, made, descriptor, progress)
-    write_package(package, card=card, weights=made.weights, descriptor=descriptor, key=node.key, extra=made.extra)
+    trainable.model = runner
+
+    def validate() -> float:
+        return samples.loss(runner, training)
+
+    if private is None:
+        parts = functools.partial(samples.parts, training=training, seed=unit.seed)
+        progress = train(trainable, parts, workload.loss, validate, training, folder / "checkpoint.pt", report)
+    else:
+        data = PrivateData(functools.partial(samples.batch, "train"), workload.loss, workload.predicts)
+        progress = train_privately(trainable, data, private, validate, training, folder, report)
+    facts = progress.facts() if private is None else private.facts(progress)
+    metrics = {"validation_loss_anchor": progress.first_loss, "validation_loss_expert": progress.best_loss}
+    return trainable.export(), facts, metrics
 
 
 class Samples:
@@ -130,7 +183,7 @@ class Samples:
         """The training batch of one step, in the parts that it is run in."""
         indices = self._workload.batch_indices(step, training.batch, seed)
         size = training.batch // training.accumulation
-        return [self._batch("train", indices[start : start + size]) for start in range(0, len(indices), size)]
+        return [self.batch("train", indices[start : start + size]) for start in range(0, len(indices), size)]
 
     def loss(self, runner: nn.Module, training: TrainingConfig) -> float:
         """Mean validation loss, in nats a unit."""
@@ -139,12 +192,13 @@ class Samples:
         total, count = 0.0, 0
         with torch.no_grad():
             for start in range(0, len(indices), training.batch):
-                batch = self._batch("validation", indices[start : start + training.batch]).to(device)
+                batch = self.batch("validation", indices[start : start + training.batch]).to(device)
                 part, predicted = self._workload.loss(runner(**batch.inputs, use_cache=False).logits, batch.targets)
                 total, count = total + float(part), count + predicted
         return total / count
 
-    def _batch(self, split: Split, indices: Sequence[int]) -> Batch:
+    def batch(self, split: Split, indices: Sequence[int]) -> Batch:
+        """These samples side by side."""
         batch = self._workload.samples(split, indices)
         prefix = self._prefix[split]
         return batch if prefix is None else prefix.below(batch, indices)
@@ -186,12 +240,15 @@ def targets_of(expert: ExpertConfig, layers: Sequence[int]) -> list[str]:
     ]
 
 
-def _on(trainable: Trainable, runner: nn.Module) -> Trainable:
-    trainable.model = runner
-    return trainable
-
-
-def _card(node: Node, unit: TrainUnit, made: TrainedExpert, descriptor: Descriptor, progress: Progress) -> ExpertCard:
+def _card(
+    node: Node,
+    unit: TrainUnit,
+    made: TrainedExpert,
+    descriptor: Descriptor,
+    facts: Mapping[str, Scalar],
+    metrics: Mapping[str, float],
+    privacy: Privacy | None,
+) -> ExpertCard:
     counts, config = node.workload.counts, node.config
     return ExpertCard(
         owner=config.owner,
@@ -204,14 +261,9 @@ def _card(node: Node, unit: TrainUnit, made: TrainedExpert, descriptor: Descript
         workload=node.workload.name,
         documents={split: count.documents for split, count in counts.items()},
         tokens={split: count.tokens for split, count in counts.items()},
-        training={
-            "steps": progress.step,
-            "best_step": progress.best_step,
-            "tokens_seen": progress.tokens,
-            "seed": unit.seed,
-        },
-        metrics={"validation_loss_anchor": progress.first_loss, "validation_loss_expert": progress.best_loss},
-        privacy=None,
+        training={**facts, "seed": unit.seed},
+        metrics=metrics,
+        privacy=privacy,
         licence=config.licence,
         consent=Consent(
             purposes=tuple(config.consent.purposes), until=config.consent.until, statement=config.consent.statement

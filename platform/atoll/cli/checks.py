@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 from atoll.cli.requirements import ENCODER, SMOLLM2, Wanted, install, of_atoll
 
-_EXTRAS = ("text", "smollm2", "demo")
+_EXTRAS = ("text", "smollm2", "privacy", "demo")
 _GROUPS = ("atoll.experts", "atoll.integrators", "atoll.routers", "atoll.workloads")
 # Distributions whose module has another name; those of the demo's text are read as files and never imported.
 _MODULES = {"pyyaml": "yaml", "prometheus-client": "prometheus_client", "python-json-logger": "pythonjsonlogger"}
-_IMPORTED_EXTRAS = ("transformers", "peft", "pyarrow", "gguf")
+_IMPORTED_EXTRAS = ("transformers", "peft", "pyarrow", "gguf", "opacus")
 _REINSTALL = "install atoll again from where it came: pip install --force-reinstall --no-deps …"
 _OLDEST = (3, 11)
 _CORE = ("versions", "anchors", "plug-ins")

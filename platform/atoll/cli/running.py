@@ -16,6 +16,8 @@ from atoll.coordinator.config import RunConfig
 from atoll.coordinator.demo import demo_config
 from atoll.coordinator.report.terminal import conclusions, left_table, results_table, withdrawal_table
 from atoll.coordinator.run import Outcome, execute
+from atoll.coordinator.stream.tables import withdrawal_sentences
+from atoll.coordinator.stream.terminal import stream_tables
 from atoll.coordinator.tracking import ui_command
 
 console = Console()
@@ -23,7 +25,12 @@ console = Console()
 
 def run_config(path: Path, overrides: Sequence[str]) -> None:
     """``atoll run``."""
-    _run(read_config(RunConfig, path, overrides), f"atoll run {path} {' '.join(overrides)}".strip())
+    config = read_config(RunConfig, path, overrides)
+    command = f"atoll run {path} {' '.join(overrides)}".strip()
+    if config.stream.on:
+        _run_stream(config, command)
+    else:
+        _run(config, command)
 
 
 def run_demo(*, quick: bool, anchor: str, output: Path | None, seed: int, overrides: Sequence[str]) -> None:
@@ -55,6 +62,25 @@ def _run(config: RunConfig, command: str) -> None:
     _show(outcome, time.monotonic() - began)
 
 
+def _run_stream(config: RunConfig, command: str) -> None:
+    from atoll.coordinator.stream.run import execute_stream
+
+    config.check()
+    began = time.monotonic()
+    bars = [silo.name for silo in config.silos] + (["baselines"] if config.stream.baselines else [])
+    with _progress(bars) as on_progress:
+        outcome = execute_stream(config, command=command, on_progress=on_progress)
+    console.print()
+    for table in stream_tables(outcome.results):
+        console.print(table)
+    if outcome.results.withdrawal is not None:
+        for sentence in withdrawal_sentences(outcome.results.withdrawal):
+            console.print(sentence, markup=False, highlight=False)
+    for silo, reason in outcome.results.failures.items():
+        console.print(f"[yellow]left out:[/] {silo}: {reason}", highlight=False)
+    _leave(outcome.results.peak_memory_bytes, time.monotonic() - began, outcome.report, outcome.release, outcome.folder)
+
+
 def _show(outcome: Outcome, seconds: float) -> None:
     console.print()
     console.print(results_table(outcome.results))
@@ -67,11 +93,16 @@ def _show(outcome: Outcome, seconds: float) -> None:
     for silo in outcome.results.silos:
         if silo.status != "ok":
             console.print(f"[yellow]left out:[/] {silo.name}: {silo.failure}", highlight=False)
-    memory = outcome.results.peak_memory_bytes / 2**30
+    _leave(outcome.results.peak_memory_bytes, seconds, outcome.report, outcome.release, outcome.folder)
+
+
+def _leave(peak_bytes: int, seconds: float, report: Path, release: Path, folder: Path) -> None:
+    """Where to look next."""
+    memory = peak_bytes / 2**30
     console.print(f"Took {seconds / 60:.1f} minutes; all processes together held at most {memory:.1f} GiB.")
-    console.print(f"Report:  {outcome.report}", soft_wrap=True)
-    console.print(f"Release: {outcome.release}", soft_wrap=True)
-    console.print(f"Tracked: {ui_command(outcome.folder)}", soft_wrap=True)
+    console.print(f"Report:  {report}", soft_wrap=True)
+    console.print(f"Release: {release}", soft_wrap=True)
+    console.print(f"Tracked: {ui_command(folder)}", soft_wrap=True)
 
 
 class _Bars:

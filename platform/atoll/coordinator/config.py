@@ -6,10 +6,12 @@ from datetime import UTC, date, datetime
 import torch
 from omegaconf import MISSING
 
+from atoll.coordinator.stream.config import StreamConfig
 from atoll.errors import ConfigError, MixtureError
 from atoll.experts.checks import SLUG
+from atoll.experts.privacy_config import PrivacyConfig
 from atoll.experts.training import ExpertConfig, TrainingConfig
-from atoll.federation.node_config import ConsentTerms
+from atoll.federation.node_config import ConsentTerms, ReplayTerms
 from atoll.federation.units import Choice
 from atoll.mixture import ANCHOR, Descriptor, Router
 from atoll.plugins import build, load
@@ -28,6 +30,7 @@ class SiloConfig:
         data: Where its data is; its key ``workload`` says of what kind it is.
         licence: Of its expert.
         consent: What its expert may be used for.
+        replay: What replay may keep of its data, and draw of its domain.
     """
 
     name: str = MISSING
@@ -35,9 +38,10 @@ class SiloConfig:
     data: DataConfig = field(default_factory=DataConfig)
     licence: str = "not stated"
     consent: ConsentTerms = field(default_factory=ConsentTerms)
+    replay: ReplayTerms = field(default_factory=ReplayTerms)
 
     def check(self) -> None:
-        """Raise ConfigError for a silo without data, or with consent under which nothing could be released."""
+        """Raise ConfigError for a silo without data, or with terms under which nothing could be released."""
         if type(self.data) is DataConfig:
             raise ConfigError(f"silo '{self.name}' has no data: say where it is, as in data.paths")
         key, until = f"consent.until of silo '{self.name}'", self.consent.until
@@ -49,6 +53,10 @@ class SiloConfig:
             raise ConfigError(f"{key} is {until}, which is past: ask for a later day, or leave the silo out")
         if not self.consent.purposes:
             raise ConfigError(f"consent.purposes of silo '{self.name}' is empty: name one, or leave the silo out")
+        try:
+            self.replay.check()
+        except ConfigError as error:
+            raise ConfigError(f"silo '{self.name}': {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,12 +154,14 @@ class RunConfig:
         silos: The institutions.
         expert: What experts are made of.
         training: How they are trained.
+        privacy: Differential privacy of the training (in the extra ``privacy``).
         descriptor: How domains are described.
         router: The mixture's router.
         training_router: The router that coordinated experts train beside.
         integrator: What makes the mixture.
         evaluation: What is measured.
         engine: How the work is run on this machine.
+        stream: Stages in which owners arrive; without any, all take part at once.
         incomplete: Whether to go on without silos whose data cannot be used. One that fails later is left out in any
             case.
         withdraw: Owner that withdraws at the end, to show what is left; empty for nobody.
@@ -165,12 +175,14 @@ class RunConfig:
     silos: list[SiloConfig] = field(default_factory=list)
     expert: ExpertConfig = field(default_factory=ExpertConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     descriptor: DescriptorConfig = field(default_factory=DescriptorConfig)
     router: Choice = field(default_factory=lambda: Choice(name="naive-bayes"))
     training_router: Choice = field(default_factory=lambda: Choice(name="top-k"))
     integrator: Choice = field(default_factory=lambda: Choice(name="flexolmo"))
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     engine: EngineConfig = field(default_factory=EngineConfig)
+    stream: StreamConfig = field(default_factory=StreamConfig)
     incomplete: bool = False
     withdraw: str = ""
     prompt: str = ""
@@ -195,8 +207,10 @@ class RunConfig:
             silo.check()
         self.expert.check()
         self.training.check()
+        self.privacy.check()
         self.descriptor.check()
         self.engine.check()
+        self.stream.check(names)
         self._check_plugins()
 
     def _check_plugins(self) -> None:

@@ -66,14 +66,9 @@ def execute(config: RunConfig, *, command: str, on_progress: OnProgress | None =
     Raises:
         AtollError: the run cannot be made; what had arrived is kept.
     """
-    config.check()
-    folder = Path(config.output).resolve()
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
-    silos = [_prepare(config, silo, folder) for silo in config.silos]
+    folder, silos = prepared(config)
     traffic = TrafficLog(folder / "traffic.jsonl")
-    logging.getLogger("flwr").setLevel(logging.WARNING)
-    with MemoryWatch() as memory, _engine(config.engine, silos, traffic, on_progress) as grid:
+    with MemoryWatch() as memory, opened(config, silos, traffic, on_progress) as grid:
         found = _coordinate(grid, folder)
     release = folder / "releases" / f"release-{found.release.number:04d}" if found.release else folder
     answers = _answers(config, release, found)
@@ -83,6 +78,27 @@ def execute(config: RunConfig, *, command: str, on_progress: OnProgress | None =
     report = write_report(results, figures, folder)
     _track(config, results, folder, release)
     return Outcome(results, folder, report, release)
+
+
+def prepared(config: RunConfig) -> tuple[Path, list[SiloProcess]]:
+    """Check a configuration, and make the run folder with a folder for every silo.
+
+    Raises:
+        ConfigError, PluginError: what cannot be.
+    """
+    config.check()
+    folder = Path(config.output).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
+    return folder, [_prepare(config, silo, folder) for silo in config.silos]
+
+
+def opened(
+    config: RunConfig, silos: Sequence[SiloProcess], traffic: TrafficLog, on_progress: OnProgress | None
+) -> "Engine":
+    """The engine that the configuration names, with these silos; a context manager."""
+    logging.getLogger("flwr").setLevel(logging.WARNING)
+    return _engine(config.engine, silos, traffic, on_progress)
 
 
 def _track(config: RunConfig, results: RunResults, folder: Path, release: Path) -> None:
@@ -156,6 +172,7 @@ def _prepare(config: RunConfig, silo: SiloConfig, folder: Path) -> SiloProcess:
         anchor=anchor,
         licence=silo.licence,
         consent=silo.consent,
+        replay=silo.replay,
         threads=max(1, config.engine.threads),
         device=config.engine.device,
     )

@@ -20,7 +20,7 @@ from atoll.coordinator.results import (
 from atoll.coordinator.variants import without
 from atoll.federation.embedded import Traffic
 
-_WHAT = {
+WHAT = {
     ("query", "out"): "announcement",
     ("train", "out"): "expert package",
     ("evaluate", "out"): "metrics",
@@ -73,7 +73,7 @@ def summarize(
 
 
 def _transfer(item: Traffic) -> Transfer:
-    what = _WHAT.get((item.message_type, item.direction), item.message_type)
+    what = WHAT.get((item.message_type, item.direction), item.message_type)
     return Transfer(silo=item.silo, direction=item.direction, what=what, bytes=item.bytes)
 
 

@@ -1,6 +1,7 @@
 """PEFT's ``adapter_config.json``: only what a plain LoRA needs, nothing that loads code or changes the sums."""
 
-from collections.abc import Callable, Mapping
+import json
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from atoll.errors import PackageError
@@ -52,6 +53,28 @@ _FIELDS: Mapping[str, Callable[[Any], bool]] = {
     "qalora_group_size": _number,  # only used with use_qalora
 }
 _REQUIRED = ("peft_type", "r", "lora_alpha", "target_modules")
+
+
+def plain_adapter(targets: Sequence[str], settings: Mapping[str, Scalar], *, generates: bool) -> bytes:
+    """The configuration of a plain LoRA on these modules.
+
+    Args:
+        targets: Module paths.
+        settings: The card's, with ``rank`` and ``alpha``.
+        generates: Whether the anchor generates text by itself; what does not is an encoder to PEFT.
+    """
+    config = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM" if generates else "FEATURE_EXTRACTION",
+        "base_model_name_or_path": None,
+        "inference_mode": True,
+        "r": settings["rank"],
+        "lora_alpha": settings["alpha"],
+        "lora_dropout": 0.0,
+        "target_modules": sorted(targets),
+        "bias": "none",
+    }
+    return json.dumps(config, indent=2, sort_keys=True).encode()
 
 
 def check_adapter(data: bytes, settings: Mapping[str, Scalar]) -> None:

@@ -23,7 +23,10 @@ class ArrivalConfig:
         start: What the new expert starts as: a copy of the ``anchor``'s block, the ``mean`` of the experts that are
             there (MoveGCL's), or the ``most-used`` of them on the new data.
         progressive: Whether layers are trained in turn, from the outermost pair inwards.
-        rows: Whether the router's rows of everyone are trained too, and not only the new one's.
+        rows: Whether everyone's rows of the router move in training, and not the new one's only. They stay at the owner
+            in any case: what the release's router becomes is fitted by the coordinator.
+        labels: Whether the owner's own samples are learned from. Without, as for an owner whose data has no labels,
+            the previous release says what they are (Meta-DMoE, Zhong et al. 2022, arXiv 2210.03885).
     """
 
     replay: bool = True
@@ -32,7 +35,8 @@ class ArrivalConfig:
     budget: int = 512
     start: str = "anchor"
     progressive: bool = False
-    rows: bool = True
+    rows: bool = False
+    labels: bool = True
 
     def divergence(self) -> Distillation | None:
         """The distillation, or ``None`` for none of it."""
@@ -50,3 +54,5 @@ class ArrivalConfig:
             raise ConfigError(f"arrival.temperature is {self.temperature}; it must be positive")
         if self.budget < 1:
             raise ConfigError(f"arrival.budget is {self.budget}; it must be at least 1")
+        if not self.labels and self.distillation == NOTHING:
+            raise ConfigError("arrival.labels is false and arrival.distillation none: there is nothing to learn from")

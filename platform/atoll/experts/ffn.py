@@ -20,7 +20,8 @@ class FeedForward(ExpertKind):
     """``f_e(x) = W_down (act(W_gate x) * W_up x)`` with matrices of the expert's own; the site is the block itself.
 
     A package holds ``<block>.<projection>.weight`` for the three projections of every target block, and for coordinated
-    experts ``router.<block>.<name>`` for what the router learned.
+    experts ``router.<block>.<name>`` for what the router learned: a row over the token [D], a bias [], and where the
+    setting ``context`` says how wide it is, a row over the context.
     """
 
     name: ClassVar[str] = "ffn"
@@ -50,6 +51,8 @@ class FeedForward(ExpertKind):
             if settings.get("coordinated"):
                 expected[f"router.{target}.row"] = (anchor[f"{target}.gate_proj.weight"][1],)
                 expected[f"router.{target}.bias"] = ()
+                if "context" in settings:
+                    expected[f"router.{target}.context"] = (int(settings["context"]),)
         return expected
 
     def unpack(self, target: str, weights: Mapping[str, Tensor], settings: Settings) -> dict[str, Tensor]:
@@ -70,9 +73,19 @@ class FeedForward(ExpertKind):
         return {f"{target}.{projection}.weight": tensors[projection] for projection in PROJECTIONS}
 
     def learned(self, site: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The trained row [D] and bias []; nothing for an expert that was trained without coordination."""
+        """The trained rows and bias; nothing for an expert that was trained without coordination."""
         prefix = f"router.{site}."
         return {name.removeprefix(prefix): value for name, value in weights.items() if name.startswith(prefix)}
+
+    def pack_learned(self, rows: Mapping[str, Mapping[str, Tensor]]) -> tuple[Settings, dict[str, Tensor]]:
+        """Rows over token and context, and a bias; nothing where the router's state is something else."""
+        some = next(iter(rows.values()), {})
+        if not {"row", "bias"} <= set(some) <= {"row", "bias", "context"}:
+            return {}, {}
+        settings: dict[str, bool | int | float | str] = {"coordinated": True}
+        if "context" in some:
+            settings["context"] = some["context"].numel()
+        return settings, {f"router.{site}.{name}": value for site, row in rows.items() for name, value in row.items()}
 
     def stack(self, module: nn.Module, experts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Matrices with the anchor's in slot 0: gate and up [N, H, D], down [N, D, H]."""

@@ -15,18 +15,20 @@ class PrivacyConfig:
 
     (ε, δ) bounds what the trained weights tell about any one unit: whether it was in the training split at all. How
     many units there are is taken as known. Nothing else that leaves the owner is covered: neither the domain
-    descriptor nor the metrics, nor which step's weights the validation split chose.
+    descriptor, where a coordinated expert's row of the router begins, nor the metrics, nor a prior for replay; nor are
+    the units of the validation split, which choose among the steps' weights. Several experts of the same data add up.
 
     Attributes:
         epsilon: ε to keep to over all of ``training.steps``; 0 for training that is not private.
-        delta: δ, below one in the number of units; 0 for ``1 / n^1.1`` with n units.
+        delta: δ, below one in the number of units; 0 for ``1 / n^1.1``, with n units or documents, whichever are more.
         clip: Largest norm of what one unit adds to a step's gradient; it takes the place of ``training.clip``.
         unit: ``sequence``, one window of text or one trajectory, for data in which nobody has more than one; or
-            ``user``, all that one person has, as for trajectories.
+            ``user``, all that one person has, for workloads that know whose a sample is.
         per_user: Sequences of one user that a step looks at, at most; for unit ``user``.
         accountant: ``rdp`` (Mironov 2017, arXiv 1702.07476), or ``prv`` (Gopi et al. 2021, arXiv 2106.02848), which
             needs a tenth to a fifth less noise, but time and memory that grow with ε.
-        chunk: Sequences that are run at a time; memory grows with it, and nothing else changes.
+        chunk: Sequences that are run at a time, in the place of ``training.accumulation``; memory grows with it, and
+            nothing else changes.
     """
 
     epsilon: float = 0.0

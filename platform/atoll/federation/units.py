@@ -9,6 +9,7 @@ from typing import Any, Self
 from atoll.config.decode import decode_json
 from atoll.errors import DataError, FederationError
 from atoll.experts.arrival_config import ArrivalConfig
+from atoll.experts.privacy_config import PrivacyConfig
 from atoll.experts.training import ExpertConfig, TrainingConfig
 
 
@@ -127,8 +128,10 @@ class TrainUnit(Unit):
         embedder: What describes the domain.
         descriptor_documents: How many documents are embedded for the descriptor, at most.
         descriptor_counted: How many documents its token shares rest on, at most; 0 for no shares.
-        seed: Of everything random.
+        seed: Of everything random but what privacy rests on.
+        privacy: Differential privacy of the training.
         past: The mixture to train it beside; ``None`` to train it by itself.
+        replay: Generator that the owner's prior is made for; ``None`` for no prior.
     """
 
     anchor: str
@@ -139,7 +142,14 @@ class TrainUnit(Unit):
     descriptor_documents: int
     descriptor_counted: int
     seed: int
+    privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     past: Past | None = None
+    replay: Choice | None = None
+
+    @property
+    def needs(self) -> list[str]:
+        """Digests of the blobs without which it cannot be done."""
+        return [] if self.past is None else _needed(self.past.members, self.past.shared)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,6 +215,11 @@ class EvaluateUnit(Unit):
     windows: int = 64
     batch: int = 8
 
+    @property
+    def needs(self) -> list[str]:
+        """Digests of the blobs without which it cannot be done."""
+        return _needed(self.members, self.shared)
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateReply(Unit):
@@ -223,3 +238,7 @@ class EvaluateReply(Unit):
     tokens: int = 0
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     shares: dict[str, dict[str, float]] = field(default_factory=dict)
+
+
+def _needed(members: list[MemberRef], shared: str) -> list[str]:
+    return [*(member.blob for member in members), *([shared] if shared else [])]

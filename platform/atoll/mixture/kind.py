@@ -75,6 +75,17 @@ class ExpertKind(ABC):
     def learned(self, site: str, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """What the expert's training learned about routing to it at a site; may be empty."""
 
+    def pack_learned(self, rows: Mapping[str, Mapping[str, Tensor]]) -> tuple[Settings, dict[str, Tensor]]:
+        """What a package holds of an expert's trained state of the router, so that :meth:`learned` finds it again.
+
+        Args:
+            rows: The state by site and name.
+
+        Returns:
+            Settings for the card, and tensors; nothing for kinds or routers for which a package has no place.
+        """
+        return {}, {}
+
     @abstractmethod
     def stack(self, module: nn.Module, experts: Sequence[Mapping[str, Tensor]]) -> dict[str, Tensor]:
         """Stack what :meth:`unpack` gave for each expert, in slot order, for the anchor's ``module``."""

@@ -3,7 +3,7 @@
 An owner's :class:`Prior` is all that a generator keeps of it; a :class:`ReplaySet` is what was drawn, and from what.
 """
 
-from atoll.replay.disclosure import Disclosure
+from atoll.replay.disclosure import Disclosure, NothingToTell
 from atoll.replay.distill import Distillation, followed, weights_by_domain
 from atoll.replay.draw import Draw, draw_replay, without_memorised
 from atoll.replay.filters import Memorised, nearly_repeated, repeated, too_near
@@ -21,6 +21,7 @@ __all__ = [
     "Distillation",
     "Draw",
     "Memorised",
+    "NothingToTell",
     "Prior",
     "Provenance",
     "Replay",

@@ -17,6 +17,10 @@ SENSITIVITY = 2.0
 and goes to others. Replacement rather than addition is the neighbourhood here, since the number of units is told."""
 
 
+class NothingToTell(DataError):  # noqa: N818 - what the policy leaves, and no fault of the data
+    """Noise and suppression leave nothing of the counts."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Disclosure:
     """What an owner permits; its policy, never the coordinator's choice.
@@ -93,7 +97,8 @@ def disclosed(
         Shares, float32, of the counts' shape.
 
     Raises:
-        DataError: no unit, or nothing is left after noise and suppression.
+        DataError: no unit.
+        NothingToTell: nothing is left after noise and suppression.
     """
     units = round(float(counts.sum()))
     if units < 1:
@@ -105,7 +110,7 @@ def disclosed(
     # A unit that spreads its weight may leave a sum just below a whole number.
     told = np.where(told + 1e-9 < disclosure.smallest, 0.0, told)
     if not told.sum() > 0:
-        raise DataError(
+        raise NothingToTell(
             f"prior: of {units} {unit}s nothing may be told ({what}): no cell holds {disclosure.smallest:g}; take "
             "coarser cells or a lower 'smallest', or replay without a prior"
         )

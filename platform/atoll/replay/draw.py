@@ -56,10 +56,12 @@ def draw_replay(
 ) -> ReplaySet:
     """A replay set of one owner's domain.
 
+    The owner's cap (:attr:`Prior.most`) counts for each draw: the budget is cut to it, and the provenance says so.
+
     Args:
         replay: The generator.
         teacher: The frozen release.
-        prior: The owner's; ``None`` where it was refused.
+        prior: The owner's; ``None`` where it was refused. One that tells nothing is not shown to the generator.
         context: What is public of the owner's domain.
         draw: How much, and which repetitions go.
         owner: Whose domain.
@@ -72,9 +74,10 @@ def draw_replay(
         ConfigError: options that do not go together.
         PackageError: a prior of another generator or of other data.
     """
-    samples = replay.generate(
-        teacher, prior, context, budget=draw.budget, seed=seed, templates=templates, batch=draw.batch
-    )
+    most = 0 if prior is None else prior.most
+    budget = min(draw.budget, most) if most else draw.budget
+    told = prior if prior is not None and prior.tensors else None
+    samples = replay.generate(teacher, told, context, budget=budget, seed=seed, templates=templates, batch=draw.batch)
     # The fields of a generator, which is a dataclass as every plug-in with options.
     options = dataclasses.asdict(replay)  # type: ignore[call-overload]
     provenance = Provenance(
@@ -85,7 +88,8 @@ def draw_replay(
         options=options,
         seed=seed,
         prior=None if prior is None else prior.digest,
-        budget=draw.budget,
+        budget=budget,
+        most=most,
     )
     found = ReplaySet(provenance=provenance, samples=samples)
     tokens = [replay.tokens(sample) for sample in samples]

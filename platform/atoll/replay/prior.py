@@ -76,8 +76,9 @@ class Prior:
     Attributes:
         generator: Registered name of the generator that reads it.
         settings: The generator's choices that say how to read the tensors.
-        tensors: By name.
+        tensors: By name; none where the owner tells nothing, and the prior only carries its terms.
         declared: By the same names.
+        most: Samples of the owner's domain that may be drawn from one release, at most; 0 for no cap.
 
     Raises:
         PackageError: a tensor without a declaration, a declaration without a tensor, or an impossible value.
@@ -87,8 +88,13 @@ class Prior:
     settings: Mapping[str, Scalar]
     tensors: Mapping[str, Tensor]
     declared: Mapping[str, Declaration]
+    most: int = 0
 
     def __post_init__(self) -> None:
+        if type(self.most) is not int or not 0 <= self.most < _LARGEST:
+            raise PackageError(
+                f"prior: 'most' is {self.most!r:.40}; it must be a whole number, 0 for no cap on samples"
+            )
         if not isinstance(self.generator, str) or not _SLUG.fullmatch(self.generator):
             raise PackageError(f"prior: {self.generator!r:.80} is no generator's name")
         for key, value in self.settings.items():
@@ -110,8 +116,9 @@ class Prior:
         return digest("prior", self._header(), self.tensors)
 
     def lines(self) -> tuple[str, ...]:
-        """The declarations as sentences, by tensor, as an expert card shows them."""
-        return tuple(f"{name}: {self.declared[name]}" for name in sorted(self.declared))
+        """The declarations as sentences, by tensor, and the cap, as an expert card shows them."""
+        kept = tuple(f"{name}: {self.declared[name]}" for name in sorted(self.declared)) or ("nothing is kept",)
+        return (*kept, f"at most {self.most} samples a release" if self.most else "any number of samples")
 
     def expect(self, generator: str, settings: Mapping[str, Scalar], shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Check that a generator can read this: made by it, with these settings, and shares of these shapes.
@@ -122,7 +129,9 @@ class Prior:
         if self.generator != generator:
             raise PackageError(f"prior of generator '{self.generator}', where {generator} reads: remember it anew")
         if dict(self.settings) != dict(settings):
-            raise PackageError(f"prior of {generator}: made with {dict(self.settings)}, to be read with {dict(settings)}")
+            raise PackageError(
+                f"prior of {generator}: made with {dict(self.settings)}, to be read with {dict(settings)}"
+            )
         found = {name: tuple(tensor.shape) for name, tensor in self.tensors.items()}
         if found != dict(shapes):
             raise PackageError(f"prior of {generator}: has {found}, expected {dict(shapes)}: is it of this data?")
@@ -143,7 +152,7 @@ class Prior:
             PackageError: not a prior, too large, or one with anything odd in it.
         """
         header, tensors = unpack("prior", data, LIMIT)
-        expect_keys("prior", header, ("generator", "settings", "declared"))
+        expect_keys("prior", header, ("generator", "settings", "declared", "most"))
         settings, declared = header["settings"], header["declared"]
         if not isinstance(settings, dict) or not isinstance(declared, dict):
             raise PackageError("prior: 'settings' and 'declared' must be mappings")
@@ -151,13 +160,15 @@ class Prior:
         made = {
             name: Declaration(**expect_keys("prior: a declaration", value, names)) for name, value in declared.items()
         }
-        return cls(generator=header["generator"], settings=settings, tensors=tensors, declared=made)
+        generator, most = header["generator"], header["most"]
+        return cls(generator=generator, settings=settings, tensors=tensors, declared=made, most=most)
 
     def _header(self) -> dict[str, Any]:
         return {
             "generator": self.generator,
             "settings": dict(self.settings),
             "declared": {name: asdict(value) for name, value in self.declared.items()},
+            "most": self.most,
         }
 
 

@@ -36,6 +36,7 @@ class Provenance:
         seed: Of the draw; ``None`` where the owner keeps it to itself, since it filtered the samples.
         prior: The prior's digest; ``None`` where there was none.
         budget: How many samples were drawn.
+        most: The owner's cap on them, to which the budget was cut where it was larger; 0 for none.
 
     Raises:
         PackageError: an impossible value.
@@ -49,6 +50,7 @@ class Provenance:
     seed: int | None
     prior: str | None
     budget: int
+    most: int = 0
 
     def __post_init__(self) -> None:
         for value in (self.owner, self.generator, *self.experts):
@@ -59,6 +61,8 @@ class Provenance:
                 raise PackageError(f"replay set: {value!r:.80} is no digest 'sha256:' and 64 hexadecimal digits")
         if type(self.budget) is not int or self.budget < 1 or type(self.seed) not in (int, type(None)):
             raise PackageError(f"replay set: budget {self.budget!r:.40} or seed {self.seed!r:.40} is no whole number")
+        if type(self.most) is not int or self.most < 0 or (self.most and self.budget > self.most):
+            raise PackageError(f"replay set: {self.budget} samples were drawn, and its owner permits {self.most!r:.40}")
         try:
             size = len(json.dumps(dict(self.options), allow_nan=False))
         except (TypeError, ValueError, RecursionError) as error:

@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from atoll.mixture import Descriptor
@@ -91,6 +93,14 @@ class Workload(ABC):
 
     @classmethod
     @abstractmethod
+    def public(cls, anchor: "Anchor") -> "Workload":
+        """The workload where there is nobody's data, as at a coordinator: for replay, its templates and its batches.
+
+        Its samples, where there are any, are of public data.
+        """
+
+    @classmethod
+    @abstractmethod
     def absolute(cls, config: Any) -> DataConfig:
         """The configuration with its paths made absolute."""
 
@@ -151,6 +161,13 @@ class Workload(ABC):
         """
 
     @abstractmethod
+    def persons(self, split: Split) -> NDArray[np.int64] | None:
+        """Whose each sample of a split is, any numbers, int64 [N]; ``None`` where no person is known.
+
+        Differential privacy of a person rests on it. It never leaves the owner.
+        """
+
+    @abstractmethod
     def loss(self, logits: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, int]:
         """Summed loss in nats, a float32 scalar with a gradient, and over how many units the sum goes."""
 
@@ -177,12 +194,12 @@ class Workload(ABC):
         """
 
     @abstractmethod
-    def replay_templates(self) -> Any:
-        """What a generator may align samples to, of the owner's own training data; never leaves the owner."""
+    def replay_templates(self, split: Split = "train") -> Any:
+        """What a generator may align samples to, of the owner's own data; never leaves the owner."""
 
     @abstractmethod
-    def replay_private(self) -> Any:
-        """The owner's training data as a generator's ``remember`` takes it."""
+    def replay_private(self, split: Split = "train") -> Any:
+        """The owner's data as a generator's ``remember`` takes it; of a split other than ``train`` only to compare."""
 
     @abstractmethod
     def as_batch(self, inputs: Mapping[str, Tensor], mask: Tensor) -> Batch:

@@ -5,15 +5,18 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from atoll.clients.gate.policy import Policy, Refusal
 from atoll.errors import ConfigError
 from atoll.experts.card import Consent, ExpertCard, Privacy
+from atoll.experts.privacy_config import PrivacyConfig
 from atoll.experts.signing import OwnerKey
 from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.federation.units import Announcement, Choice, EvaluateReply, EvaluateUnit, TrainUnit, Variant
+from atoll.replay import Declaration, Prior
 
 KEY = OwnerKey.generate().public
 ANCHOR = "sha256:" + "0" * 64
@@ -68,7 +71,7 @@ def policy(**rules: Any) -> Policy:
 def test_what_is_allowed_passes() -> None:
     policy().allow_coordinator(KEY)
     policy().allow_training(UNIT, SILO)
-    policy().allow_expert(CARD, has_shares=True, size=1000)
+    policy().allow_expert(CARD, has_shares=True, prior=None, size=1000)
 
 
 @pytest.mark.parametrize(
@@ -110,14 +113,99 @@ def test_too_few_documents_are_refused() -> None:
 )
 def test_what_was_made_is_looked_at_too(rules: dict[str, Any], key: str) -> None:
     with pytest.raises(Refusal, match=key):
-        policy(**rules).allow_expert(CARD, has_shares=True, size=1000)
+        policy(**rules).allow_expert(CARD, has_shares=True, prior=None, size=1000)
+
+
+def prior(**changes: Any) -> Prior:
+    """One that the default policy lets out."""
+    told = {"what": "x", "unit": "document", "units": 50, "smallest": 3.0, "sensitivity": 2.0, "epsilon": 2.0}
+    most, parts = changes.pop("most", 5000), changes.pop("parts", 2)
+    tensors = {f"t{part}": torch.ones(1) for part in range(parts)}
+    declared = {name: Declaration(**{**told, **changes}) for name in tensors}
+    return Prior(generator="autoregressive", settings={}, tensors=tensors, declared=declared, most=most)
+
+
+@pytest.mark.parametrize(
+    ("made", "rules"),
+    [
+        ({}, {}),
+        ({"epsilon": None}, {"replay": "counts"}),
+        ({"epsilon": 1.0, "smallest": 9.0, "most": 1}, {}),
+        ({"parts": 0}, {"replay": "nothing"}),
+        ({"parts": 4}, {"replay_epsilon": 8.0}),
+    ],
+)
+def test_a_prior_that_keeps_to_the_policy_may_leave(made: dict[str, Any], rules: dict[str, Any]) -> None:
+    policy(**rules).allow_expert(CARD, has_shares=True, prior=prior(**made), size=1)
+
+
+@pytest.mark.parametrize(
+    ("made", "rules", "key"),
+    [
+        ({}, {"replay": "nothing"}, "'nothing'"),
+        ({"epsilon": None}, {}, "without noise"),
+        ({"parts": 3}, {}, "replay_epsilon"),
+        ({}, {"replay": "counts", "replay_epsilon": 3.9}, "replay_epsilon"),
+        ({"smallest": 2.0}, {}, "replay_smallest"),
+        ({"most": 5001}, {}, "max_replay_samples"),
+        ({"most": 0}, {}, "any number"),
+        ({"parts": 0, "most": 0}, {"replay": "nothing"}, "any number"),
+    ],
+)
+def test_a_prior_that_keeps_more_may_not(made: dict[str, Any], rules: dict[str, Any], key: str) -> None:
+    with pytest.raises(Refusal, match=key):
+        policy(**rules).allow_expert(CARD, has_shares=True, prior=prior(**made), size=1)
+
+
+@pytest.mark.parametrize(
+    "rules", [{"replay": "all"}, {"replay_epsilon": 0.0}, {"replay_smallest": -1.0}, {"max_replay_samples": 0}]
+)
+def test_impossible_rules_for_replay_are_refused(rules: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(rules))):
+        policy(**rules)
 
 
 def test_privacy_counts_by_its_epsilon() -> None:
     strict = policy(privacy_required=True, max_epsilon=2.0)
-    strict.allow_expert(replace(CARD, privacy=Privacy(epsilon=2.0, delta=1e-6)), has_shares=True, size=1)
+    strict.allow_expert(replace(CARD, privacy=Privacy(epsilon=2.0, delta=1e-6)), has_shares=True, prior=None, size=1)
     with pytest.raises(Refusal, match="privacy"):
-        strict.allow_expert(replace(CARD, privacy=Privacy(epsilon=2.1, delta=1e-6)), has_shares=True, size=1)
+        strict.allow_expert(
+            replace(CARD, privacy=Privacy(epsilon=2.1, delta=1e-6)), has_shares=True, prior=None, size=1
+        )
+
+    with pytest.raises(Refusal, match="no promise to 100 documents"):
+        strict.allow_expert(
+            replace(CARD, privacy=Privacy(epsilon=2.0, delta=0.01)), has_shares=True, prior=None, size=1
+        )
+
+
+@pytest.mark.parametrize("asked", [{}, {"delta": 1e-6}, {"epsilon": 0.5}])
+def test_training_that_keeps_to_the_required_privacy_is_allowed(asked: dict[str, Any]) -> None:
+    unit = replace(UNIT, privacy=PrivacyConfig(**{"epsilon": 2.0, **asked}))
+    policy(privacy_required=True, max_epsilon=2.0).allow_training(unit, SILO)
+
+
+@pytest.mark.parametrize(
+    ("asked", "key"),
+    [
+        ({"epsilon": 2.1}, "max_epsilon"),
+        ({"epsilon": float("inf")}, "max_epsilon"),
+        ({"epsilon": float("nan")}, "privacy_required"),
+        ({"epsilon": -1.0}, "privacy_required"),
+        ({"delta": 0.01}, "no promise to 100 documents"),
+        ({"delta": float("nan")}, "no promise to 100 documents"),
+    ],
+)
+def test_training_that_would_spend_more_is_refused_before_it_begins(asked: dict[str, Any], key: str) -> None:
+    unit = replace(UNIT, privacy=PrivacyConfig(**{"epsilon": 2.0, **asked}))
+    with pytest.raises(Refusal, match=key):
+        policy(privacy_required=True, max_epsilon=2.0).allow_training(unit, SILO)
+
+
+@pytest.mark.parametrize("most", [0.0, -1.0, float("nan")])
+def test_a_largest_epsilon_that_is_none_is_refused(most: float) -> None:
+    with pytest.raises(ConfigError, match="max_epsilon"):
+        policy(max_epsilon=most)
 
 
 def test_figures_are_let_out_by_name() -> None:

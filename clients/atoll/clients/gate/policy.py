@@ -9,12 +9,15 @@ from datetime import datetime, time
 from atoll.errors import ConfigError, FederationError
 from atoll.experts.card import ExpertCard
 from atoll.experts.signing import PublicKey
+from atoll.federation.node_config import COUNTS, NOISED, NOTHING, TELL
 from atoll.federation.units import Announcement, EvaluateReply, EvaluateUnit, TrainUnit
+from atoll.replay import Prior
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _WINDOW = re.compile(r"(?:(\w{3})(?:-(\w{3}))? )?(\d\d:\d\d)-(\d\d:\d\d)")
 DESCRIPTOR = ("nothing", "statistics", "token-shares")
 """What may be told of the domain, from least to most."""
+_KEEPS = "the expert's prior keeps something of the data"
 
 
 class Refusal(FederationError):  # noqa: N818 - what it is, and not an error of anybody's
@@ -24,6 +27,10 @@ class Refusal(FederationError):  # noqa: N818 - what it is, and not an error of 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
     """The institution's own rules.
+
+    What ``privacy_required`` asks for is a promise about the weights of one expert. It does not cover what leaves
+    beside them: the domain descriptor, the metrics and a prior for replay, which have keys of their own. And what
+    several trainings on the same data spend adds up.
 
     Attributes:
         coordinators: Keys of the coordinators that may ask for anything, 64 hexadecimal digits each.
@@ -35,21 +42,42 @@ class Policy:
             its domain), ``statistics`` (means and variances of embeddings) or ``token-shares`` (how often tokens that
             several documents hold occur).
         metrics: Names of figures that may be told; ``*`` stands for any letters.
+        replay: What an expert's prior, from which replay is drawn, may keep of the data: ``nothing``, ``noised``
+            (counts with Laplace noise) or ``counts`` (as they are).
+        replay_epsilon: Largest ε of one prior's noise.
+        replay_smallest: Fewest documents or people that a count in a prior may rest on.
+        max_replay_samples: Most samples that may be drawn of this owner's domain from one release, by anyone.
         max_expert_bytes: Largest package that may leave.
         max_bytes_a_day: Most that may leave in a day, of everything; 0 for no limit.
         hours: When work may be done, such as ``Mon-Fri 18:00-06:00`` or ``22:00-06:00``; none for always.
         min_documents: Fewest documents that anything told may rest on.
-        privacy_required: Whether only experts that were trained with differential privacy may leave.
+        privacy_required: Whether only experts that were trained with differential privacy may leave, with δ below one
+            in the number of documents.
         max_epsilon: Largest ε, where that is required.
     """
 
     coordinators: list[str]
     work: list[str] = field(default_factory=lambda: ["train", "evaluate"])
-    workloads: list[str] = field(default_factory=lambda: ["text"])
+    workloads: list[str] = field(default_factory=lambda: ["text", "mobility"])
     kinds: list[str] = field(default_factory=lambda: ["ffn", "lora"])
     max_steps: int = 100_000
     descriptor: str = "token-shares"
-    metrics: list[str] = field(default_factory=lambda: ["validation_loss_*", "loss", "shares", "accuracy@*", "mrr"])
+    metrics: list[str] = field(
+        default_factory=lambda: [
+            "validation_loss_*",
+            "loss",
+            "shares",
+            "accuracy@*",
+            "mrr",
+            "membership_*",
+            "extraction_*",
+            "uniqueness_*",
+        ]
+    )
+    replay: str = NOISED
+    replay_epsilon: float = 4.0
+    replay_smallest: float = 3.0
+    max_replay_samples: int = 5000
     max_expert_bytes: int = 4 << 30
     max_bytes_a_day: int = 0
     hours: list[str] = field(default_factory=list)
@@ -68,9 +96,16 @@ class Policy:
             raise ConfigError(f"work names '{odd[0]}'; there is train and evaluate")
         for text in self.hours:
             _window(text)
-        for name in ("max_steps", "max_expert_bytes", "min_documents"):
+        if self.replay not in TELL:
+            raise ConfigError(f"replay is '{self.replay}'; it is one of {', '.join(TELL)}")
+        if not self.replay_smallest >= 0:
+            raise ConfigError(f"replay_smallest is {self.replay_smallest}; it must be at least 0")
+        for name in ("max_steps", "max_replay_samples", "max_expert_bytes", "min_documents"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        for name in ("replay_epsilon", "max_epsilon"):
+            if not getattr(self, name) > 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it must be above 0")
 
     def allow_coordinator(self, key: PublicKey) -> None:
         """Raise Refusal for a coordinator that is not listed."""
@@ -86,10 +121,13 @@ class Policy:
             raise Refusal(f"{unit.training.steps} steps are asked for, and the policy's max_steps is {self.max_steps}")
         self._allow_descriptor(unit.descriptor_counted > 0)
         self._allow_rest(silo.documents["train"], "training")
-        if self.privacy_required:
+        if self.privacy_required and not unit.privacy.on:
             raise Refusal(
-                "the policy requires differential privacy (privacy_required), and the unit asks for training without"
+                "the policy requires differential privacy (privacy_required), and the unit asks for training without; "
+                f"the coordinator can ask for it (privacy.epsilon={self.max_epsilon:g})"
             )
+        if self.privacy_required:
+            self._allow_privacy(unit.privacy.epsilon, unit.privacy.delta, silo.documents["train"])
 
     def allow_evaluation(self, unit: EvaluateUnit, silo: Announcement) -> None:
         """Raise Refusal for an evaluation that is not allowed."""
@@ -97,20 +135,21 @@ class Policy:
         self._allow_metrics(["loss", "shares"] if unit.variants else ["loss"])
         self._allow_rest(silo.documents.get(unit.split, 0), f"evaluating on the {unit.split} split")
 
-    def allow_expert(self, card: ExpertCard, *, has_shares: bool, size: int) -> None:
+    def allow_expert(self, card: ExpertCard, *, has_shares: bool, prior: Prior | None, size: int) -> None:
         """Raise Refusal for a package that may not leave: the last look, at what was made and not at what was asked."""
         _among("workloads", card.workload, self.workloads)
         _among("kinds", card.kind, self.kinds)
         self._allow_metrics(card.metrics)
         self._allow_descriptor(has_shares)
+        if prior is not None:
+            self._allow_prior(prior)
         self._allow_rest(card.documents["train"], "the expert")
         if size > self.max_expert_bytes:
             raise Refusal(f"the package has {size} bytes, and the policy's max_expert_bytes is {self.max_expert_bytes}")
-        if self.privacy_required and (card.privacy is None or card.privacy.epsilon > self.max_epsilon):
-            raise Refusal(
-                f"the policy requires differential privacy with ε of at most {self.max_epsilon}, and the expert was "
-                "trained without it or with a larger ε"
-            )
+        if self.privacy_required and card.privacy is None:
+            raise Refusal("the policy requires differential privacy (privacy_required); the expert was trained without")
+        if self.privacy_required and card.privacy is not None:
+            self._allow_privacy(card.privacy.epsilon, card.privacy.delta, card.documents["train"])
 
     def allow_figures(self, reply: EvaluateReply) -> None:
         """Raise Refusal for figures that may not leave."""
@@ -139,6 +178,36 @@ class Policy:
             raise Refusal(
                 f"token shares are asked for, and the policy's descriptor is '{self.descriptor}'; the coordinator can "
                 "ask without them (descriptor.counted=0, with a router that needs none)"
+            )
+
+    def _allow_prior(self, prior: Prior) -> None:
+        if self.replay == NOTHING and prior.tensors:
+            raise Refusal(f"{_KEEPS}, and the policy's replay is 'nothing': set replay.tell=nothing in node.yaml")
+        told = prior.declared.values()
+        if self.replay != COUNTS and any(declared.epsilon is None for declared in told):
+            raise Refusal(f"{_KEEPS} without noise, and the policy's replay is '{self.replay}': set replay.tell=noised")
+        if prior.epsilon is not None and not prior.epsilon <= self.replay_epsilon:
+            raise Refusal(
+                f"{_KEEPS} with ε = {prior.epsilon:g}; the policy's replay_epsilon is {self.replay_epsilon:g}"
+            )
+        if any(declared.smallest < self.replay_smallest for declared in told):
+            raise Refusal(f"{_KEEPS} in smaller counts than the policy's replay_smallest ({self.replay_smallest:g})")
+        if not 0 < prior.most <= self.max_replay_samples:
+            raise Refusal(
+                f"the expert's prior permits {prior.most or 'any number of'} samples a release, and the policy's "
+                f"max_replay_samples is {self.max_replay_samples}: set replay.samples in node.yaml"
+            )
+
+    def _allow_privacy(self, epsilon: float, delta: float, documents: int) -> None:
+        # Written so that what is not a number is refused as well.
+        if not epsilon <= self.max_epsilon:
+            raise Refusal(
+                f"differential privacy with ε = {epsilon:g} is above the policy's max_epsilon ({self.max_epsilon:g})"
+            )
+        if not delta < 1 / max(1, documents):
+            raise Refusal(
+                f"differential privacy with δ = {delta:g} is no promise to {documents} documents (privacy_required); "
+                f"it must be below {1 / max(1, documents):g}"
             )
 
     def _allow_metrics(self, names: Iterable[str]) -> None:

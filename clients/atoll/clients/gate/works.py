@@ -152,10 +152,7 @@ class Works:
         return None
 
     def _missing(self, work: Work) -> list[str]:
-        unit = _unit_of(work)
-        if not isinstance(unit, EvaluateUnit):
-            return []
-        return [member.blob for member in unit.members if not self.incoming.has(member.blob)]
+        return [blob for blob in _unit_of(work).needs if not self.incoming.has(blob)]
 
     def _do(self, taken: _Taken) -> None:
         try:
@@ -204,7 +201,9 @@ class Works:
         path = self.outgoing.get(blob)
         size = path.stat().st_size
         found = verify_package(path, trusted=None)
-        self._policy().allow_expert(found.card, has_shares=found.descriptor.unigram is not None, size=size)
+        self._policy().allow_expert(
+            found.card, has_shares=found.descriptor.unigram is not None, prior=found.prior, size=size
+        )
         return WorkReply(state=DONE, result=result, blobs={blob: size})
 
     def _announcement(self) -> Announcement:

@@ -28,7 +28,14 @@ _STAGES = (0.3, 0.6)
 class ArrivalTrainable(Trainable):
     """The previous release with the new expert in it, open for training."""
 
-    def __init__(self, student: Mixture, owner: str, config: ArrivalConfig, steps: int) -> None:
+    def __init__(
+        self,
+        student: Mixture,
+        owner: str,
+        config: ArrivalConfig,
+        steps: int,
+        extra: Mapping[str, bytes] | None = None,
+    ) -> None:
         """Open the new expert and the rows, in place.
 
         Args:
@@ -36,8 +43,10 @@ class ArrivalTrainable(Trainable):
             owner: Who arrives.
             config: What is trained.
             steps: Of the training, for layers that take turns.
+            extra: The kind's further files, as the package will have them.
         """
         self.model = student
+        self._extra = extra or {}
         self._owner, self._steps = owner, steps
         self._adapter = Adapter(student, experts=[owner], rows=student.slots if config.rows else [owner])
         self.parameters = self._adapter.parameters
@@ -71,13 +80,15 @@ class ArrivalTrainable(Trainable):
         return self._adapter.rows()
 
     def export(self) -> TrainedExpert:
-        """The new expert alone; the rows are the release's."""
+        """The new expert with its own rows; everyone else's are the release's."""
         (member,) = [member for member in self._adapter.mixture.members if member.owner == self._owner]
         kind = self._adapter.mixture.kind
         weights: dict[str, Tensor] = {}
         for target, tensors in self._adapter.expert(self._owner).items():
-            weights |= {name: value.contiguous() for name, value in kind.pack(target, tensors).items()}
-        return TrainedExpert(kind.name, member.targets, member.settings, weights)
+            weights |= kind.pack(target, tensors)
+        settings, learned = kind.pack_learned({site: rows[self._owner] for site, rows in self.rows().items()})
+        left = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in (weights | learned).items()}
+        return TrainedExpert(kind.name, member.targets, {**member.settings, **settings}, left, self._extra)
 
 
 def _layer(name: str) -> int:
@@ -139,9 +150,9 @@ class ReplayedParts:
 
     def __call__(self, step: int) -> list[Batch]:
         """The parts of one step."""
-        own = self._real(step)
+        own = self.own(self._real(step))
         if not self._replayed:
-            return list(own)
+            return own
         real_weight, replay_weight = self.weights
         predicted = sum(part.predicted for part in own)
         old = self._replayed[step % len(self._replayed)](step // len(self._replayed))
@@ -150,14 +161,19 @@ class ReplayedParts:
             replace(self.taught(old), scale=replay_weight / old.predicted),
         ]
 
+    def own(self, batches: Sequence[Batch]) -> list[Batch]:
+        """The owner's samples, with their labels or with what the teacher says instead."""
+        return list(batches) if self._config.labels else [self.taught(batch) for batch in batches]
+
     @torch.no_grad()
     def taught(self, batch: Batch) -> Batch:
         """The batch with what the teacher says to it."""
         if self._config.distillation == "none":
             return batch
         assert self._teacher is not None
+        inputs = batch.to(next(self._teacher.parameters()).device).inputs
         with self._teacher.use():
-            logits = self._teacher(**batch.inputs, use_cache=False).logits
+            logits = self._teacher(**inputs, use_cache=False).logits
         return replace(batch, targets={**batch.targets, _TEACHER: logits})
 
 

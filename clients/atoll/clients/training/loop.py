@@ -19,6 +19,9 @@ from atoll.workloads.workload import Batch
 Loss = Callable[[Tensor, Mapping[str, Tensor]], tuple[Tensor, int]]
 """From logits and a batch's targets to the summed loss in nats and over how many units the sum goes."""
 
+Step = Callable[[torch.optim.Optimizer, int], tuple[str, int]]
+"""Takes the step of that number; returns what may be told of it to anyone, and how many units were read."""
+
 
 @dataclass(slots=True)
 class Progress:
@@ -32,6 +35,10 @@ class Progress:
     since_best: int = 0
     stopped: bool = False
     validation: dict[int, float] = field(default_factory=dict)
+
+    def facts(self) -> dict[str, int | float | str | bool]:
+        """What an expert's card says of its training."""
+        return {"steps": self.step, "best_step": self.best_step, "tokens_seen": self.tokens}
 
 
 def train(
@@ -57,6 +64,27 @@ def train(
     Raises:
         DataError: the loss or its gradient became NaN or infinite.
     """
+
+    def step(optimizer: torch.optim.Optimizer, number: int) -> tuple[str, int]:
+        parts = batch(number)
+        found = _step(trainable, optimizer, parts, loss, config, number)
+        return f"loss {found:.3f}", sum(part.units for part in parts)
+
+    return train_by(trainable, step, validate, config, checkpoint, report)
+
+
+def train_by(
+    trainable: Trainable,
+    step: Step,
+    validate: Callable[[], float],
+    config: TrainingConfig,
+    checkpoint: Path,
+    report: Callable[[int, int, str], None],
+) -> Progress:
+    """:func:`train` with steps of another make; they are functions of their number and of the trainable's state alone.
+
+    Args, results and errors are those of :func:`train`.
+    """
     matrices = [p for p in trainable.parameters.values() if p.ndim > 1]
     others = [p for p in trainable.parameters.values() if p.ndim <= 1]
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
@@ -66,14 +94,16 @@ def train(
         state.first_loss = state.validation[0] = _finite("validation loss", validate(), 0)
         state.best_loss, best = state.first_loss, _copy(trainable)
     while state.step < config.steps and not state.stopped:
-        found = _step(trainable, optimizer, batch(state.step), loss, config, state)
-        state.step += 1
+        for group in optimizer.param_groups:
+            group["lr"] = learning_rate(state.step, config)
+        told, units = step(optimizer, state.step)
+        state.step, state.tokens = state.step + 1, state.tokens + units
         last = state.step == config.steps
         if state.step % config.evaluate_every == 0 or last:
             best = _look(trainable, _finite("validation loss", validate(), state.step), config, state, best)
         if state.step % config.checkpoint_every == 0 or last or state.stopped:
             _save(trainable, optimizer, state, best, checkpoint)
-        report(state.step, config.steps, f"loss {found:.3f} · best validation {state.best_loss:.3f}")
+        report(state.step, config.steps, f"{told} · best validation {state.best_loss:.3f}")
     _restore(trainable, best)
     return state
 
@@ -96,10 +126,8 @@ def _step(
     parts: Sequence[Batch],
     loss: Loss,
     config: TrainingConfig,
-    state: Progress,
+    number: int,
 ) -> float:
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate(state.step, config)
     device = next(iter(trainable.parameters.values())).device
     predicted = sum(part.predicted for part in parts)
     mean = 0.0
@@ -114,12 +142,11 @@ def _step(
         if auxiliary is not None:
             whole = whole + auxiliary / len(parts)
         whole.backward()
-    _finite("training loss", mean, state.step)
+    _finite("training loss", mean, number)
     norm = torch.nn.utils.clip_grad_norm_(trainable.parameters.values(), config.clip or math.inf)
-    _finite("norm of the gradient", float(norm), state.step)
+    _finite("norm of the gradient", float(norm), number)
     optimizer.step()
     optimizer.zero_grad(set_to_none=True)
-    state.tokens += sum(part.units for part in parts)
     return mean
 
 

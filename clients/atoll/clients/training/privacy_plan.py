@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -106,23 +107,11 @@ def plan_privacy(config: PrivacyConfig, *, units: int, batch: int, steps: int) -
         raise ConfigError(
             f"privacy.delta {delta:g} is no promise to {units} {config.unit}s; keep it below {1 / units:g}"
         )
-    find = _opacus("accountants.utils").get_noise_multiplier
-    try:
-        with _quiet():
-            noise = find(
-                target_epsilon=config.epsilon,
-                target_delta=delta,
-                sample_rate=batch / units,
-                steps=steps,
-                accountant=config.accountant,
-            )
-    except ValueError as error:
-        raise ConfigError(f"privacy.epsilon {config.epsilon} cannot be kept to in {steps} steps: {error}") from error
     return PrivacyPlan(
         unit=config.unit,
         units=units,
         rate=batch / units,
-        noise=float(noise),
+        noise=_least_noise(config.epsilon, delta, batch / units, steps, config.accountant),
         clip=config.clip,
         delta=delta,
         accountant=config.accountant,
@@ -191,6 +180,20 @@ def step_generator(secret: bytes, step: int) -> np.random.Generator:
     """
     key = hashlib.blake2b(step.to_bytes(8, "big"), key=secret, digest_size=32).digest()
     return np.random.Generator(np.random.PCG64DXSM(np.random.SeedSequence(int.from_bytes(key, "big"))))
+
+
+@cache
+def _least_noise(epsilon: float, delta: float, rate: float, steps: int, accountant: str) -> float:
+    """The noise multiplier; the search takes seconds, and trainings of the same plan share it."""
+    find = _opacus("accountants.utils").get_noise_multiplier
+    try:
+        with _quiet():
+            noise = find(
+                target_epsilon=epsilon, target_delta=delta, sample_rate=rate, steps=steps, accountant=accountant
+            )
+    except ValueError as error:
+        raise ConfigError(f"privacy.epsilon {epsilon} cannot be kept to in {steps} steps: {error}") from error
+    return float(noise)
 
 
 def _opacus(module: str) -> Any:

@@ -5,8 +5,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, FunctionLoader, StrictUndefined
+from markupsafe import Markup
 
 from atoll.coordinator.report.conclusions import conclusions
 from atoll.coordinator.report.tables import left_grid, loss_grid, routing_grid
@@ -23,7 +25,7 @@ _SHOWN = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Picture:
+class Picture:
     """Attributes: source: A data URI. alt: What it shows, for those who do not see it."""
 
     source: str
@@ -44,9 +46,9 @@ def write_report(results: RunResults, figures: Sequence[Path], folder: Path) -> 
     Raises:
         OSError: a figure cannot be read or the page not written.
     """
-    pictures = {figure.stem: _picture(figure) for figure in figures}
-    page = _environment().from_string(files(__package__).joinpath("page.html.j2").read_text(encoding="utf-8"))
-    html = page.render(
+    pictures = {figure.stem: picture_of(figure, _SHOWN.get(figure.stem, "")) for figure in figures}
+    html = rendered(
+        "page.html.j2",
         results=results,
         failed=[silo for silo in results.silos if silo.status != "ok"],
         conclusions=[said.partition(": ")[::2] for said in conclusions(results)],
@@ -56,20 +58,41 @@ def write_report(results: RunResults, figures: Sequence[Path], folder: Path) -> 
         pictures=pictures,
         others=[picture for name, picture in pictures.items() if name not in _SHOWN],
     )
+    return write_page(html, folder)
+
+
+def rendered(template: str, **values: Any) -> str:
+    """A template of this folder, with the style that all pages have; nothing in the values is markup."""
+    environment = Environment(
+        loader=FunctionLoader(_ours),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"size": size_text, "time": time_text, "difference": difference_text}
+    return environment.get_template(template).render(style=Markup(_ours("page.css")), **values)
+
+
+def picture_of(path: Path, alt: str) -> Picture:
+    """A PNG file as part of a page.
+
+    Args:
+        path: The file.
+        alt: What it shows, for those who do not see it; its name if empty.
+    """
+    data = base64.b64encode(path.read_bytes()).decode("ascii")
+    return Picture(source=f"data:image/png;base64,{data}", alt=alt or f"Figure: {path.stem}")
+
+
+def write_page(html: str, folder: Path) -> Path:
+    """Write ``report.html``; the folder is made if it is not there."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "report.html"
     write_atomic(path, html.encode("utf-8"))
     return path
 
 
-def _environment() -> Environment:
-    environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    environment.filters |= {"size": size_text, "time": time_text, "difference": difference_text}
-    return environment
-
-
-def _picture(path: Path) -> _Picture:
-    data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return _Picture(source=f"data:image/png;base64,{data}", alt=_SHOWN.get(path.stem, f"Figure: {path.stem}"))
+def _ours(name: str) -> str:
+    return files(__package__).joinpath(name).read_text(encoding="utf-8")

@@ -9,18 +9,18 @@ from atoll.coordinator.report.tables import Grid, left_grid, loss_grid
 from atoll.coordinator.report.wording import difference_text
 from atoll.coordinator.results import RunResults
 
-__all__ = ["conclusions", "left_table", "results_table", "withdrawal_table"]
+__all__ = ["conclusions", "grid_table", "left_table", "results_table", "withdrawal_table"]
 
 
 def results_table(results: RunResults) -> Table:
     """Test loss of every model on every silo, the share of the gain that the mixture keeps, and the means."""
     caption = "gain kept: of what the silo's own expert gains over the anchor"
-    return _table(loss_grid(results, each_withdrawn=False), "Test loss, nats a token", caption)
+    return grid_table(loss_grid(results, each_withdrawn=False), "Test loss, nats a token", caption)
 
 
 def left_table(results: RunResults) -> Table:
     """Bytes that left each silo, by what they were."""
-    return _table(left_grid(results), "What left each silo")
+    return grid_table(left_grid(results), "What left each silo")
 
 
 def withdrawal_table(results: RunResults) -> Table | None:
@@ -47,7 +47,8 @@ def withdrawal_table(results: RunResults) -> Table | None:
     return table
 
 
-def _table(grid: Grid, title: str, caption: str | None = None) -> Table:
+def grid_table(grid: Grid, title: str, caption: str | None = None) -> Table:
+    """A grid under a title."""
     table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0), pad_edge=False)
     table.caption, table.caption_justify = caption, "left"
     for place, column in enumerate(grid.columns):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from atoll.config import read_config
 from atoll.coordinator.config import DescriptorConfig
 from atoll.errors import ConfigError
+from atoll.experts.privacy_config import PrivacyConfig
 from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.federation.units import Choice, TrainUnit, Unit
 from atoll.ledger import Called, Ledger
@@ -21,6 +22,7 @@ class TrainSettings:
     Attributes:
         expert: What they are made of.
         training: The optimization.
+        privacy: Differential privacy of it.
         descriptor: How domains are described.
         router: The router that coordinated experts train beside.
         seed: Of everything random.
@@ -28,6 +30,7 @@ class TrainSettings:
 
     expert: ExpertConfig = field(default_factory=ExpertConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
+    privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     descriptor: DescriptorConfig = field(default_factory=DescriptorConfig)
     router: Choice = field(default_factory=lambda: Choice(name="top-k"))
     seed: int = 0
@@ -40,6 +43,7 @@ class TrainSettings:
         """
         self.expert.check()
         self.training.check()
+        self.privacy.check()
         self.descriptor.check()
         return TrainUnit(
             anchor=anchor,
@@ -50,6 +54,7 @@ class TrainSettings:
             descriptor_documents=self.descriptor.documents,
             descriptor_counted=self.descriptor.counted,
             seed=self.seed,
+            privacy=self.privacy,
         )
 
 

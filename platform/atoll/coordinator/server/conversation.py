@@ -37,7 +37,7 @@ from atoll.federation.talk import (
     Work,
     WorkReply,
 )
-from atoll.federation.units import EvaluateReply, EvaluateUnit, TrainReply, Unit
+from atoll.federation.units import EvaluateReply, EvaluateUnit, TrainReply, TrainUnit, Unit
 from atoll.ledger import Fact, State, Transferred, UnitFinished, UnitIssued
 
 log = logging.getLogger(__name__)
@@ -160,8 +160,8 @@ class Conversation:
             reason = said.note if said.state == FAILED else f"refused by the node: {said.note}"
             self._finish(issued, failure=reason or said.state)
         elif said.missing:
-            unit = EvaluateUnit.from_json(self._shop.unit(issued.unit))
-            wanted = {member.blob for member in unit.members}
+            kind = TrainUnit if issued.work == "train" else EvaluateUnit
+            wanted = set(kind.from_json(self._shop.unit(issued.unit)).needs)
             self._sending[issued.unit] = _Sending(issued.unit, [blob for blob in said.missing if blob in wanted])
         elif said.state == DONE and issued.work == "train":
             blob = TrainReply.from_json(said.result).blob

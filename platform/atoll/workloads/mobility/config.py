@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from atoll.errors import ConfigError
 from atoll.workloads.data import DataConfig
 from atoll.workloads.mobility.city import CELL_KM, SCALE_KM
+from atoll.workloads.mobility.generator_config import GeneratorConfig
 from atoll.workloads.mobility.table_config import TableConfig
 from atoll.workloads.mobility.trajectories import LONGEST
 
@@ -24,12 +25,14 @@ class MobilityConfig(DataConfig):
         format: ``movegcl`` (trajectory lines beside an array of locations), ``table`` (Parquet or CSV of positions,
             which are gridded) or ``generated``.
         paths: Files, folders (read with their subfolders, hidden files left out) or globs; none where generated.
-        locations: The array of locations as MoveGCL publishes it, ``.npy``. Needed for ``movegcl``.
+        locations: The array of locations as MoveGCL publishes it, ``.npy``. Needed for ``movegcl``; where trajectories
+            are ``generated``, a city is made if it is empty.
         scale_km: Kilometres of one unit of a standardised coordinate, where locations do not lie on a grid.
         cell_km: Edge of a cell where they do; 0 always goes by ``scale_km``.
         quantities: Of published lines: jumps, radii and entropies ``measured`` on the locations, in km and nats as
             everywhere else, or as ``given``, where they are numbers of classes.
         table: How a table of positions becomes a city and trajectories.
+        generator: What generated people, and a made city, are like.
         validation: Share of the users kept for validation, in [0, 1).
         test: Share of the users kept for the test, in [0, 1).
         salt: Changes which users fall in which split.
@@ -45,7 +48,7 @@ class MobilityConfig(DataConfig):
     cell_km: float = CELL_KM
     quantities: str = "measured"
     table: TableConfig = field(default_factory=TableConfig)
-    # generator: GeneratorConfig = field(default_factory=GeneratorConfig)
+    generator: GeneratorConfig = field(default_factory=GeneratorConfig)
     validation: float = 0.1
     test: float = 0.1
     salt: str = ""
@@ -79,6 +82,7 @@ class MobilityConfig(DataConfig):
                 f"mobility: sequence_length={self.sequence_length} must be from 2, a visit and its next, to {LONGEST}"
             )
         self.table.check()
+        self.generator.check()
 
     def _check_split(self) -> None:
         for name, share in (("validation", self.validation), ("test", self.test)):

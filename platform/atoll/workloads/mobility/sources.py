@@ -5,6 +5,7 @@ from pathlib import Path
 from atoll.workloads.mobility.city import City, read_locations
 from atoll.workloads.mobility.config import MobilityConfig
 from atoll.workloads.mobility.files import find_files
+from atoll.workloads.mobility.generator import generate, make_city
 from atoll.workloads.mobility.grid import gridded
 from atoll.workloads.mobility.lines import read_trajectories
 from atoll.workloads.mobility.measures import measured
@@ -23,6 +24,9 @@ def read_silo(config: MobilityConfig) -> tuple[City, Trajectories]:
     if config.format == "table":
         positions = read_positions(find_files(config.paths), config.table)
         city, trajectories = gridded(positions, config.table, config.city or "city")
+    elif config.format == "generated":
+        city = read_city(config) if config.locations else make_city(config.generator, config.city or "city")
+        trajectories = generate(config.generator, city)
     else:
         city = read_city(config)
         trajectories = read_trajectories(find_files(config.paths), city)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import ClassVar, final
 
 import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from atoll.anchors.anchor import Anchor
@@ -19,7 +20,7 @@ from atoll.workloads.mobility.batches import batch_indices, collate, evaluation_
 from atoll.workloads.mobility.city import City
 from atoll.workloads.mobility.city_file import city_from_bytes, city_to_bytes
 from atoll.workloads.mobility.config import MobilityConfig
-from atoll.workloads.mobility.public import public_descriptor
+from atoll.workloads.mobility.public import PUBLIC_CITY, public_descriptor
 from atoll.workloads.mobility.scores import next_location_loss, score
 from atoll.workloads.mobility.sources import read_silo
 from atoll.workloads.mobility.split import split_indices
@@ -49,6 +50,11 @@ class Mobility(Workload):
     def open(cls, config: MobilityConfig, anchor: Anchor, cache: Path) -> "Mobility":
         """The trajectories; nothing is kept in the cache, for they are read faster than it would be."""
         return cls(config)
+
+    @classmethod
+    def public(cls, anchor: Anchor) -> "Mobility":
+        """The generated city of the public descriptor, and its people."""
+        return cls(MobilityConfig(format="generated", generator=PUBLIC_CITY))
 
     @classmethod
     def absolute(cls, config: MobilityConfig) -> MobilityConfig:
@@ -138,6 +144,10 @@ class Mobility(Workload):
         """These trajectories side by side."""
         return mobility_batch(self.trajectories(split), indices, self.city)
 
+    def persons(self, split: Split) -> NDArray[np.int64]:
+        """The user of each trajectory."""
+        return self.trajectories(split).user
+
     def loss(self, logits: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, int]:
         """Of every next location."""
         return next_location_loss(logits, targets)
@@ -170,13 +180,13 @@ class Mobility(Workload):
             raise PackageError("a package without its city's table of locations has nothing to draw trajectories over")
         return city_from_bytes(context)
 
-    def replay_templates(self) -> Trajectories:
+    def replay_templates(self, split: Split = "train") -> Trajectories:
         """When the owner's own people go somewhere."""
-        return self.trajectories("train")
+        return self.trajectories(split)
 
-    def replay_private(self) -> Trajectories:
-        """The training trajectories."""
-        return self.trajectories("train")
+    def replay_private(self, split: Split = "train") -> Trajectories:
+        """The trajectories."""
+        return self.trajectories(split)
 
     def described(
         self, documents: int, size: int, length: int | None = None

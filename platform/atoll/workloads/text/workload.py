@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from atoll.anchors.anchor import Anchor
+from atoll.anchors.cache import cache_root
 from atoll.anchors.public import public_descriptor
 from atoll.errors import ConfigError, DataError, PackageError
 from atoll.mixture import Descriptor
@@ -66,6 +67,11 @@ class Text(Workload):
     def open(cls, config: TextConfig, anchor: Anchor, cache: Path) -> "Text":
         """The text for this anchor's tokenizer."""
         return cls(config, anchor.tokenizer(), cache)
+
+    @classmethod
+    def public(cls, anchor: Anchor) -> "Text":
+        """Without any text: replay needs the anchor's tokens only."""
+        return cls(TextConfig(paths=["nobody's text"]), anchor.tokenizer(), cache_root())
 
     @classmethod
     def absolute(cls, config: TextConfig) -> TextConfig:
@@ -146,6 +152,10 @@ class Text(Workload):
         ids = torch.stack([self.window(split, index) for index in indices])
         return Batch({"input_ids": ids}, {"ids": ids}, ids.numel(), ids.shape[0] * (ids.shape[1] - 1))
 
+    def persons(self, split: Split) -> None:
+        """Nobody known: a document does not say whom it is about, and a window may hold parts of several."""
+        return None
+
     def loss(self, logits: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, int]:
         """Of every token after a window's first."""
         return next_token_loss(logits, targets["ids"], targets.get("mask"))
@@ -169,15 +179,15 @@ class Text(Workload):
             raise PackageError("a package of text says nothing of its domain that replay would need")
         return Vocabulary(len(self.tokenizer.get_vocab()), self._eos, self.config.sequence_length)
 
-    def replay_templates(self) -> None:
+    def replay_templates(self, split: Split = "train") -> None:
         """None: text is aligned to nothing."""
         return None
 
-    def replay_private(self) -> list[NDArray[np.int64]]:
-        """The training documents' beginnings, as many tokens as a window has."""
-        train = self._split("train")
+    def replay_private(self, split: Split = "train") -> list[NDArray[np.int64]]:
+        """The documents' beginnings, as many tokens as a window has."""
+        there = self._split(split)
         length = self.config.sequence_length
-        return [train.document(number, length).astype(np.int64) for number in range(train.counts.documents)]
+        return [there.document(number, length).astype(np.int64) for number in range(there.counts.documents)]
 
     def described(
         self, documents: int, size: int, length: int | None = None

@@ -1,0 +1,1 @@
+"""What mobility is measured beside: baselines that learn nothing, and one real city."""

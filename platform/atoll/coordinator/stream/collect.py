@@ -1,0 +1,149 @@
+"""From what a stream found to what people read."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from atoll.continual import StreamMatrix
+from atoll.coordinator.config import RunConfig
+from atoll.coordinator.results import ANCHOR, MIXTURE, OWN
+from atoll.coordinator.stream.baselines import BaselineResults
+from atoll.coordinator.stream.course import Course, Stage
+from atoll.coordinator.stream.results import ATOLL, Method, StageResult, StreamResults, Withdrawal
+from atoll.coordinator.summary import WHAT
+from atoll.federation.embedded import Traffic
+from atoll.federation.units import EvaluateReply
+from atoll.mixture.shared import Shared
+
+LOSS = "loss"
+
+
+def stream_method(stages: Sequence[Stage], planned: Sequence[Sequence[str]]) -> Method:
+    """The stream itself as a method: what every silo measured after every stage, and its own expert on arrival.
+
+    Args:
+        stages: What was found.
+        planned: Owners by stage; a silo that was left out has no figures.
+    """
+    figures = {name for stage in stages for said in stage.evaluated.values() for name in figures_of(said, MIXTURE)}
+    scores = {name: _matrix(name, stages, planned) for name in sorted(figures)}
+    seconds = tuple(stage.seconds["train"] + stage.seconds["integrate"] for stage in stages)
+    return Method(name=ATOLL, sees="nothing", bound="", scores=scores, seconds=seconds)
+
+
+def figures_of(said: EvaluateReply, variant: str) -> dict[str, float]:
+    """Loss and scores of one variant; nothing where it was not measured."""
+    return {LOSS: said.loss[variant], **said.scores.get(variant, {})} if variant in said.loss else {}
+
+
+def with_references(method: Method, references: Mapping[str, BaselineResults]) -> Method:
+    """The method's matrices beside joint training and local models, where those baselines were run."""
+    scores = {}
+    for name, matrix in method.scores.items():
+        found = next((run.scores[name] for run in references.values() if name in run.scores), None)
+        if found is not None:
+            local = matrix.local if found.local is None else found.local
+            matrix = replace(matrix, joint=found.joint, local=local)
+        scores[name] = matrix
+    return replace(method, scores=scores)
+
+
+def baseline_method(found: BaselineResults) -> Method:
+    """A baseline as a method."""
+    return Method(name=found.name, sees=found.sees, bound=found.bound, scores=found.scores, seconds=found.seconds)
+
+
+def collect(
+    config: RunConfig,
+    command: str,
+    course: Course,
+    baselines: Mapping[str, BaselineResults],
+    shared: Sequence[Shared | None],
+    traffic: Sequence[Traffic],
+    audits: Mapping[str, Mapping[str, float]],
+    peak_bytes: int,
+    versions: Mapping[str, str],
+) -> StreamResults:
+    """Everything together.
+
+    Args:
+        config: The run.
+        command: What the user typed.
+        course: The coordinator's findings.
+        baselines: By name.
+        shared: The shared part of each stage's release.
+        traffic: What crossed the engine.
+        audits: What releases give away, by owner.
+        peak_bytes: Of memory.
+        versions: Of what the figures depend on.
+    """
+    stream = with_references(stream_method(course.stages, config.stream.stages), baselines)
+    moved: dict[str, dict[str, int]] = {}
+    for item in traffic:
+        if item.direction == "out":
+            by = moved.setdefault(item.silo, {})
+            what = WHAT.get((item.message_type, item.direction), item.message_type)
+            by[what] = by.get(what, 0) + item.bytes
+    return StreamResults(
+        title=config.title,
+        command=command,
+        seed=config.seed,
+        anchor=config.anchor,
+        anchor_digest=course.stages[0].release.anchor,
+        metric=config.stream.metric,
+        domains={silo.name: silo.domain for silo in config.silos},
+        failures=dict(course.failures),
+        stages=[_stage(stage, fitted) for stage, fitted in zip(course.stages, shared, strict=True)],
+        methods=[stream, *map(baseline_method, baselines.values())],
+        withdrawal=_withdrawal(config.withdraw, course, shared),
+        bytes_out=moved,
+        audits={owner: dict(found) for owner, found in audits.items()},
+        peak_memory_bytes=peak_bytes,
+        versions=dict(versions),
+    )
+
+
+def _matrix(name: str, stages: Sequence[Stage], planned: Sequence[Sequence[str]]) -> StreamMatrix:
+    matrix = StreamMatrix.blank(name, planned, higher_is_better=name != LOSS)
+    local = np.full(len(matrix.silos), np.nan)
+    for number, stage in enumerate(stages, 1):
+        for owner, said in stage.evaluated.items():
+            row = {0: figures_of(said, ANCHOR), number: figures_of(said, MIXTURE)}
+            for place, found in row.items():
+                if name in found:
+                    matrix = matrix.measured(place, {owner: found[name]})
+            if name in (own := figures_of(said, OWN)):
+                local[matrix.silos.index(owner)] = own[name]
+    return replace(matrix, local=local)
+
+
+def _stage(stage: Stage, shared: Shared | None) -> StageResult:
+    return StageResult(
+        arrived=list(stage.arrived),
+        release=stage.release.number,
+        digest=stage.release.digest,
+        members=list(stage.release.owners),
+        guarantee=stage.release.guarantee,
+        seconds=dict(stage.seconds),
+        drawn=dict(shared.fits[-1].samples) if shared is not None else {},
+    )
+
+
+def _withdrawal(owner: str, course: Course, shared: Sequence[Shared | None]) -> Withdrawal | None:
+    after = course.after
+    if after is None:
+        return None
+    stages = list(zip(course.stages, shared, strict=True))
+    rebuilt = course.rebuilt[-1].evaluated if course.rebuilt else {}
+    return Withdrawal(
+        owner=owner,
+        release=after.release.number,
+        digest=after.release.digest,
+        held=[stage.release.number for stage, _ in stages if owner in stage.release.owners],
+        fitted=[stage.release.number for stage, fitted in stages if fitted is not None and fitted.seen(owner)],
+        beside=course.trained_beside(owner),
+        before={name: figures_of(said, MIXTURE) for name, said in course.stages[-1].evaluated.items()},
+        after={name: figures_of(said, MIXTURE) for name, said in after.evaluated.items()},
+        rebuilt={name: figures_of(said, MIXTURE) for name, said in rebuilt.items()},
+    )

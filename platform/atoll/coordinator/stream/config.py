@@ -1,0 +1,126 @@
+"""How owners arrive one after the other."""
+
+import math
+from dataclasses import dataclass, field
+
+from atoll.continual.budget import Budget
+from atoll.errors import ConfigError
+from atoll.experts.arrival_config import ArrivalConfig
+from atoll.federation.units import Choice
+from atoll.plugins import build, load, names
+from atoll.replay.distill import Distillation
+
+REPLAY = "atoll.replay"
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefitConfig:
+    """The router is fitted anew after an arrival, at the coordinator, from synthetic samples alone.
+
+    Attributes:
+        steps: Optimizer steps; 0 leaves the rows as the owners' descriptors and trainings make them.
+        learning_rate: Peak, with a cosine to a tenth of it.
+        batch: Samples of a step, all of one domain; domains take turns.
+        budget: Samples of replay in all, however many domains there are.
+        divergence: What ties the new mixture to the teachers: ``forward-kl``, ``reverse-kl`` or ``mse``.
+        temperature: Of it.
+    """
+
+    steps: int = 100
+    learning_rate: float = 1e-2
+    batch: int = 16
+    budget: int = 512
+    divergence: str = "forward-kl"
+    temperature: float = 2.0
+
+    def distillation(self) -> Distillation:
+        """The loss."""
+        return Distillation(divergence=self.divergence, temperature=self.temperature)
+
+    def check(self) -> None:
+        """Raise ConfigError for what cannot be."""
+        if self.steps < 0:
+            raise ConfigError(f"stream.refit.steps is {self.steps}; give 0 for no fitting, or how many")
+        for name in ("batch", "budget"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"stream.refit.{name} is {getattr(self, name)}; it must be at least 1")
+        if not 0 < self.learning_rate < math.inf:
+            raise ConfigError(f"stream.refit.learning_rate is {self.learning_rate}; it must be positive")
+        self.distillation()
+
+
+@dataclass(frozen=True, kw_only=True)
+class StreamConfig:
+    """Stages of arriving owners.
+
+    Attributes:
+        stages: Owners' names, stage by stage; several may arrive together. None at all for a run without stages.
+        metric: What the matrix holds: ``loss``, or a score of the workload such as ``accuracy@1``.
+        arrival: How a new expert is trained beside those that are there.
+        replay: The generator; with an empty name, the one of the anchor's workload.
+        refit: How the router is fitted after an arrival.
+        baselines: What the stream is held against, run on this machine, which must then hold everyone's data: by name,
+            with options.
+        budget: What each baseline may spend.
+        rebuild: Whether after a withdrawal the experts that were trained beside the one that went are trained anew
+            without it.
+    """
+
+    stages: list[list[str]] = field(default_factory=list)
+    metric: str = "loss"
+    arrival: ArrivalConfig = field(default_factory=ArrivalConfig)
+    replay: Choice = field(default_factory=lambda: Choice(name=""))
+    refit: RefitConfig = field(default_factory=RefitConfig)
+    baselines: list[Choice] = field(default_factory=list)
+    budget: Budget = field(default_factory=Budget)
+    rebuild: bool = False
+
+    @property
+    def on(self) -> bool:
+        """Whether owners arrive in stages."""
+        return bool(self.stages)
+
+    @property
+    def owners(self) -> list[str]:
+        """All of them, in order of arrival."""
+        return [owner for stage in self.stages for owner in stage]
+
+    def generator(self, workload: str) -> Choice:
+        """The generator for an anchor's workload.
+
+        Raises:
+            ConfigError: there is none for it, or one for another workload was named.
+        """
+        if self.replay.name:
+            if load(REPLAY, self.replay.name).workload != workload:
+                raise ConfigError(f"stream.replay '{self.replay.name}' draws no samples of {workload}")
+            return self.replay
+        found = [name for name in names(REPLAY) if load(REPLAY, name).workload == workload]
+        if not found:
+            raise ConfigError(f"stream.replay: no generator is registered for workload {workload}")
+        return Choice(name=found[0], options=self.replay.options)
+
+    def check(self, silos: list[str]) -> None:
+        """Raise ConfigError or PluginError for what cannot be.
+
+        Args:
+            silos: Names of the run's silos.
+        """
+        if not self.on:
+            return
+        if empty := [number for number, stage in enumerate(self.stages, 1) if not stage]:
+            raise ConfigError(f"stream.stages: nobody arrives at stage {empty[0]}; leave it out")
+        if unknown := sorted(set(self.owners) - set(silos)):
+            raise ConfigError(f"stream.stages names '{unknown[0]}', who is no silo; there are {', '.join(silos)}")
+        if lacking := sorted(set(silos) - set(self.owners)):
+            raise ConfigError(f"stream.stages: silo '{lacking[0]}' never arrives; name it in a stage, or leave it out")
+        if doubled := sorted({owner for owner in self.owners if self.owners.count(owner) > 1}):
+            raise ConfigError(f"stream.stages: '{doubled[0]}' arrives twice; everyone arrives once")
+        self.arrival.check()
+        self.refit.check()
+        if self.replay.name:
+            build(REPLAY, self.replay.name, self.replay.options)
+        for baseline in self.baselines:
+            build("atoll.baselines", baseline.name, baseline.options)
+        if self.baselines:
+            self.budget.check()

@@ -1,0 +1,236 @@
+"""A stream of arriving owners: stage by stage a training, a release and everyone's measurements."""
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from flwr.serverapp import Grid
+
+from atoll.anchors import Anchor, resolve
+from atoll.config import read_config
+from atoll.coordinator.app import train_unit
+from atoll.coordinator.config import RunConfig
+from atoll.coordinator.crew import Crew
+from atoll.coordinator.history import History
+from atoll.coordinator.release import Release, make_release, numbered, write_release
+from atoll.coordinator.results import ANCHOR, MIXTURE, OWN
+from atoll.coordinator.stream.studio import Studio
+from atoll.errors import FederationError
+from atoll.federation.units import (
+    Announcement,
+    Choice,
+    EvaluateReply,
+    EvaluateUnit,
+    MemberRef,
+    Past,
+    TrainUnit,
+    Variant,
+)
+
+log = logging.getLogger("atoll.coordinator")
+_NOTHING = Choice(name="")
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
+class Stage:
+    """What one stage came to.
+
+    Attributes:
+        number: Counted from 1.
+        arrived: Owners whose experts came.
+        release: The mixture after it.
+        evaluated: What each silo measured, by owner.
+        seconds: Wall time by phase.
+    """
+
+    number: int
+    arrived: tuple[str, ...]
+    release: Release
+    evaluated: Mapping[str, EvaluateReply]
+    seconds: Mapping[str, float]
+
+
+@dataclass(slots=True)
+class Course:
+    """What a stream has found so far.
+
+    Attributes:
+        silos: What each silo said of itself, by owner.
+        failures: Why a silo is left out, by owner.
+        stages: In order.
+        after: The stage without the owner that withdrew; ``None`` where nobody did.
+        rebuilt: Stages that were done anew without it, where that was asked for.
+    """
+
+    silos: dict[str, Announcement] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+    stages: list[Stage] = field(default_factory=list)
+    after: Stage | None = None
+    rebuilt: list[Stage] = field(default_factory=list)
+
+    def trained_beside(self, owner: str) -> dict[str, int]:
+        """Stage of arrival of those whose experts were trained beside an owner's, by their names."""
+        there = [stage.number for stage in self.stages if owner in stage.arrived]
+        return {
+            other: stage.number for stage in self.stages for other in stage.arrived if there and stage.number > there[0]
+        }
+
+
+class StreamCoordinator:
+    """One stream. All state that matters is in the run folder, so that it goes on at any stage."""
+
+    def __init__(self, grid: Grid, folder: Path, names: Mapping[int, str] | None = None) -> None:
+        """Read the run folder.
+
+        Args:
+            grid: The engine; all silos are there from the beginning, and wait for their stage.
+            folder: The run folder, with ``config.yaml``.
+            names: What the engine calls its nodes.
+        """
+        self.folder = folder
+        self.config = read_config(RunConfig, folder / "config.yaml", [])
+        self.anchor: Anchor = resolve(self.config.anchor)
+        self.replay = self.config.stream.generator(self.anchor.workload)
+        self.history = History(folder / "ledger.db")
+        self.crew = Crew(grid, folder, self.anchor, self.history, names or {})
+        self.found = Course(silos=self.crew.silos, failures=self.crew.failures)
+        self.studio = Studio(self.config, self.anchor, self.crew, self.replay)
+
+    def run(self) -> Course:
+        """All stages in order, and the withdrawal at the end.
+
+        Raises:
+            FederationError: nobody arrived at the first stage, or nobody could measure.
+        """
+        with closing(self.history):
+            self.crew.announce(incomplete=self.config.incomplete)
+            self._stages(self.config.stream.stages, self.found.stages)
+            gone, last = self.config.withdraw, self.found.stages[-1].release
+            if gone in last.owners and len(last.owners) > 1:
+                self.history.withdraw(gone)
+                self.found.after = self._withdrawn(gone, last)
+                if self.config.stream.rebuild:
+                    kept = [[owner for owner in stage if owner != gone] for stage in self.config.stream.stages]
+                    self._stages([stage for stage in kept if stage], self.found.rebuilt)
+        return self.found
+
+    def _stages(self, stages: Sequence[Sequence[str]], done: list[Stage]) -> None:
+        for number, owners in enumerate(stages, 1):
+            log.info("stage %d of %d: %s", number, len(stages), ", ".join(owners))
+            done.append(self._stage(number, owners, done[-1].release if done else None))
+
+    def _stage(self, number: int, owners: Sequence[str], before: Release | None) -> Stage:
+        clock = [time.monotonic()]
+        there = [owner for owner in owners if owner in self.crew.owners]
+        trained = self.crew.train(there, self._train_unit(number, before))
+        clock.append(time.monotonic())
+        new = [self.crew.member(owner, said) for owner, said in sorted(trained.items())]
+        members = [*(before.members if before else []), *new]
+        if not members:
+            raise FederationError(f"nobody arrived at stage {number}: {self.crew.reasons()}")
+        release = self._release(members, before, beside=before is not None)
+        clock.append(time.monotonic())
+        evaluated = self._evaluate(release, sorted(trained), anchor=before is None)
+        clock.append(time.monotonic())
+        phases = zip(("train", "integrate", "evaluate"), clock, clock[1:], strict=False)
+        return Stage(
+            number=number,
+            arrived=tuple(sorted(trained)),
+            release=release,
+            evaluated=evaluated,
+            seconds={name: end - start for name, start, end in phases},
+        )
+
+    def _train_unit(self, number: int, before: Release | None) -> TrainUnit:
+        config = self.config
+        past = Past(
+            release=before.digest if before else "",
+            members=before.members if before else [],
+            integrator=config.integrator,
+            router=config.router,
+            shared=before.shared if before else "",
+            stage=number,
+            arrival=config.stream.arrival,
+            replay=self.replay,
+        )
+        return replace(train_unit(config, self.anchor), past=past, replay=self.replay)
+
+    def _withdrawn(self, gone: str, last: Release) -> Stage:
+        """The next release: without the owner's expert, and with a router that has seen none of its samples."""
+        began = time.monotonic()
+        kept = [member for member in last.members if member.owner != gone]
+        release = self._release(kept, None, beside=len(self.found.stages) > 1)
+        at_release = time.monotonic()
+        evaluated = self._evaluate(release, [], anchor=False)
+        seconds = {"integrate": at_release - began, "evaluate": time.monotonic() - at_release}
+        number = len(self.found.stages) + 1
+        return Stage(number=number, arrived=(), release=release, evaluated=evaluated, seconds=seconds)
+
+    def _release(self, members: Sequence[MemberRef], before: Release | None, *, beside: bool) -> Release:
+        """Integrate, fit the router, and write both down under the next number.
+
+        Args:
+            members: The experts.
+            before: What teaches the router about earlier owners' domains.
+            beside: Whether some of the experts were trained beside others.
+        """
+        config, folder = self.config, self.folder / "releases"
+        made = make_release(1, self.anchor, config.expert.kind, config.integrator, config.router, members)
+        traces = []
+        if config.stream.refit.steps:
+            made = replace(made, shared=self.studio.fitted(numbered(made, folder), before))
+            traces.append("the router was fitted on synthetic samples of all members")
+        if beside:
+            traces.append("later experts were trained beside earlier ones")
+        if traces:
+            made = replace(made, guarantee=f"co-adapted: {'; '.join(traces)}")
+        release = numbered(made, folder)
+        files = {member.owner: self.crew.packages.get(member.blob) for member in release.members}
+        write_release(release, files, folder, self.studio.shared(release))
+        self.history.release(release)
+        log.info("release %d: %s, %s", release.number, ", ".join(release.owners), release.digest)
+        return release
+
+    def _evaluate(self, release: Release, arrived: Sequence[str], *, anchor: bool) -> dict[str, EvaluateReply]:
+        """Everyone measures the mixture, those to come as well; who arrived, its own expert alone."""
+        unit = EvaluateUnit(
+            anchor=self.anchor.digest,
+            members=release.members,
+            variants=self._variants(release, arrived, anchor=anchor),
+            shared=release.shared,
+            windows=self.config.evaluation.windows,
+            batch=self.config.evaluation.batch,
+        )
+        found = {owner: said for owner in self.crew.owners if (said := self._measured(owner, unit)) is not None}
+        waiting = [owner for owner in self.crew.owners if owner not in found]
+        for owner, said in self.crew.evaluate(waiting, unit).items():
+            self.crew.journal.write("evaluated", owner, unit.address, {"json": said.to_json()})
+            found[owner] = said
+        if not found:
+            raise FederationError(f"no silo could evaluate release {release.number}: {self.crew.reasons()}")
+        return found
+
+    def _measured(self, owner: str, unit: EvaluateUnit) -> EvaluateReply | None:
+        """What an earlier run has heard already."""
+        entry = self.crew.journal.find("evaluated", owner, unit.address)
+        try:
+            return None if entry is None else EvaluateReply.from_json(str(entry["json"]))
+        except (FederationError, KeyError):
+            return None
+
+    def _variants(self, release: Release, arrived: Sequence[str], *, anchor: bool) -> list[Variant]:
+        owners, router = list(release.owners), release.router
+        fitted = bool(release.shared)
+        models = [
+            Variant(name=MIXTURE, members=owners, integrator=release.integrator, router=router, fitted=fitted),
+        ]
+        if arrived:
+            models.append(
+                Variant(name=OWN, members=list(arrived), integrator=release.integrator, router=router, alone=True)
+            )
+        if anchor:
+            models.append(Variant(name=ANCHOR, members=[], integrator=_NOTHING, router=_NOTHING))
+        return models

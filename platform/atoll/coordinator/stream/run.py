@@ -1,0 +1,140 @@
+"""A whole stream on this machine: engine, stages, baselines, results, tracking, report."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from atoll.anchors import resolve
+from atoll.continual import over_stages
+from atoll.continual.baseline import World
+from atoll.coordinator.config import RunConfig
+from atoll.coordinator.memory import MemoryWatch
+from atoll.coordinator.run import OnProgress, opened, prepared, versions
+from atoll.coordinator.stream.baselines import BaselineResults, run_baselines
+from atoll.coordinator.stream.collect import collect
+from atoll.coordinator.stream.course import Course, StreamCoordinator
+from atoll.coordinator.stream.page import draw, write_stream_report
+from atoll.coordinator.stream.results import StreamResults
+from atoll.coordinator.tracking import Tracker
+from atoll.coordinator.traffic import TrafficLog
+from atoll.workloads.workload import workload_class
+
+
+@dataclass(frozen=True, slots=True)
+class StreamOutcome:
+    """What a stream leaves.
+
+    Attributes:
+        results: What it found.
+        folder: The run folder.
+        report: The report, one HTML page.
+        release: Folder of the last release.
+    """
+
+    results: StreamResults
+    folder: Path
+    report: Path
+    release: Path
+
+
+def execute_stream(config: RunConfig, *, command: str, on_progress: OnProgress | None = None) -> StreamOutcome:
+    """Run to the end, or go on at the stage where an earlier run in the same folder was cut short.
+
+    Args:
+        config: The run, with a stream.
+        command: What the user typed, for the report.
+        on_progress: Listener for the silos' work and the baselines'.
+
+    Raises:
+        AtollError: the stream cannot be made; what had arrived is kept.
+    """
+    folder, silos = prepared(config)
+    traffic = TrafficLog(folder / "traffic.jsonl")
+    with MemoryWatch() as memory:
+        with opened(config, silos, traffic, on_progress) as grid:
+            names = {node: grid.name_of(node) for node in grid.get_node_ids()}
+            coordinator = StreamCoordinator(grid, folder, names)
+            course = coordinator.run()
+        baselines = _baselines(config, folder, on_progress)
+    shared = [coordinator.studio.shared(stage.release) for stage in course.stages]
+    last = course.after or course.stages[-1]
+    release = folder / "releases" / f"release-{last.release.number:04d}"
+    results = collect(
+        config,
+        command,
+        course,
+        baselines,
+        shared,
+        traffic.read(),
+        {},
+        memory.peak_bytes,
+        versions(),
+    )
+    results.save(folder / "results.json")
+    report = write_stream_report(results, draw(results, folder / "figures"), folder)
+    _track(config, results, course, folder)
+    return StreamOutcome(results, folder, report, release)
+
+
+def _baselines(config: RunConfig, folder: Path, on_progress: OnProgress | None) -> dict[str, BaselineResults]:
+    """Run where all data is at hand: on one machine, which is what makes them baselines."""
+    stream = config.stream
+    if not stream.baselines:
+        return {}
+    anchor = resolve(config.anchor)
+    tell = on_progress or (lambda silo, done, total, note: None)
+    workloads = {}
+    for silo in config.silos:
+        workload = workload_class(silo.data.workload)
+        opened_one = workload.open(workload.absolute(silo.data), anchor, folder / "silos" / silo.name / "tokens")
+        opened_one.prepare()
+        workloads[silo.name] = opened_one
+    world = World(
+        anchor=anchor.digest,
+        model=lambda: anchor.model().float(),
+        stages=stream.stages,
+        workloads=workloads,
+        training=stream.budget,
+        seed=config.seed,
+        device="cuda" if config.engine.device == "auto" and torch.cuda.is_available() else "cpu",
+    )
+    return run_baselines(
+        stream.baselines,
+        world,
+        folder / "baselines",
+        metric=stream.metric,
+        higher_is_better=stream.metric != "loss",
+        windows=config.evaluation.windows,
+        batch=config.evaluation.batch,
+        on_progress=lambda name, done, total: tell("baselines", done, total, name),
+    )
+
+
+def _track(config: RunConfig, results: StreamResults, course: Course, folder: Path) -> None:
+    """Everything into the run folder's tracking store: the matrix at the step of its stage, figures, artifacts."""
+    with Tracker(folder, config.title) as tracker:
+        tracker.log_params(config)
+        for method in results.methods:
+            for figure, matrix in method.scores.items():
+                for stage, row in enumerate(matrix.values):
+                    cells = zip(matrix.silos, row.tolist(), strict=True)
+                    found = {f"{method.name}/R/{figure}/{silo}": value for silo, value in cells if value == value}
+                    tracker.log_metrics(found, step=stage)
+                for stage, summary in enumerate(over_stages(matrix), 1):
+                    tracker.log_metrics(_named(method.name, summary.named()), step=stage)
+        for name in ("config.yaml", "results.json", "report.html", "figures"):
+            tracker.log_artifact(folder / name, under="figures" if name == "figures" else "")
+        for made in [*course.stages, *([course.after] if course.after else [])]:
+            release = made.release
+            tracker.register_release(
+                folder / "releases" / f"release-{release.number:04d}",
+                digest=release.digest,
+                members={member.owner: member.digest for member in release.members},
+                guarantee=release.guarantee,
+            )
+
+
+def _named(method: str, figures: Mapping[str, float]) -> dict[str, float]:
+    return {f"{method}/{name}": value for name, value in figures.items()}

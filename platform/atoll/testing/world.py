@@ -1,0 +1,75 @@
+"""A small stream that baselines are tried on."""
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from torch import nn
+
+from atoll.anchors import Anchor
+from atoll.continual.baseline import World
+from atoll.continual.budget import Budget
+from atoll.testing.anchors import toy_anchor, toy_mobility_anchor
+from atoll.testing.silos import toy_silos
+from atoll.workloads.mobility import Mobility, MobilityConfig
+from atoll.workloads.mobility.generator_config import GeneratorConfig
+from atoll.workloads.text import Text
+from atoll.workloads.workload import Workload
+
+_OWNERS = ("clinic", "court", "yard")
+_STAGES = (("clinic",), ("court",), ("yard",))
+_TRAINING = Budget(steps=6, batch=4, learning_rate=2e-2, warmup=2, replay=16, rounds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Makes new copies of one model."""
+
+    model: nn.Module
+
+    def __call__(self) -> nn.Module:
+        """One more."""
+        return copy.deepcopy(self.model)
+
+
+def toy_world(
+    folder: Path,
+    workload: Literal["text", "mobility"] = "text",
+    *,
+    stages: Sequence[Sequence[str]] = _STAGES,
+    training: Budget = _TRAINING,
+) -> World:
+    """Three toy silos as a stream over the toy anchor.
+
+    Args:
+        folder: Where anchor and data are written.
+        workload: Of what kind the data is.
+        stages: In which order ``clinic``, ``court`` and ``yard`` arrive; not all have to.
+        training: What a baseline may spend.
+    """
+    made = toy_anchor if workload == "text" else toy_mobility_anchor
+    anchor = made(folder / "anchor")
+    workloads = _text(folder, anchor) if workload == "text" else _mobility()
+    for one in workloads.values():
+        one.prepare()
+    return World(
+        anchor=anchor.digest, model=Copies(anchor.model()), stages=stages, workloads=workloads, training=training
+    )
+
+
+def _text(folder: Path, anchor: Anchor) -> dict[str, Workload]:
+    tokenizer = anchor.tokenizer()
+    configs = toy_silos(folder / "silos", documents=60, words=30)
+    return {owner: Text(config, tokenizer, folder / "cache" / owner) for owner, config in configs.items()}
+
+
+def _mobility() -> dict[str, Workload]:
+    found: dict[str, Workload] = {}
+    for place, owner in enumerate(_OWNERS):
+        people = GeneratorConfig(users=30, days=4, locations=40 + 10 * place)
+        found[owner] = Mobility(
+            MobilityConfig(city=owner, format="generated", generator=people, validation=0.2, test=0.2)
+        )
+    return found
