@@ -9,7 +9,9 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from atoll.cli.expert import app as expert_app
 from atoll.cli.mixture import app
+from atoll.coordinator.audits import write_audits
 from atoll.errors import AnchorError, AtollError, ConfigError, DataError, MixtureError, PackageError, PluginError
 from atoll.experts.package import read_package
 from atoll.experts.signing import OwnerKey
@@ -103,6 +105,20 @@ def test_show_needs_no_anchor_and_shows_all_there_is_to_know(made: Path, tmp_pat
     assert "CC0-1.0" in output
     assert fingerprint[:9] in output
     assert "for tests, until" in output
+
+
+def test_show_has_one_panel_of_what_owners_measured(made: Path, tmp_path: Path) -> None:
+    run("build", made / "clinic.atoll", made / "office.atoll", "--anchor", made / "anchor", "--out", "release")
+    assert "Privacy, as measured" not in run("show", "release")
+    write_audits(tmp_path / "release", {"clinic": {"membership_loss_auc": 0.525, "extraction_rate": 0.0}})
+    shown = run("show", "release")
+    assert shown.count("Privacy, as measured") == 1
+    assert "0.525" in shown
+    expert = CliRunner().invoke(expert_app, ["show", "release/experts/clinic.atoll"], env={"COLUMNS": "160"})
+    assert "0.525" in expert.stdout
+    alone = CliRunner().invoke(expert_app, ["show", str(made / "clinic.atoll")], env={"COLUMNS": "160"})
+    assert "Privacy, as measured" not in alone.stdout
+    assert "nothing is kept" in alone.stdout
 
 
 def test_evaluate_measures_files_under_an_entitlement(made: Path) -> None:

@@ -27,7 +27,7 @@ from atoll.experts.card import ExpertCard
 from atoll.experts.package import ExpertPackage, read_package
 from atoll.experts.privacy_config import PrivacyConfig
 from atoll.experts.signing import OwnerKey
-from atoll.federation.units import Choice, Past, TrainUnit
+from atoll.federation.units import Choice, MemberRef, Past, TrainUnit
 from atoll.testing import toy_mobility_anchor
 from atoll.workloads.mobility.city import write_locations
 from atoll.workloads.mobility.lines import write_trajectories
@@ -73,7 +73,8 @@ def test_the_card_says_what_was_spent_and_the_policy_takes_it(silo: Silo, name: 
     assert card.privacy.epsilon == plan.epsilon(6) == pytest.approx(8, abs=0.02)
     assert card.privacy.delta == plan.delta < 1 / max(windows, card.documents["train"])
     assert (card.training["privacy_unit"], card.training["noise"]) == ("sequence", plan.noise)
-    assert "tokens_seen" not in card.training, "it tells how many units were drawn"
+    # Not tokens_seen, which would tell how many units were drawn.
+    assert set(card.training) == {"steps", "best_step", "seed", "privacy_unit", "noise", "clip"}
     assert not any("loss" in note.replace("best validation", "") for note in said), "the training loss is not private"
     strict(node).allow_expert(card, has_shares=True, prior=None, size=1)
     with pytest.raises(Refusal, match="max_epsilon"):
@@ -163,11 +164,10 @@ def test_without_opacus_it_says_what_to_install_and_others_train(silo: Silo, mon
     assert trained(node, train_unit(node)).card.privacy is None
 
 
-def test_what_cannot_be_kept_to_is_refused_before_training(silo: Silo) -> None:
-    node = silo()
-    past = Past(
+def past(members: list[MemberRef]) -> Past:
+    return Past(
         release="sha256:" + "0" * 64,
-        members=[],
+        members=members,
         integrator=Choice(name="flexolmo"),
         router=Choice(name="top-k"),
         shared="",
@@ -175,10 +175,23 @@ def test_what_cannot_be_kept_to_is_refused_before_training(silo: Silo) -> None:
         arrival=ArrivalConfig(),
         replay=Choice(name="autoregressive"),
     )
+
+
+@pytest.mark.usefixtures("opacus")
+def test_the_first_to_arrive_is_trained_by_itself(silo: Silo) -> None:
+    node = silo()
+    first = trained(node, train_unit(node, last_layers=1, privacy=EIGHT, past=past([]))).card
+    assert first.privacy is not None
+    assert first.privacy == trained(node, train_unit(node, last_layers=1, privacy=EIGHT)).card.privacy
+
+
+def test_what_cannot_be_kept_to_is_refused_before_training(silo: Silo) -> None:
+    node = silo()
+    other = MemberRef(owner="court", digest="sha256:1", blob="sha256:2", public_key="3")
     for changes, message in (
         ({"privacy": replace(EIGHT, unit="user")}, "workload text does not know whose"),
         ({"privacy": replace(EIGHT, clip=0.0)}, r"privacy\.clip"),
-        ({"privacy": EIGHT, "past": past}, "sparse dispatch"),
+        ({"privacy": EIGHT, "past": past([other])}, "sparse dispatch"),
     ):
         with pytest.raises(ConfigError, match=message):
             train_expert(node, train_unit(node, **changes), quiet)

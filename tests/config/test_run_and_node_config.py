@@ -87,6 +87,15 @@ def test_a_router_that_the_descriptors_cannot_serve_is_refused_before_anyone_tra
     read_config(RunConfig, write(tmp_path, RUN), overrides[1:]).check()  # router domain needs none
 
 
+def test_privacy_that_cannot_be_kept_to_is_refused_before_anyone_trains(tmp_path: Path) -> None:
+    run = write(tmp_path, RUN)
+    read_config(RunConfig, run, ["privacy.epsilon=8"]).check()
+    with pytest.raises(ConfigError, match=r"privacy\.clip is 0\.0"):
+        read_config(RunConfig, run, ["privacy.epsilon=8", "privacy.clip=0"]).check()
+    with pytest.raises(ConfigError, match=r"stream\.stages.*sparse dispatch"):
+        read_config(RunConfig, run, ["privacy.epsilon=8", "stream.stages=[[hospital],[library]]"]).check()
+
+
 @pytest.mark.parametrize(
     ("override", "why"),
     [

@@ -22,8 +22,8 @@ WORKLOADS: tuple[Literal["text", "mobility"], ...] = ("text", "mobility")
 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, World]:
-    made = {name: toy_world(tmp_path_factory.mktemp(name), name) for name in WORKLOADS}
-    return {**made, "mobility": replace(made["mobility"], stages=[["clinic"], ["court", "yard"]])}
+    text, mobility = (toy_world(tmp_path_factory.mktemp(name), name) for name in WORKLOADS)
+    return {"text": text, "mobility": replace(mobility, stages=[["clinic"], ["court", "yard"]])}
 
 
 def test_the_usual_baselines_are_there() -> None:

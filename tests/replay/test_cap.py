@@ -50,7 +50,7 @@ def test_the_cap_is_part_of_what_a_prior_is() -> None:
 @pytest.mark.parametrize("most", [-1, 1.0, True, "5"])
 def test_an_odd_cap_is_refused(most: object) -> None:
     with pytest.raises(PackageError, match="most"):
-        replace(PRIOR, most=most)  # type: ignore[arg-type]
+        replace(PRIOR, most=most)
 
 
 def test_a_set_beyond_its_owners_cap_is_refused() -> None:

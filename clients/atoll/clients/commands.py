@@ -20,9 +20,13 @@ _Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The node's fold
 @app.command()
 def init(
     folder: _Folder,
+    settings: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="How data is read, such as format=table.")
+    ] = None,
+    *,
     invitation: Annotated[Path, typer.Option(metavar="FILE", help="invitation.json, from the coordinator's operator.")],
     owner: Annotated[str, typer.Option(metavar="NAME", help="Short name: lower-case letters, digits, hyphens.")],
-    data: Annotated[list[str], typer.Option(metavar="PATH", help="Text: a file, a folder or a pattern; repeatable.")],
+    data: Annotated[list[str], typer.Option(metavar="PATH", help="A file, a folder or a pattern; repeatable.")],
     domain: Annotated[str, typer.Option(metavar="TEXT", help="What the data is about, for people.")],
     purpose: Annotated[
         list[str] | None, typer.Option(metavar="WORD", help="What experts may be used for; repeatable; any by default.")
@@ -41,7 +45,16 @@ def init(
     from atoll.federation.node_config import ConsentTerms
 
     terms = ConsentTerms(purposes=purpose or ["any"], until=until)
-    made = init_node(folder, invitation, owner=owner, domain=domain, data=data, consent=terms, licence=licence)
+    made = init_node(
+        folder,
+        invitation,
+        owner=owner,
+        domain=domain,
+        data=data,
+        consent=terms,
+        licence=licence,
+        settings=settings or [],
+    )
     typer.echo(f"Made {made.root}. What this node allows is in {made.policy}: read it, and change it as you like.")
     _say_enrolment(folder)
 

@@ -79,7 +79,7 @@ class Evaluator:
         predicted = 0
         for done, variant in enumerate(variants):
             report(done, len(variants), variant.name)
-            model, entitlement = self._build(variant, owner)
+            model, entitlement = self.build(variant, owner)
             found, slots = self._measure(model, entitlement)
             predicted = found.count
             loss[variant.name] = found.loss / found.count
@@ -90,7 +90,13 @@ class Evaluator:
         report(len(variants), len(variants), "evaluated")
         return EvaluateReply(loss=loss, tokens=predicted, scores=scores, shares=shares)
 
-    def _build(self, variant: Variant, owner: str) -> tuple[nn.Module, list[str] | None]:
+    @property
+    def anchor(self) -> nn.Module:
+        """The unchanged anchor."""
+        return self._model
+
+    def build(self, variant: Variant, owner: str) -> tuple[nn.Module, list[str] | None]:
+        """A variant's model on the device, as ``owner`` measures it, and who may answer in it."""
         members = [owner] if variant.alone else variant.members
         experts = [self._experts[name] for name in members]
         if not variant.integrator.name or not experts:

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from atoll.clients.audit.unit import audit_unit
 from atoll.clients.beside import Place, train_beside
 from atoll.clients.descriptor import describe_domain
 from atoll.clients.evaluate import Evaluator
@@ -54,9 +55,7 @@ def train_expert(node: Node, unit: TrainUnit, report: Report) -> tuple[TrainRepl
         PackageError: an expert of the past that does not verify.
     """
     node.expect_anchor(unit.anchor)
-    unit.expert.check()
-    unit.training.check()
-    _check_privacy(unit)
+    unit.check()
     folder = node.folder / "work" / _identity(node, unit)
     package = folder / f"{node.config.owner}.atoll"
     if not package.exists():
@@ -67,7 +66,7 @@ def train_expert(node: Node, unit: TrainUnit, report: Report) -> tuple[TrainRepl
 
 
 def evaluate(node: Node, unit: EvaluateUnit, report: Report) -> EvaluateReply:
-    """Evaluate the unit's variants on the silo's own data.
+    """Evaluate the unit's variants on the silo's own data, and audit its release where that is asked for.
 
     Raises:
         PackageError: an expert that does not verify.
@@ -87,17 +86,9 @@ def evaluate(node: Node, unit: EvaluateUnit, report: Report) -> EvaluateReply:
     frame = node.frame(model, some.sites)
     cache = node.folder / "states" / unit.anchor.removeprefix("sha256:")
     shared = Shared.from_bytes(node.blobs.get(unit.shared).read_bytes()) if unit.shared else None
-    return Evaluator(model, frame, experts, node.workload, unit, cache, shared).run(node.config.owner, report)
-
-
-def _check_privacy(unit: TrainUnit) -> None:
-    unit.privacy.check()
-    if unit.privacy.on and unit.past is not None:
-        raise ConfigError(
-            f"privacy.epsilon is {unit.privacy.epsilon}, but the expert is trained beside a release: its router sends "
-            "tokens to some experts only, and such sparse dispatch does not tell whose gradient is whose. Train it "
-            "privately and by itself (no past), or set privacy.epsilon=0"
-        )
+    evaluator = Evaluator(model, frame, experts, node.workload, unit, cache, shared)
+    reply = evaluator.run(node.config.owner, report)
+    return dataclasses.replace(reply, audit=dict(audit_unit(node, unit, evaluator, experts, report)))
 
 
 def _train_and_pack(node: Node, unit: TrainUnit, package: Path, report: Report) -> None:
@@ -120,7 +111,7 @@ def _train_and_pack(node: Node, unit: TrainUnit, package: Path, report: Report) 
         frame=frame,
     )
     place = Place(model, frame, kind, targets, descriptor)
-    if unit.past is None:
+    if unit.past is None or private is not None:
         made, facts, metrics = _train_alone(node, unit, place, layers, private, package.parent, report)
     else:
         made, facts, metrics = train_beside(node, unit, unit.past, place, package.parent / "checkpoint.pt", report)

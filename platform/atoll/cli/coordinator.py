@@ -198,10 +198,14 @@ def train(
     from atoll.anchors import resolve
     from atoll.coordinator.server.calls import call_training
     from atoll.coordinator.server.folder import ServerFolder
+    from atoll.coordinator.server.latest import Latest
 
     found = ServerFolder(folder)
+    config = found.read_config()
+    anchor = resolve(config.anchor)
     with found.open_ledger() as ledger:
-        called = call_training(ledger, resolve(found.read_config().anchor).digest, owner or [], overrides or [])
+        latest = Latest.of(found, config, anchor, ledger.state())
+        called = call_training(ledger, anchor.digest, owner or [], overrides or [], latest)
     _say(folder, called, wait)
 
 

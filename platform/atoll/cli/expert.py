@@ -30,13 +30,21 @@ _Package = Annotated[Path, typer.Argument(metavar="FILE", help="A package file (
 def show(file: _Package) -> None:
     """Verify a package and show what is in it; anyone's valid signature will do.
 
+    Within a release, what its owner measured of the release's privacy is shown too.
+
     Example: atoll expert show hospital.atoll
     """
     from rich.console import Console
 
+    from atoll.cli.mixture_tables import privacy_table
+    from atoll.coordinator.audits import audit_beside
     from atoll.experts.package import read_package
 
-    Console().print(_table(read_package(file, trusted=None)))
+    package = read_package(file, trusted=None)
+    console = Console()
+    console.print(_table(package))
+    if measured := audit_beside(file, package.card.owner):
+        console.print(privacy_table({package.card.owner: measured}))
 
 
 @app.command()
@@ -150,6 +158,7 @@ def _rows(package: "ExpertPackage") -> list[tuple[str, str]]:
         ("training", _pairs(card.training)),
         ("metrics", _pairs(card.metrics)),
         ("privacy", privacy),
+        ("replay", "\n".join(card.replay) or "nothing is kept"),
         ("licence", card.licence),
         ("consent", f"for {', '.join(card.consent.purposes) or 'nothing'}, until {card.consent.until or 'withdrawn'}"),
         ("statement", card.consent.statement),

@@ -80,7 +80,8 @@ def show(release: _Release) -> None:
     """
     from rich.console import Console
 
-    from atoll.cli.mixture_tables import member_table, release_table
+    from atoll.cli.mixture_tables import member_table, privacy_table, release_table
+    from atoll.coordinator.audits import read_audits
     from atoll.coordinator.release import read_members, read_release
 
     found = read_release(release)
@@ -88,6 +89,8 @@ def show(release: _Release) -> None:
     console = Console()
     console.print(release_table(found))
     console.print(member_table(experts))
+    if measured := read_audits(release):
+        console.print(privacy_table(measured))
 
 
 @app.command()

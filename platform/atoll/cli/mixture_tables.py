@@ -10,6 +10,7 @@ from rich.text import Text
 from atoll.cli.plain import add_row, plain_table
 from atoll.coordinator.measure import Measured
 from atoll.coordinator.release import Release
+from atoll.coordinator.report.privacy import INTERVALS, privacy_grid
 from atoll.experts.package import ExpertPackage
 from atoll.federation.units import Choice
 
@@ -40,6 +41,16 @@ def member_table(experts: Sequence[ExpertPackage]) -> Table:
         digest = expert.digest[:19]
         signer = expert.public_key.fingerprint
         add_row(table, card.owner, card.domain, card.kind, digest, signer, card.licence, consent)
+    return table
+
+
+def privacy_table(audits: Mapping[str, Mapping[str, float]]) -> Table:
+    """What owners measured, by owner."""
+    grid = privacy_grid(audits)
+    table = plain_table("Privacy, as measured", *grid.columns)
+    table.caption, table.caption_justify = INTERVALS, "left"
+    for row in grid.rows:
+        add_row(table, *row)
     return table
 
 

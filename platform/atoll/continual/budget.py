@@ -41,7 +41,9 @@ class Budget:
             if getattr(self, name) < value:
                 raise ConfigError(f"stream.budget.{name} is {getattr(self, name)}; it must be at least {value}")
         if self.steps < self.rounds:
-            raise ConfigError(f"stream.budget.rounds is {self.rounds} for {self.steps} steps; a round needs a step of its own")
+            raise ConfigError(
+                f"stream.budget.rounds is {self.rounds} for {self.steps} steps; give each a step at least"
+            )
         if self.schedule not in _SCHEDULES:
             raise ConfigError(f"stream.budget.schedule is '{self.schedule}'; there are {', '.join(_SCHEDULES)}")
         if not 0 < self.learning_rate < math.inf:

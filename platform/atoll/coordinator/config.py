@@ -211,6 +211,12 @@ class RunConfig:
         self.descriptor.check()
         self.engine.check()
         self.stream.check(names)
+        if self.privacy.on and len(self.stream.stages) > 1:
+            raise ConfigError(
+                f"privacy.epsilon is {self.privacy.epsilon}, but experts of later stages (stream.stages) are trained "
+                "beside a release, whose sparse dispatch does not tell whose gradient is whose: let all arrive in one "
+                "stage, or set privacy.epsilon=0"
+            )
         self._check_plugins()
 
     def _check_plugins(self) -> None:

@@ -1,7 +1,7 @@
 """The expert card: what is known of an expert, as strict YAML."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import yaml
@@ -12,6 +12,7 @@ from atoll.experts.checks import Scalar
 
 FORMAT = 1
 SPLITS = ("train", "validation", "test")
+_OPTIONAL = ("replay", "audit")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +76,8 @@ class ExpertCard:
         consent: What the owner permits.
         replay: What the package's prior keeps of the owner's data for generative replay, a line each; none without a
             prior, and then the key is not written.
+        audit: What its owner measured of the privacy of a release that the expert is in, by name; not of the expert
+            alone, so it stands in the card beside a release and not in the package. Not written where there is none.
 
     Raises:
         PackageError: an impossible value; the message names the key.
@@ -97,6 +100,7 @@ class ExpertCard:
     licence: str
     consent: Consent
     replay: tuple[str, ...] = ()
+    audit: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.format != FORMAT or isinstance(self.format, bool):
@@ -112,8 +116,9 @@ class ExpertCard:
         for key in ("settings", "training"):
             found = checks.mapping(key, getattr(self, key))
             _set(self, key, {name: checks.scalar(f"{key}.{name}", value) for name, value in found.items()})
-        metrics = checks.mapping("metrics", self.metrics)
-        _set(self, "metrics", {name: checks.number(f"metrics.{name}", value) for name, value in metrics.items()})
+        for key in ("metrics", "audit"):
+            found = checks.mapping(key, getattr(self, key))
+            _set(self, key, {name: checks.number(f"{key}.{name}", value) for name, value in found.items()})
         for key in ("documents", "tokens"):
             counts = checks.mapping(key, getattr(self, key))
             strict_yaml.expect_keys(f"{key}.", counts, SPLITS)
@@ -127,8 +132,9 @@ class ExpertCard:
     def to_yaml(self) -> bytes:
         """UTF-8 YAML; equal cards give equal bytes."""
         value: dict[str, Any] = {name: _plain(getattr(self, name)) for name in _names(ExpertCard)}
-        if not self.replay:
-            del value["replay"]
+        for name in _OPTIONAL:
+            if not value[name]:
+                del value[name]
         dumped = yaml.safe_dump(value, sort_keys=False, allow_unicode=True, width=2**20, default_flow_style=False)
         return dumped.encode("utf-8")
 
@@ -141,7 +147,7 @@ class ExpertCard:
         """
         try:
             found = strict_yaml.load(data)
-            strict_yaml.expect_keys("", found, [name for name in _names(cls) if name != "replay" or name in found])
+            strict_yaml.expect_keys("", found, [name for name in _names(cls) if name not in _OPTIONAL or name in found])
             found["consent"] = Consent(**_nested("consent", found["consent"], _names(Consent)))
             if found["privacy"] is not None:
                 found["privacy"] = Privacy(**_nested("privacy", found["privacy"], _names(Privacy)))

@@ -7,10 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from atoll.config.decode import decode_json
-from atoll.errors import DataError, FederationError
+from atoll.errors import ConfigError, DataError, FederationError
 from atoll.experts.arrival_config import ArrivalConfig
 from atoll.experts.privacy_config import PrivacyConfig
 from atoll.experts.training import ExpertConfig, TrainingConfig
+from atoll.privacy.audit_config import AuditConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,6 +147,18 @@ class TrainUnit(Unit):
     past: Past | None = None
     replay: Choice | None = None
 
+    def check(self) -> None:
+        """Raise ConfigError for what cannot be."""
+        self.expert.check()
+        self.training.check()
+        self.privacy.check()
+        if self.privacy.on and self.past is not None and self.past.members:
+            raise ConfigError(
+                f"privacy.epsilon is {self.privacy.epsilon}, but the expert is trained beside a release: its router "
+                "sends tokens to some experts only, and such sparse dispatch does not tell whose gradient is whose. "
+                "Train it privately and by itself, or set privacy.epsilon=0"
+            )
+
     @property
     def needs(self) -> list[str]:
         """Digests of the blobs without which it cannot be done."""
@@ -205,6 +218,8 @@ class EvaluateUnit(Unit):
         windows: Windows at most, evenly spaced; 0 for all.
         batch: Windows in one forward pass.
         shared: Digest of the blob with the router's fitted rows; empty for none.
+        audit: What to measure of the privacy of a variant that the silo's expert is in; ``None`` for nothing.
+        replay: Generator of the published replay that the audit looks at; ``None`` for no replay.
     """
 
     anchor: str
@@ -214,6 +229,8 @@ class EvaluateUnit(Unit):
     split: str = "test"
     windows: int = 64
     batch: int = 8
+    audit: AuditConfig | None = None
+    replay: Choice | None = None
 
     @property
     def needs(self) -> list[str]:
@@ -231,6 +248,7 @@ class EvaluateReply(Unit):
         tokens: How many of them were predicted.
         scores: Further figures by variant and name, each a mean over what was predicted; none for text.
         shares: Share of the routing weight by slot, by variant; for variants with a router.
+        audit: What the audit found, by name; empty where none was asked for, or the silo's expert is not in the variant.
     """
 
     missing: list[str] = field(default_factory=list)
@@ -238,6 +256,7 @@ class EvaluateReply(Unit):
     tokens: int = 0
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     shares: dict[str, dict[str, float]] = field(default_factory=dict)
+    audit: dict[str, float] = field(default_factory=dict)
 
 
 def _needed(members: list[MemberRef], shared: str) -> list[str]:

@@ -13,8 +13,9 @@ class AuditConfig:
     """An audit of privacy; the defaults are FlexOlmo's protocol on fewer prefixes, and what a core does in a minute.
 
     Attributes:
-        variant: The release, by the name of one of the unit's variants.
-        samples: Samples that membership is inferred of, at most: so many trained on, and so many held out.
+        release: By the name of one of the unit's variants.
+        samples: Samples that membership is inferred of, at most: so many trained on, and so many held out; 0 for no
+            audit at all.
         replayed: Replay samples that are drawn for it; the owner's cap counts here too.
         neighbours: A sample is as near to replay as to so many replay samples on average.
         extraction: How training sequences are tried to be got back.
@@ -22,7 +23,7 @@ class AuditConfig:
         seed: Of all choices, together with a secret of the owner's.
     """
 
-    variant: str = "mixture"
+    release: str = "mixture"
     samples: int = 500
     replayed: int = 200
     neighbours: int = 5
@@ -30,8 +31,15 @@ class AuditConfig:
     points: int = 4
     seed: int = 0
 
+    @property
+    def on(self) -> bool:
+        """Whether anything is measured."""
+        return self.samples != 0
+
     def check(self) -> None:
         """Raise ConfigError for what cannot be, or is more than an owner should be asked."""
+        if not self.on:
+            return
         for name in ("samples", "replayed", "neighbours", "points"):
             if not 1 <= getattr(self, name) <= _MOST:
                 raise ConfigError(f"audit.{name} is {getattr(self, name)}; it must be 1 to {_MOST}")

@@ -20,7 +20,7 @@ from atoll.workloads.workload import Workload
 
 _OWNERS = ("clinic", "court", "yard")
 _STAGES = (("clinic",), ("court",), ("yard",))
-_TRAINING = Budget(steps=6, batch=4, learning_rate=2e-2, warmup=2, replay=16, rounds=2)
+_TRAINING = Budget(steps=4, batch=4, learning_rate=2e-2, warmup=1, replay=16, rounds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def toy_world(
     stages: Sequence[Sequence[str]] = _STAGES,
     training: Budget = _TRAINING,
 ) -> World:
-    """Three toy silos as a stream over the toy anchor.
+    """Three toy silos as a stream over a toy anchor of one layer.
 
     Args:
         folder: Where anchor and data are written.
@@ -50,7 +50,7 @@ def toy_world(
         training: What a baseline may spend.
     """
     made = toy_anchor if workload == "text" else toy_mobility_anchor
-    anchor = made(folder / "anchor")
+    anchor = made(folder / "anchor", layers=1)
     workloads = _text(folder, anchor) if workload == "text" else _mobility()
     for one in workloads.values():
         one.prepare()

@@ -16,6 +16,7 @@ from atoll.experts.privacy_config import PrivacyConfig
 from atoll.experts.signing import OwnerKey
 from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.federation.units import Announcement, Choice, EvaluateReply, EvaluateUnit, TrainUnit, Variant
+from atoll.privacy.audit_config import AuditConfig
 from atoll.replay import Declaration, Prior
 
 KEY = OwnerKey.generate().public
@@ -217,6 +218,21 @@ def test_figures_are_let_out_by_name() -> None:
     asked = EvaluateUnit(anchor=ANCHOR, members=[], variants=[variant])
     with pytest.raises(Refusal, match="shares"):
         policy(metrics=["loss"]).allow_evaluation(asked, SILO)
+
+
+def test_an_audit_is_let_out_by_name_and_rests_on_enough() -> None:
+    asked = EvaluateUnit(anchor=ANCHOR, members=[], variants=[], audit=AuditConfig())
+    policy().allow_evaluation(asked, SILO)
+    policy().allow_figures(EvaluateReply(audit={"membership_loss_auc": 0.5, "extraction_rate": 0.0}))
+    with pytest.raises(Refusal, match="membership_loss_auc"):
+        policy(metrics=["loss"]).allow_evaluation(asked, SILO)
+    with pytest.raises(Refusal, match="extraction_rate"):
+        policy(metrics=["loss"]).allow_figures(EvaluateReply(audit={"extraction_rate": 0.0}))
+    few = replace(asked, audit=AuditConfig(samples=9))
+    with pytest.raises(Refusal, match="the audit would rest on 9"):
+        policy().allow_evaluation(few, SILO)
+    with pytest.raises(ConfigError, match="audit"):
+        policy().allow_evaluation(replace(asked, audit=AuditConfig(samples=-1)), SILO)
 
 
 def test_bytes_a_day() -> None:

@@ -1,6 +1,7 @@
 """Running baselines and watching what they read."""
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,7 +42,7 @@ def same(one: Sequence[Stage], other: Sequence[Stage]) -> bool:
 
 
 def distance(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> float:
-    return float(sum((one[name] - other[name]).square().sum() for name in one)) ** 0.5
+    return math.sqrt(sum(float((one[name] - other[name]).square().sum()) for name in one))
 
 
 def watched(world: World, reads: list[tuple[str, tuple[int, ...]]]) -> World:

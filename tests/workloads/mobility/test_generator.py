@@ -82,9 +82,9 @@ def test_jump_lengths_are_those_of_the_truncated_power_law(exponent: float) -> N
     assert float(tried[np.argmax([likelihood(beta) for beta in tried])]) == pytest.approx(exponent, abs=0.15)
     # And not the exponent alone, but the whole law: as many jumps of each length as it says.
     edges = np.array([1.2, 2.1, 3.5, 6.0, 10.0, 45.0])
-    expected = [(chances(exponent) * ((others >= low) & (others < high))).sum() for low, high in pairwise(edges)]
-    found = np.histogram(lengths, edges)[0]
-    assert found / found.sum() == pytest.approx(np.array(expected) / np.sum(expected), rel=0.15)
+    far = chances(exponent)
+    expected = np.array([far[(others >= low) & (others < high)].sum() for low, high in pairwise(edges)])
+    assert (np.abs(np.histogram(lengths, edges)[0] - expected) < 3.5 * np.sqrt(expected)).all()
 
 
 def test_jumps_are_cut_off() -> None:
@@ -186,7 +186,7 @@ def test_days_have_a_rhythm_and_nights_are_at_home() -> None:
     assert weekday[7:9].mean() > 3 * np.bincount(hour[moved & weekend], minlength=24)[7:9].mean()
     at_midnight = value.location[value.start[:-1]]
     favourite = np.array([np.bincount(places).argmax() for places in histories(value)])
-    assert (at_midnight == favourite[np.searchsorted(np.unique(value.user), value.user)]).mean() > 0.85
+    assert (at_midnight == favourite[np.searchsorted(np.unique(value.user), value.user)]).mean() > 0.75
 
 
 @pytest.mark.parametrize("trips", [2.0, 4.0, 7.0])

@@ -9,7 +9,7 @@ import argparse
 import json
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -50,8 +50,8 @@ def main() -> None:
     """Make the cities, train, measure on others, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the anchor")
-    parser.add_argument("--steps", type=int, default=10_000)
-    parser.add_argument("--cities", type=int, default=256)
+    parser.add_argument("--steps", type=int, default=6_000)
+    parser.add_argument("--cities", type=int, default=128)
     parser.add_argument("--batch", type=int, default=16, help="trajectories a step")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -62,7 +62,7 @@ def main() -> None:
     places = [drawn_place(args.seed, number) for number in range(args.cities)]
     print(f"{sum(p.train.visits for p in places)} visits in {len(places)} cities, {time.monotonic() - began:.0f} s")
     began = time.monotonic()
-    _train(model, places, args.steps, args.batch, args.seed)
+    _train(model, places, args)
     seconds = time.monotonic() - began
     save_mobility_anchor(model, args.out)
     recipe = {
@@ -97,8 +97,8 @@ def drawn_place(seed: int, number: int) -> Place:
         jump_offset_km=rng.uniform(0.7, 2.5),
         size=rng.uniform(0.3, 0.8),
         popularity=rng.uniform(0.1, 0.6),
-        tastes=rng.uniform(0.4, 1.4),
-        habit=rng.uniform(0.5, 1.5),
+        tastes=rng.uniform(0.5, 2.0),
+        habit=rng.uniform(0.5, 3.0),
         trips=rng.uniform(3, 6),
         home=rng.uniform(0.15, 0.35),
         workers=rng.uniform(0.4, 0.8),
@@ -109,19 +109,18 @@ def drawn_place(seed: int, number: int) -> Place:
     return _split(_bared(city, rng), there)
 
 
-def held_out_places() -> Iterator[Place]:
-    """Cities of the generator's default laws that no training has seen, of four sizes."""
-    for locations in (600, 1200, 3000, 6000):
-        config = GeneratorConfig(seed=1, map_seed=1, taste_seed=1, users=150, days=12, locations=locations)
-        city = make_city(config, f"held-out-{locations}")
-        yield _split(city, generate(config, city))
+def held_out_place(locations: int) -> Place:
+    """A city of the generator's default laws that no training has seen."""
+    config = GeneratorConfig(seed=1, map_seed=1, taste_seed=1, users=150, days=12, locations=locations)
+    city = make_city(config, f"held-out-{locations}")
+    return _split(city, generate(config, city))
 
 
 def held_out(anchor: Anchor) -> dict[str, dict[str, dict[str, float]]]:
     """Metrics by city and predictor: the anchor, the city's most popular places, the most visited so far."""
     model = anchor.model()
     found = {}
-    for place in held_out_places():
+    for place in map(held_out_place, (600, 1200, 3000, 6000)):
         popular = popularity(place.train, place.city.n)
         found[place.city.name] = {
             "anchor": measure(place, lambda batch: model(**batch).logits),
@@ -156,28 +155,30 @@ def _bared(city: City, rng: np.random.Generator) -> City:
     return replace(city, features=features)
 
 
-def _train(model: MobilityModel, places: list[Place], steps: int, batch: int, seed: int) -> None:
+def _train(model: MobilityModel, places: list[Place], args: argparse.Namespace) -> None:
     decayed = [p for p in model.parameters() if p.ndim == 2]
     rest = [p for p in model.parameters() if p.ndim != 2]
     optimizer = torch.optim.AdamW([{"params": decayed, "weight_decay": 0.01}, {"params": rest, "weight_decay": 0.0}])
     average, began = math.nan, time.monotonic()
-    order = np.random.default_rng(seed)
-    for step in range(steps):
+    order = np.random.default_rng(args.seed)
+    for step in range(args.steps):
         place = places[int(order.integers(len(places)))]
-        chosen = batch_indices(int(order.integers(1 << 30)), batch, seed, len(place.train))
+        chosen = batch_indices(int(order.integers(1 << 30)), args.batch, args.seed, len(place.train))
         read = collate(place.train, chosen, place.city)
         total, count = next_location_loss(model(**read).logits, read)
         loss = total / count
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         for group in optimizer.param_groups:
-            group["lr"] = _RATE * min((step + 1) / _WARMUP, 0.5 * (1 + math.cos(math.pi * step / steps)))
+            group["lr"] = _RATE * min((step + 1) / _WARMUP, 0.5 * (1 + math.cos(math.pi * step / args.steps)))
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
         average = loss.item() if math.isnan(average) else 0.99 * average + 0.01 * loss.item()
         if (step + 1) % 100 == 0:
             rate = (time.monotonic() - began) / (step + 1)
             print(f"step {step + 1} loss {average:.3f} {rate:.3f} s a step", flush=True)
+        if (step + 1) % 500 == 0:
+            save_mobility_anchor(model, args.out)  # something to look at while it runs
 
 
 if __name__ == "__main__":

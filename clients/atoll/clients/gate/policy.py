@@ -134,6 +134,11 @@ class Policy:
         self._allow_work("evaluate", silo)
         self._allow_metrics(["loss", "shares"] if unit.variants else ["loss"])
         self._allow_rest(silo.documents.get(unit.split, 0), f"evaluating on the {unit.split} split")
+        if unit.audit is not None and unit.audit.on:
+            unit.audit.check()
+            self._allow_metrics(["membership_loss_auc"])
+            held_out = min(silo.documents["train"], silo.documents["test"])
+            self._allow_rest(min(held_out, unit.audit.samples, unit.audit.extraction.prefixes), "the audit")
 
     def allow_expert(self, card: ExpertCard, *, has_shares: bool, prior: Prior | None, size: int) -> None:
         """Raise Refusal for a package that may not leave: the last look, at what was made and not at what was asked."""
@@ -154,7 +159,7 @@ class Policy:
     def allow_figures(self, reply: EvaluateReply) -> None:
         """Raise Refusal for figures that may not leave."""
         told = {name for name in ("loss", "shares") if getattr(reply, name)}
-        self._allow_metrics(sorted(told.union(*reply.scores.values())))
+        self._allow_metrics(sorted(told.union(reply.audit, *reply.scores.values())))
 
     def allow_bytes(self, more: int, today: int) -> None:
         """Raise Refusal where more bytes would be too many for a day."""

@@ -1,6 +1,8 @@
 """An institution's folder: made once, by the institution, with keys that never leave it."""
 
+import json
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,8 @@ from atoll.experts.signing import OwnerKey
 from atoll.federation.certificates import make_node_key
 from atoll.federation.handover import Enrolment, Invitation
 from atoll.federation.node_config import ConsentTerms, NodeConfig
-from atoll.workloads.text import TextConfig
+from atoll.workloads.data import DataConfig
+from atoll.workloads.workload import workload_class
 
 _POLICY = """# What this node allows, whatever anyone asks. It is read anew for every message, and never leaves here.
 # docs/deployment.md explains every key; `atoll node policy FOLDER` says what is in force.
@@ -100,7 +103,15 @@ class NodeFolder:
 
 
 def init_node(
-    root: Path, invitation: Path, *, owner: str, domain: str, data: list[str], consent: ConsentTerms, licence: str
+    root: Path,
+    invitation: Path,
+    *,
+    owner: str,
+    domain: str,
+    data: list[str],
+    consent: ConsentTerms,
+    licence: str,
+    settings: Sequence[str] = (),
 ) -> NodeFolder:
     """Make an institution's folder, or complete one; what is there stays as it is.
 
@@ -109,9 +120,10 @@ def init_node(
         invitation: The file that the operator handed over.
         owner: Short name of the institution.
         domain: What its data is about.
-        data: Where its text is.
+        data: Where its data is, of the kind that the anchor reads.
         consent: What its experts may be used for.
         licence: Of its experts.
+        settings: How the data is read, as ``key=value`` of the workload's configuration.
 
     Raises:
         ConfigError: a value that cannot be, or a folder of another owner or coordinator.
@@ -128,7 +140,7 @@ def init_node(
     config = NodeConfig(
         owner=owner,
         domain=domain,
-        data=TextConfig(paths=[str(Path(path).expanduser().absolute()) for path in data]),
+        data=_data(anchor.workload, data, settings),
         anchor=invited.anchor,
         licence=licence,
         consent=consent,
@@ -154,6 +166,12 @@ def init_node(
         )
     write_enrolment(folder)
     return folder
+
+
+def _data(name: str, paths: list[str], settings: Sequence[str]) -> DataConfig:
+    workload = workload_class(name)
+    given = read_config(workload.Config, None, [f"paths={json.dumps(paths)}", *settings])
+    return workload.absolute(given)
 
 
 def write_enrolment(folder: NodeFolder) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from atoll.anchors.mobility.architecture import MobilityArchitecture
 from atoll.anchors.mobility.context import WIDTH, context_features
 from atoll.anchors.mobility.encoder import LocationEncoder
+from atoll.anchors.mobility.kept_city import KeptCity
 from atoll.anchors.mobility.output import MobilityOutput
 from atoll.anchors.mobility.pointer import Pointer
 from atoll.anchors.mobility.tower import CandidateTower
@@ -55,6 +56,7 @@ class MobilityModel(nn.Module):
                 eos_token_id=None,
             )
         )
+        self._places, self._candidates = KeptCity(), KeptCity()
         self.model.embed_tokens = nn.Identity()  # type: ignore[assignment]  # there are no tokens
         for embedding in (self.day, self.slot):
             nn.init.normal_(embedding.weight, std=0.02)  # as the backbone's; of size one they would drown the places
@@ -98,7 +100,9 @@ class MobilityModel(nn.Module):
             DataError: a table of another form than the anchor reads.
         """
         context = context_features(wait, jump, radius, entropy)
-        visits = self.encoder(locations)[location] + self.day(day) + self.slot(slot)
+        places = self._places.of(self.encoder, locations, self.encoder)
+        visits = places[location] + self.day(day) + self.slot(slot)
         states = self.model(inputs_embeds=visits + self.context(context.to(visits.dtype))).last_hidden_state
         scaled = states / math.sqrt(self.architecture.hidden_size)
-        return MobilityOutput(scaled, self.tower(locations), self.pointer(states, location), location)
+        candidates = self._candidates.of(self.tower, locations, self.tower)
+        return MobilityOutput(scaled, candidates, self.pointer(states, location), location)

@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 from atoll.config import read_config
 from atoll.coordinator.config import DescriptorConfig
+from atoll.coordinator.server.latest import Latest
 from atoll.errors import ConfigError
+from atoll.experts.arrival_config import ArrivalConfig
 from atoll.experts.privacy_config import PrivacyConfig
 from atoll.experts.training import ExpertConfig, TrainingConfig
-from atoll.federation.units import Choice, TrainUnit, Unit
+from atoll.federation.units import Choice, Past, TrainUnit, Unit
 from atoll.ledger import Called, Ledger
 
 TRAIN, EVALUATE, RELEASE = "train", "evaluate", "release"
@@ -25,6 +27,9 @@ class TrainSettings:
         privacy: Differential privacy of it.
         descriptor: How domains are described.
         router: The router that coordinated experts train beside.
+        beside: Train beside the experts of the latest release, on replay of their domains; where there is none yet,
+            beside the anchor alone.
+        arrival: How, for experts that are trained beside others.
         seed: Of everything random.
     """
 
@@ -33,19 +38,24 @@ class TrainSettings:
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     descriptor: DescriptorConfig = field(default_factory=DescriptorConfig)
     router: Choice = field(default_factory=lambda: Choice(name="top-k"))
+    beside: bool = False
+    arrival: ArrivalConfig = field(default_factory=ArrivalConfig)
     seed: int = 0
 
-    def unit(self, anchor: str) -> TrainUnit:
-        """The work unit, for an anchor's digest.
+    def unit(self, anchor: str, past: Past | None = None, replay: Choice | None = None) -> TrainUnit:
+        """The work unit.
+
+        Args:
+            anchor: Digest of the anchor.
+            past: What experts are trained beside; ``None`` to train each by itself.
+            replay: The generator that owners' priors are made for; ``None`` for no priors.
 
         Raises:
             ConfigError: settings that cannot be.
         """
-        self.expert.check()
-        self.training.check()
-        self.privacy.check()
+        self.arrival.check()
         self.descriptor.check()
-        return TrainUnit(
+        made = TrainUnit(
             anchor=anchor,
             expert=self.expert,
             training=self.training,
@@ -55,7 +65,11 @@ class TrainSettings:
             descriptor_counted=self.descriptor.counted,
             seed=self.seed,
             privacy=self.privacy,
+            past=past,
+            replay=replay,
         )
+        made.check()
+        return made
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,14 +119,25 @@ class ReleaseCall(Unit):
     flagged: list[str]
 
 
-def call_training(ledger: Ledger, anchor: str, owners: list[str], overrides: list[str]) -> Called:
+def call_training(
+    ledger: Ledger, anchor: str, owners: list[str], overrides: list[str], latest: Latest | None = None
+) -> Called:
     """Ask for experts: of these owners, or of everyone who is there or comes later.
+
+    Args:
+        ledger: Where to write.
+        anchor: Digest of the anchor.
+        owners: Who is asked; empty for everyone.
+        overrides: Settings, as ``key=value``.
+        latest: What experts are trained beside, where the settings ask for that.
 
     Raises:
         ConfigError: settings that cannot be.
         LedgerError: no such owner.
     """
-    unit = read_config(TrainSettings, None, overrides).unit(anchor)
+    settings = read_config(TrainSettings, None, overrides)
+    past = latest.past(settings.arrival) if settings.beside and latest is not None else None
+    unit = settings.unit(anchor, past, latest.replay if latest is not None else None)
     return _write(ledger, TRAIN, TrainCall(nonce=_nonce(), unit=unit), owners)
 
 

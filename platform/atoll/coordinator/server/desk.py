@@ -4,14 +4,16 @@ import logging
 import shutil
 from datetime import UTC, datetime
 
-from atoll.coordinator.release import make_release, numbered, write_release
+from atoll.coordinator.release import Release, make_release, numbered, write_release
 from atoll.coordinator.server.calls import EVALUATE, RELEASE, TRAIN, EvaluateCall, ReleaseCall, TrainCall
-from atoll.coordinator.server.choosing import choose_members, current_experts
+from atoll.coordinator.server.choosing import Chosen, choose_members, current_experts
+from atoll.coordinator.server.latest import Latest, with_fitted_router
 from atoll.coordinator.server.measuring import compose
 from atoll.coordinator.server.shop import Shop
 from atoll.errors import AtollError, FederationError
 from atoll.ledger import CallFinished, Fact, Released, State, UnitIssued
 from atoll.ledger.state import Call
+from atoll.mixture.shared import Shared
 
 log = logging.getLogger(__name__)
 
@@ -81,18 +83,26 @@ class Desk:
             self._tell(str(error))
             return []
         self._forget_unwritten(state)
-        config, folder = self._shop.config, self._shop.folder.releases
-        first = max(state.releases, default=0)
-        made = numbered(
-            make_release(max(first, 1), self._shop.anchor, chosen.kind, config.integrator, config.router, members),
-            folder,
-        )
-        write_release(made, files, folder)
+        made, shared = self._made(state, chosen)
+        write_release(made, files, self._shop.folder.releases, shared)
         log.info("release %d: %s, %s", made.number, ", ".join(made.owners), made.digest)
         digests = [member.digest for member in made.members]
         fact = Released(number=made.number, digest=made.digest, guarantee=made.guarantee, members=digests)
         said = f"release {made.number} of {', '.join(made.owners)}: {made.digest}"
         return [fact, _finished(call, result=f"{said}; left out: {left}" if left else said)]
+
+    def _made(self, state: State, chosen: Chosen) -> tuple[Release, Shared | None]:
+        """The next release, with its fitted router where it has one."""
+        shop, config = self._shop, self._shop.config
+        first = max(state.releases, default=0)
+        plain = make_release(max(first, 1), shop.anchor, chosen.kind, config.integrator, config.router, chosen.members)
+        plain = numbered(plain, shop.folder.releases)
+        latest = Latest.of(shop.folder, config, shop.anchor, state)
+        cards = {member.owner: shop.expert(state, member.digest).card for member in chosen.members}
+        beside = [owner for owner, card in cards.items() if card.training.get("beside")]
+        made = with_fitted_router(plain, latest, shop.anchor, shop.packages, beside)
+        made = numbered(made, shop.folder.releases)
+        return made, Shared.from_bytes(shop.packages.get(made.shared).read_bytes()) if made.shared else None
 
     def _tell(self, what: str) -> None:
         """Once, however often it happens."""

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from atoll.anchors import resolve
 from atoll.config import read_config, to_yaml
+from atoll.coordinator.stream.config import RefitConfig, generator_for
 from atoll.errors import ConfigError
 from atoll.experts.files import write_atomic
 from atoll.experts.signing import OwnerKey
@@ -39,6 +40,8 @@ class ServerConfig:
         anchor: ``atoll-3m``, ``smollm2`` or the path of a local Llama or Olmo2 model.
         integrator: What makes releases.
         router: Over what.
+        replay: The generator of replay; with an empty name, the one of the anchor's workload.
+        refit: How a release's router is fitted on synthetic samples; not at all unless ``steps`` says so.
         ledger: A database URL; empty for ``ledger.db`` in the folder.
         certificate: PEM of the operator's own TLS certificate; empty for one of our own small authority.
         key: Of that certificate.
@@ -54,6 +57,8 @@ class ServerConfig:
     anchor: str = "atoll-3m"
     integrator: Choice = field(default_factory=lambda: Choice(name="flexolmo"))
     router: Choice = field(default_factory=lambda: Choice(name="naive-bayes"))
+    replay: Choice = field(default_factory=lambda: Choice(name=""))
+    refit: RefitConfig = field(default_factory=lambda: RefitConfig(steps=0))
     ledger: str = ""
     certificate: str = ""
     key: str = ""
@@ -68,6 +73,14 @@ class ServerConfig:
         if self.certificate:
             return self.hosts[0]
         return "127.0.0.1" if self.bind in ("0.0.0.0", "::", "127.0.0.1") else self.bind
+
+    def generator(self, workload: str) -> Choice:
+        """The generator of replay for an anchor's workload.
+
+        Raises:
+            ConfigError: there is none for it, or another workload's was named.
+        """
+        return generator_for(workload, self.replay)
 
     def check(self) -> None:
         """Raise ConfigError for what cannot be."""

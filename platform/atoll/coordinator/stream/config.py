@@ -8,6 +8,7 @@ from atoll.errors import ConfigError
 from atoll.experts.arrival_config import ArrivalConfig
 from atoll.federation.units import Choice
 from atoll.plugins import build, load, names
+from atoll.privacy.audit_config import AuditConfig
 from atoll.replay.distill import Distillation
 
 REPLAY = "atoll.replay"
@@ -49,6 +50,26 @@ class RefitConfig:
         self.distillation()
 
 
+def generator_for(workload: str, choice: Choice) -> Choice:
+    """The generator of replay for a workload.
+
+    Args:
+        workload: Of the anchor.
+        choice: What was chosen; with an empty name, the one that is registered for the workload.
+
+    Raises:
+        ConfigError: there is none for it, or one for another workload was chosen.
+    """
+    if choice.name:
+        if load(REPLAY, choice.name).workload != workload:
+            raise ConfigError(f"replay '{choice.name}' draws no samples of {workload}")
+        return choice
+    found = [name for name in names(REPLAY) if load(REPLAY, name).workload == workload]
+    if not found:
+        raise ConfigError(f"no generator of replay is registered for workload {workload}")
+    return Choice(name=found[0], options=choice.options)
+
+
 @dataclass(frozen=True, kw_only=True)
 class StreamConfig:
     """Stages of arriving owners.
@@ -62,6 +83,7 @@ class StreamConfig:
         baselines: What the stream is held against, run on this machine, which must then hold everyone's data: by name,
             with options.
         budget: What each baseline may spend.
+        audit: What owners measure of the privacy of the last release, and of replay drawn from it.
         rebuild: Whether after a withdrawal the experts that were trained beside the one that went are trained anew
             without it.
     """
@@ -73,6 +95,7 @@ class StreamConfig:
     refit: RefitConfig = field(default_factory=RefitConfig)
     baselines: list[Choice] = field(default_factory=list)
     budget: Budget = field(default_factory=Budget)
+    audit: AuditConfig = field(default_factory=AuditConfig)
     rebuild: bool = False
 
     @property
@@ -84,21 +107,6 @@ class StreamConfig:
     def owners(self) -> list[str]:
         """All of them, in order of arrival."""
         return [owner for stage in self.stages for owner in stage]
-
-    def generator(self, workload: str) -> Choice:
-        """The generator for an anchor's workload.
-
-        Raises:
-            ConfigError: there is none for it, or one for another workload was named.
-        """
-        if self.replay.name:
-            if load(REPLAY, self.replay.name).workload != workload:
-                raise ConfigError(f"stream.replay '{self.replay.name}' draws no samples of {workload}")
-            return self.replay
-        found = [name for name in names(REPLAY) if load(REPLAY, name).workload == workload]
-        if not found:
-            raise ConfigError(f"stream.replay: no generator is registered for workload {workload}")
-        return Choice(name=found[0], options=self.replay.options)
 
     def check(self, silos: list[str]) -> None:
         """Raise ConfigError or PluginError for what cannot be.
@@ -118,6 +126,7 @@ class StreamConfig:
             raise ConfigError(f"stream.stages: '{doubled[0]}' arrives twice; everyone arrives once")
         self.arrival.check()
         self.refit.check()
+        self.audit.check()
         if self.replay.name:
             build(REPLAY, self.replay.name, self.replay.options)
         for baseline in self.baselines:

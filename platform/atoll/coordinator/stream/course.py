@@ -12,11 +12,13 @@ from flwr.serverapp import Grid
 from atoll.anchors import Anchor, resolve
 from atoll.config import read_config
 from atoll.coordinator.app import train_unit
+from atoll.coordinator.audits import write_audits
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.crew import Crew
 from atoll.coordinator.history import History
 from atoll.coordinator.release import Release, make_release, numbered, write_release
 from atoll.coordinator.results import ANCHOR, MIXTURE, OWN
+from atoll.coordinator.stream.config import generator_for
 from atoll.coordinator.stream.studio import Studio
 from atoll.errors import FederationError
 from atoll.federation.units import (
@@ -93,11 +95,18 @@ class StreamCoordinator:
         self.folder = folder
         self.config = read_config(RunConfig, folder / "config.yaml", [])
         self.anchor: Anchor = resolve(self.config.anchor)
-        self.replay = self.config.stream.generator(self.anchor.workload)
+        self.replay = generator_for(self.anchor.workload, self.config.stream.replay)
         self.history = History(folder / "ledger.db")
         self.crew = Crew(grid, folder, self.anchor, self.history, names or {})
         self.found = Course(silos=self.crew.silos, failures=self.crew.failures)
-        self.studio = Studio(self.config, self.anchor, self.crew, self.replay)
+        self.studio = Studio(
+            self.anchor,
+            self.crew.packages,
+            self.replay,
+            self.config.stream.refit,
+            seed=self.config.seed,
+            device=self.config.engine.device,
+        )
 
     def run(self) -> Course:
         """All stages in order, and the withdrawal at the end.
@@ -120,9 +129,10 @@ class StreamCoordinator:
     def _stages(self, stages: Sequence[Sequence[str]], done: list[Stage]) -> None:
         for number, owners in enumerate(stages, 1):
             log.info("stage %d of %d: %s", number, len(stages), ", ".join(owners))
-            done.append(self._stage(number, owners, done[-1].release if done else None))
+            last = number == len(stages)
+            done.append(self._stage(number, owners, done[-1].release if done else None, last=last))
 
-    def _stage(self, number: int, owners: Sequence[str], before: Release | None) -> Stage:
+    def _stage(self, number: int, owners: Sequence[str], before: Release | None, *, last: bool) -> Stage:
         clock = [time.monotonic()]
         there = [owner for owner in owners if owner in self.crew.owners]
         trained = self.crew.train(there, self._train_unit(number, before))
@@ -133,7 +143,7 @@ class StreamCoordinator:
             raise FederationError(f"nobody arrived at stage {number}: {self.crew.reasons()}")
         release = self._release(members, before, beside=before is not None)
         clock.append(time.monotonic())
-        evaluated = self._evaluate(release, sorted(trained), anchor=before is None)
+        evaluated = self._evaluate(release, sorted(trained), anchor=before is None, audited=last)
         clock.append(time.monotonic())
         phases = zip(("train", "integrate", "evaluate"), clock, clock[1:], strict=False)
         return Stage(
@@ -164,7 +174,7 @@ class StreamCoordinator:
         kept = [member for member in last.members if member.owner != gone]
         release = self._release(kept, None, beside=len(self.found.stages) > 1)
         at_release = time.monotonic()
-        evaluated = self._evaluate(release, [], anchor=False)
+        evaluated = self._evaluate(release, [], anchor=False, audited=True)
         seconds = {"integrate": at_release - began, "evaluate": time.monotonic() - at_release}
         number = len(self.found.stages) + 1
         return Stage(number=number, arrived=(), release=release, evaluated=evaluated, seconds=seconds)
@@ -181,7 +191,7 @@ class StreamCoordinator:
         made = make_release(1, self.anchor, config.expert.kind, config.integrator, config.router, members)
         traces = []
         if config.stream.refit.steps:
-            made = replace(made, shared=self.studio.fitted(numbered(made, folder), before))
+            made = replace(made, shared=self._fitted(numbered(made, folder), before))
             traces.append("the router was fitted on synthetic samples of all members")
         if beside:
             traces.append("later experts were trained beside earlier ones")
@@ -194,8 +204,21 @@ class StreamCoordinator:
         log.info("release %d: %s, %s", release.number, ", ".join(release.owners), release.digest)
         return release
 
-    def _evaluate(self, release: Release, arrived: Sequence[str], *, anchor: bool) -> dict[str, EvaluateReply]:
+    def _fitted(self, release: Release, before: Release | None) -> str:
+        """Digest of the fitted router of a release, which is kept: a run that goes on finds it."""
+        address = self.studio.address(release, before)
+        kept = self.crew.journal.find("fitted", "", address)
+        if kept is not None and self.crew.packages.has(str(kept.get("shared"))):
+            return str(kept["shared"])
+        digest = self.crew.packages.put(self.studio.fit(release, before).to_bytes())
+        self.crew.journal.write("fitted", "", address, {"shared": digest})
+        return digest
+
+    def _evaluate(
+        self, release: Release, arrived: Sequence[str], *, anchor: bool, audited: bool
+    ) -> dict[str, EvaluateReply]:
         """Everyone measures the mixture, those to come as well; who arrived, its own expert alone."""
+        audit = self.config.stream.audit if audited and self.config.stream.audit.on else None
         unit = EvaluateUnit(
             anchor=self.anchor.digest,
             members=release.members,
@@ -203,6 +226,8 @@ class StreamCoordinator:
             shared=release.shared,
             windows=self.config.evaluation.windows,
             batch=self.config.evaluation.batch,
+            audit=None if audit is None else replace(audit, release=MIXTURE, seed=self.config.seed),
+            replay=None if audit is None else self.replay,
         )
         found = {owner: said for owner in self.crew.owners if (said := self._measured(owner, unit)) is not None}
         waiting = [owner for owner in self.crew.owners if owner not in found]
@@ -211,6 +236,8 @@ class StreamCoordinator:
             found[owner] = said
         if not found:
             raise FederationError(f"no silo could evaluate release {release.number}: {self.crew.reasons()}")
+        folder = self.folder / "releases" / f"release-{release.number:04d}"
+        write_audits(folder, {owner: said.audit for owner, said in found.items() if said.audit})
         return found
 
     def _measured(self, owner: str, unit: EvaluateUnit) -> EvaluateReply | None:

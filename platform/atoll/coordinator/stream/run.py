@@ -68,7 +68,7 @@ def execute_stream(config: RunConfig, *, command: str, on_progress: OnProgress |
         baselines,
         shared,
         traffic.read(),
-        {},
+        {owner: said.audit for owner, said in last.evaluated.items() if said.audit},
         memory.peak_bytes,
         versions(),
     )
@@ -124,6 +124,8 @@ def _track(config: RunConfig, results: StreamResults, course: Course, folder: Pa
                     tracker.log_metrics(found, step=stage)
                 for stage, summary in enumerate(over_stages(matrix), 1):
                     tracker.log_metrics(_named(method.name, summary.named()), step=stage)
+        for owner, figures in results.audits.items():
+            tracker.log_metrics(_named(f"audit/{owner}", figures), step=len(course.stages))
         for name in ("config.yaml", "results.json", "report.html", "figures"):
             tracker.log_artifact(folder / name, under="figures" if name == "figures" else "")
         for made in [*course.stages, *([course.after] if course.after else [])]:

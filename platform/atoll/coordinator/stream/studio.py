@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from functools import cached_property
 
@@ -9,14 +10,14 @@ import torch
 from torch import nn
 
 from atoll.anchors import Anchor, cache_root
-from atoll.coordinator.config import RunConfig
-from atoll.coordinator.crew import Crew
 from atoll.coordinator.release import Release, verify
+from atoll.coordinator.stream.config import RefitConfig
 from atoll.coordinator.stream.refit import Domain, refit
 from atoll.experts.integrator import Integrator
 from atoll.experts.package import ExpertPackage
 from atoll.experts.signing import PublicKey
-from atoll.federation.units import Choice
+from atoll.federation.blobs import BlobStore
+from atoll.federation.units import Choice, MemberRef
 from atoll.mixture import Mixture, Router
 from atoll.mixture.shared import Shared
 from atoll.plugins import build
@@ -26,69 +27,81 @@ from atoll.workloads.workload import Workload, workload_class
 class Studio:
     """The anchor's model, loaded once, and what is made of it."""
 
-    def __init__(self, config: RunConfig, anchor: Anchor, crew: Crew, replay: Choice) -> None:
+    def __init__(
+        self, anchor: Anchor, packages: BlobStore, replay: Choice, config: RefitConfig, *, seed: int, device: str
+    ) -> None:
         """Nothing is loaded yet.
 
         Args:
-            config: The run.
-            anchor: Its anchor.
-            crew: Keeps the packages, and the fitted rows beside them.
+            anchor: The anchor.
+            packages: Holds the experts, and the fitted routers of earlier releases.
             replay: The generator.
+            config: How routers are fitted.
+            seed: Of replay.
+            device: To compute on; ``auto`` takes a GPU where there is one.
         """
-        self._config, self._anchor, self._crew, self._replay = config, anchor, crew, replay
+        self._anchor, self._packages, self._replay, self._config = anchor, packages, replay, config
+        self._seed, self._wanted = seed, device
 
-    def fitted(self, release: Release, before: Release | None) -> str:
-        """The router of a release fitted on replay of all its domains: digest of the shared part, which is kept.
+    def address(self, release: Release, before: Release | None) -> str:
+        """Of what :meth:`fit` would make: equal addresses, equal results."""
+        what = [
+            release.digest,
+            before.digest if before else "",
+            asdict(self._config),
+            asdict(self._replay),
+            self._seed,
+        ]
+        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
 
-        It is fitted once; a run that goes on finds it.
+    def shared(self, release: Release) -> Shared | None:
+        """The shared part of a release that was made here."""
+        return Shared.from_bytes(self._packages.get(release.shared).read_bytes()) if release.shared else None
+
+    def fit(self, release: Release, before: Release | None) -> Shared:
+        """Fit the router of a release on replay of all its domains.
 
         Args:
             release: Without a shared part.
             before: The release before it, which teaches the domains that it has; ``None`` to start from the owners'
                 descriptors and trainings alone.
+
+        Raises:
+            FederationError: a package is not here.
+            PackageError: one that does not verify, or whose prior permits no sample.
         """
-        address = self._address(release, before)
-        kept = self._crew.journal.find("fitted", "", address)
-        if kept is not None and self._crew.packages.has(str(kept.get("shared"))):
-            return str(kept["shared"])
-        made = self._fit(release, before)
-        digest = self._crew.packages.put(made.to_bytes())
-        self._crew.journal.write("fitted", "", address, {"shared": digest})
-        return digest
-
-    def shared(self, release: Release) -> Shared | None:
-        """The shared part of a release that was made here."""
-        return Shared.from_bytes(self._crew.packages.get(release.shared).read_bytes()) if release.shared else None
-
-    def _fit(self, release: Release, before: Release | None) -> Shared:
-        packages = {member.owner: self._package(release, member.owner) for member in release.members}
+        packages = {member.owner: self._package(member) for member in release.members}
         earlier = self.shared(before) if before else None
         rows = earlier.rows if earlier else {}
         student = self._mixture(release, packages).with_rows(rows)
         start = self._mixture(release, packages).with_rows(rows)
-        old = tuple(before.owners) if before else ()
-        teacher = None if before is None else start.restrict(old)
-        domains = []
-        for owner, package in packages.items():
-            if teacher is not None and before is not None and owner in old:
-                domains.append(Domain(package=package, teacher=teacher, entitlement=old, release=before.digest))
-            else:
-                domains.append(
-                    Domain(package=package, teacher=start, entitlement=(*old, owner), release=release.digest)
-                )
-        config = self._config
         return refit(
             student,
-            domains,
+            self._domains(release, before, packages, start),
             self._workload,
             self._replay,
-            config.stream.refit,
+            self._config,
             number=release.number,
             before=earlier,
-            seed=config.seed,
+            seed=self._seed,
         )
 
-    def _mixture(self, release: Release, packages: dict[str, ExpertPackage]) -> Mixture:
+    def _domains(
+        self, release: Release, before: Release | None, packages: Mapping[str, ExpertPackage], start: Mixture
+    ) -> list[Domain]:
+        """Earlier owners' domains are taught by the release before; a new one's by the mixture it was trained in."""
+        old = tuple(before.owners) if before else ()
+        teacher = start.restrict(old) if old else None
+        domains = []
+        for owner, package in packages.items():
+            if before is not None and teacher is not None and owner in old:
+                domains.append(Domain(package=package, teacher=teacher, entitlement=old, release=before.digest))
+            else:
+                taught = (*old, owner)
+                domains.append(Domain(package=package, teacher=start, entitlement=taught, release=release.digest))
+        return domains
+
+    def _mixture(self, release: Release, packages: Mapping[str, ExpertPackage]) -> Mixture:
         router: Router = build("atoll.routers", release.router.name, release.router.options)
         integrator: Integrator = build("atoll.integrators", release.integrator.name, release.integrator.options)
         experts = list(packages.values())
@@ -97,19 +110,9 @@ class Studio:
         )
         return integrator.integrate(self._model, frame, experts, router).to(self._device)
 
-    def _package(self, release: Release, owner: str) -> ExpertPackage:
-        (member,) = [member for member in release.members if member.owner == owner]
-        return verify(self._crew.packages.get(member.blob), owner, PublicKey.from_hex(member.public_key), self._anchor)
-
-    def _address(self, release: Release, before: Release | None) -> str:
-        what = [
-            release.digest,
-            before.digest if before else "",
-            asdict(self._config.stream.refit),
-            asdict(self._replay),
-            self._config.seed,
-        ]
-        return hashlib.sha256(json.dumps(what, sort_keys=True).encode()).hexdigest()[:32]
+    def _package(self, member: MemberRef) -> ExpertPackage:
+        key = PublicKey.from_hex(member.public_key)
+        return verify(self._packages.get(member.blob), member.owner, key, self._anchor)
 
     @cached_property
     def _model(self) -> nn.Module:
@@ -117,8 +120,7 @@ class Studio:
 
     @cached_property
     def _device(self) -> str:
-        wanted = self._config.engine.device
-        return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
+        return ("cuda" if torch.cuda.is_available() else "cpu") if self._wanted == "auto" else self._wanted
 
     @cached_property
     def _workload(self) -> Workload:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from atoll.coordinator.report.privacy import privacy_grid
 from atoll.coordinator.report.tables import Grid
 from atoll.coordinator.stream.results import Method, StreamResults
 from atoll.coordinator.stream.results import Withdrawal as Gone
@@ -52,12 +53,7 @@ def matrix_grid(method: Method, figure: str) -> Grid:
 
 def audit_grid(results: StreamResults) -> Grid | None:
     """What releases give away, as owners measured it; ``None`` where nobody did."""
-    if not results.audits:
-        return None
-    figures = sorted({name for found in results.audits.values() for name in found})
-    owners = sorted(results.audits)
-    rows = [[name, *(_cell(results.audits[owner].get(name)) for owner in owners)] for name in figures]
-    return Grid(columns=["as measured by", *owners], rows=rows, summary=[])
+    return privacy_grid(results.audits) if results.audits else None
 
 
 def withdrawal_grid(gone: Gone, figure: str) -> Grid:

@@ -61,15 +61,15 @@ class GeneratorConfig:
     jump_cutoff_km: float = 80.0
     size: float = 0.5
     popularity: float = 0.3
-    tastes: float = 1.0
+    tastes: float = 1.5
     common_tastes: float = 0.5
-    habit: float = 1.0
+    habit: float = 2.0
     trips: float = 4.0
     variety: float = 0.25
     home: float = 0.25
     workers: float = 0.6
     commute: float = 0.7
-    shift_hours: float = 1.0
+    shift_hours: float = 1.5
 
     def check(self) -> None:
         """Check the values by themselves.

@@ -37,7 +37,7 @@ class Ewc(Baseline):
 
     name: ClassVar[str] = "ewc"
     sees: ClassVar[Sees] = "nothing"
-    strength: float = 30.0
+    strength: float = 1000.0
     decay: float = 1.0
     samples: int = 64
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from atoll.continual.baseline import Baseline, Observe, Sees, World
+from atoll.errors import ConfigError
 from atoll.replay import Distillation
 from atoll.strategies.baselines.fit import Further, fit_stage
 from atoll.workloads.workload import Batch, Workload
@@ -21,12 +22,20 @@ class Lwf(Baseline):
     Attributes:
         strength: Weight of the distillation beside the loss (the paper's λ_o, equation 1).
         temperature: Of both models' predictions.
+
+    Raises:
+        ConfigError: a negative strength, or a temperature that is not above zero.
     """
 
     name: ClassVar[str] = "lwf"
     sees: ClassVar[Sees] = "nothing"
     strength: float = 1.0
     temperature: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength < float("inf"):
+            raise ConfigError(f"baseline 'lwf': strength is {self.strength}; it must be zero or more")
+        Distillation(temperature=self.temperature)
 
     def run(self, world: World, observe: Observe) -> None:
         """From the second stage on, with the model of the stage before as the teacher."""

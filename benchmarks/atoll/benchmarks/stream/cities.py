@@ -1,0 +1,90 @@
+"""Suite ``mobility``: six cities as silos, real tables of locations under generated trajectories."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from atoll.coordinator.config import DescriptorConfig, EvaluationConfig, RunConfig, SiloConfig
+from atoll.coordinator.stream.config import StreamConfig
+from atoll.errors import DataError
+from atoll.experts.training import TrainingConfig
+from atoll.federation.units import Choice
+from atoll.workloads.mobility.config import MobilityConfig
+from atoll.workloads.mobility.generator_config import GeneratorConfig
+
+CITIES = ("WashingtonDC", "Atlanta", "LosAngeles", "NewYork", "Seattle", "Chicago")
+"""In the order of MoveGCL's example."""
+_NAMES = {city: city.lower() for city in CITIES}
+
+
+def cities(folder: Path, seed: int, *, users: int, days: int, steps: int) -> RunConfig:
+    """The stream in which a city arrives at every stage.
+
+    Args:
+        folder: With ``NAME.npy`` for each city.
+        seed: Of the people and of training.
+        users: People a city.
+        days: Days of each.
+        steps: Optimizer steps of an arrival, for Atoll and for every baseline.
+
+    Raises:
+        DataError: a table that is not there.
+    """
+    silos = []
+    for number, city in enumerate(CITIES):
+        table = (folder / f"{city}.npy").absolute()
+        if not table.is_file():
+            raise DataError(f"{table}: there is no such table of locations; say where they are with --locations FOLDER")
+        data = MobilityConfig(
+            format="generated",
+            locations=str(table),
+            city=city,
+            validation=0.15,
+            test=0.25,
+            generator=GeneratorConfig(seed=1000 * seed + number, users=users, days=days),
+        )
+        silos.append(SiloConfig(name=_NAMES[city], domain=f"people of {city}", data=data))
+    stream = StreamConfig(stages=[[silo.name] for silo in silos], metric="accuracy@1")
+    stream = replace(stream, budget=replace(stream.budget, steps=steps, batch=16, learning_rate=1e-3))
+    return RunConfig(
+        title="Six cities arrive",
+        anchor="atoll-mobility",
+        seed=seed,
+        silos=silos,
+        training=TrainingConfig(steps=steps, batch=16, learning_rate=3e-3, evaluate_every=25, patience=0),
+        descriptor=DescriptorConfig(counted=0),
+        router=Choice(name="mobility"),
+        evaluation=EvaluationConfig(windows=200, batch=32, baselines={}),
+        stream=stream,
+    )
+
+
+BASELINES = ("joint", "sequential", "local", "ewc", "lwf", "real-replay", "fedavg", "fedprox")
+
+
+def changed(config: RunConfig, **stream: Any) -> RunConfig:
+    """The same with other values of the stream."""
+    return replace(config, stream=replace(config.stream, **stream))
+
+
+def _arrival(**values: Any) -> Any:
+    return lambda config: changed(config, arrival=replace(config.stream.arrival, **values))
+
+
+VARIANTS = {
+    "atoll": lambda config: changed(config, baselines=[Choice(name=name) for name in BASELINES]),
+    "no distillation": _arrival(distillation="none"),
+    "no replay": _arrival(replay=False),
+    "mean start": _arrival(start="mean"),
+    "progressive": _arrival(progressive=True),
+    "no mobility-aware routing": lambda config: replace(
+        config, router=Choice(name="mobility", options={"context": False})
+    ),
+    "uniform top 5": lambda config: changed(
+        config, replay=Choice(name="movegcl", options={"sampling": {"uniform_top": 5}})
+    ),
+    "integration only": lambda config: changed(
+        _arrival(replay=False)(config), refit=replace(config.stream.refit, steps=0)
+    ),
+}
+"""The stream with all baselines, then its ablations, each a change of the stream's own settings."""

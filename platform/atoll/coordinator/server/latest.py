@@ -1,0 +1,85 @@
+"""The latest release as something to train beside, and how the next one's router is fitted."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from atoll.anchors import Anchor
+from atoll.coordinator.release import Release, read_release
+from atoll.coordinator.server.folder import ServerConfig, ServerFolder
+from atoll.coordinator.stream.studio import Studio
+from atoll.experts.arrival_config import ArrivalConfig
+from atoll.federation.blobs import BlobStore
+from atoll.federation.units import Choice, Past
+from atoll.ledger import State
+
+
+@dataclass(frozen=True, slots=True)
+class Latest:
+    """What a newcomer is trained beside.
+
+    Attributes:
+        config: The coordinator's.
+        release: The latest one; ``None`` where there is none yet.
+        replay: The generator for the anchor's workload.
+        number: Releases that there are.
+    """
+
+    config: ServerConfig
+    release: Release | None
+    replay: Choice
+    number: int
+
+    @classmethod
+    def of(cls, folder: ServerFolder, config: ServerConfig, anchor: Anchor, state: State) -> "Latest":
+        """Read it, from ledger and folder.
+
+        Raises:
+            MixtureError: the release's folder is damaged.
+            ConfigError: there is no generator of replay for this anchor.
+        """
+        numbers = sorted(state.releases)
+        release = read_release(folder.releases / f"release-{numbers[-1]:04d}") if numbers else None
+        return cls(config, release, config.generator(anchor.workload), len(numbers))
+
+    def past(self, arrival: ArrivalConfig) -> Past:
+        """As a work unit names it."""
+        release = self.release
+        return Past(
+            release=release.digest if release else "",
+            members=release.members if release else [],
+            integrator=self.config.integrator,
+            router=self.config.router,
+            shared=release.shared if release else "",
+            stage=self.number + 1,
+            arrival=arrival,
+            replay=self.replay,
+        )
+
+
+def with_fitted_router(
+    made: Release, latest: Latest, anchor: Anchor, packages: BlobStore, beside: Sequence[str]
+) -> Release:
+    """The release with a router that was fitted on synthetic samples, where the coordinator is configured so.
+
+    Earlier owners who are members no more teach nothing: then the router is fitted from the members alone.
+
+    Args:
+        made: The release, under its number.
+        latest: The one before it.
+        anchor: The anchor.
+        packages: Holds the experts; the fitted router goes there too.
+        beside: Owners whose experts were trained beside others.
+
+    Raises:
+        PackageError: a package that does not verify, or whose prior permits no sample.
+    """
+    traces = ["later experts were trained beside earlier ones"] if beside else []
+    refit = latest.config.refit
+    if refit.steps:
+        before = latest.release
+        known = before if before is not None and set(before.owners) <= set(made.owners) else None
+        studio = Studio(anchor, packages, latest.replay, refit, seed=0, device="auto")
+        shared = packages.put(studio.fit(made, known).to_bytes())
+        made = replace(made, shared=shared)
+        traces.insert(0, "the router was fitted on synthetic samples of all members")
+    return replace(made, guarantee=f"co-adapted: {'; '.join(traces)}") if traces else made
