@@ -26,8 +26,9 @@ demo: $(READY) ## Four institutions, one mixture, in minutes; the report is a we
 quick: $(READY) ## The same in under two minutes, with less training
 	$(BIN)/atoll demo --quick
 
-test: $(READY) ## All tests
-	$(BIN)/python -m pytest
+# A process for each core, and one thread in each: more of either only makes them wait for each other.
+test: $(READY) ## All tests but the long ones
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
 suite: $(READY) ## Longer tests of the deployment: attackers, killed coordinators, full disks, a large model
 	$(BIN)/python -m pytest -m suite

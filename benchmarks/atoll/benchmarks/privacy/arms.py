@@ -17,11 +17,13 @@ class Arm:
         train: Share of the documents that is trained on.
         training: The optimization.
         privacy: Of it.
+        control: Whether it must be caught, and so must keep its last weights.
     """
 
     train: float
     training: TrainingConfig
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
+    control: bool = False
 
     def unit(self, anchor: str, replay: Choice, seed: int) -> TrainUnit:
         """The work, for an anchor's digest."""
@@ -51,7 +53,11 @@ def arms(steps: int, by_heart: int, epsilon: float) -> dict[str, Arm]:
     return {
         "untrained": Arm(train=0.45, training=replace(usual, steps=1, learning_rate=1e-9)),
         "usual": Arm(train=0.45, training=usual),
-        "by heart": Arm(train=0.05, training=replace(usual, steps=by_heart, evaluate_every=by_heart, patience=0)),
+        "by heart": Arm(
+            train=0.05,
+            training=replace(usual, steps=by_heart, evaluate_every=by_heart, patience=0),
+            control=True,
+        ),
         f"private, ε = {epsilon:g}": Arm(
             train=0.45,
             training=replace(usual, batch=32, steps=max(1, steps // 3)),

@@ -17,6 +17,7 @@ from atoll.benchmarks.privacy.arms import Arm, arms
 from atoll.benchmarks.privacy.planted import Planting, write_silo
 from atoll.benchmarks.provenance import provenance
 from atoll.coordinator.report.privacy import INTERVALS, privacy_grid
+from atoll.errors import DataError
 from atoll.federation.units import Choice, EvaluateUnit, MemberRef, Variant
 from atoll.privacy.audit_config import AuditConfig
 from atoll.privacy.extraction import ExtractionSettings
@@ -26,6 +27,7 @@ _EXTRACTION = ExtractionSettings(prefixes=24, continuation=96)
 _FURTHER = {
     "loss on held-out documents": ("loss", ".3f"),
     "the anchor's": ("anchor", ".3f"),
+    "step whose weights were kept": ("step", ",.0f"),
     "ε of the training": ("epsilon", ".2f"),
     "canaries, exposure in bits (1.44 by chance)": ("exposure", ".2f"),
     "canaries given back": ("extraction_canaries", ".1%"),
@@ -75,6 +77,9 @@ def measure(
         planting: The canaries.
         config: The audit.
         seed: Of everything random but what privacy rests on.
+
+    Raises:
+        DataError: the positive control is none.
     """
     from atoll.benchmarks.privacy.caught import caught
     from atoll.clients.audit.published import Source, publish
@@ -92,6 +97,12 @@ def measure(
     reply, file = train_expert(node, arm.unit(node.anchor.digest, _REPLAY, seed), _quiet)
     node.blobs.put(file.read_bytes())
     package = read_package(file, trusted=node.key.public)
+    step = int(package.card.training["best_step"])
+    if arm.control and step < arm.training.steps:
+        raise DataError(
+            f"the control was to learn by heart, but the weights of step {step} did best on other documents and were "
+            "kept; lower --by-heart"
+        )
     member = MemberRef(owner=silo, digest=reply.digest, blob=reply.blob, public_key=node.key.public.hex)
     nothing = Choice(name="")
     variants = [
@@ -117,6 +128,7 @@ def measure(
         **caught(release, node.workload, secrets, published, seed),
         "loss": said.loss[config.release],
         "anchor": said.loss["anchor"],
+        "step": float(step),
         **({"epsilon": privacy.epsilon} if privacy else {}),
     }
 
