@@ -119,7 +119,9 @@ def test_a_plug_in_that_does_not_import_says_so_and_spoils_no_other(
 def test_an_absent_plug_in_is_an_error_before_anything_runs(tmp_path: Path) -> None:
     path = tmp_path / "run.yaml"
     path.write_text(CONFIG.replace("newest", "top_k").replace("options: {share: 0.75}", ""))
-    with pytest.raises(PluginError, match=r"did you mean 'top-k'\? there are domain, naive-bayes, top-k, uniform"):
+    with pytest.raises(
+        PluginError, match=r"did you mean 'top-k'\? there are domain, mobility, naive-bayes, top-k, uniform"
+    ):
         read_config(RunConfig, path, []).check()
 
 

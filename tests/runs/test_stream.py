@@ -152,11 +152,13 @@ def test_a_lost_stage_is_done_again_to_the_same_release(done: StreamOutcome, tmp
         journal.write_text(kept)
 
 
-def test_results_are_read_as_they_were_written(done: StreamOutcome) -> None:
-    read = StreamResults.load(done.folder / "results.json")
+def test_results_are_read_as_they_were_written(done: StreamOutcome, tmp_path: Path) -> None:
+    done.results.save(tmp_path / "results.json")
+    read = StreamResults.load(tmp_path / "results.json")
     assert read.stages == done.results.stages
     assert read.withdrawal == done.results.withdrawal
     assert read.stream.scores == done.results.stream.scores
+    assert read.audits == done.results.audits
 
 
 def test_a_silo_for_no_stage_is_refused_before_training(tmp_path: Path) -> None:

@@ -42,13 +42,13 @@ class TrainSettings:
     arrival: ArrivalConfig = field(default_factory=ArrivalConfig)
     seed: int = 0
 
-    def unit(self, anchor: str, past: Past | None = None, replay: Choice | None = None) -> TrainUnit:
+    def unit(self, anchor: str, past: Past | None = None) -> TrainUnit:
         """The work unit.
 
         Args:
             anchor: Digest of the anchor.
-            past: What experts are trained beside; ``None`` to train each by itself.
-            replay: The generator that owners' priors are made for; ``None`` for no priors.
+            past: What experts are trained beside, if they are; its generator is the one that owners' priors are made
+                for, so that those who come later can be trained beside them.
 
         Raises:
             ConfigError: settings that cannot be.
@@ -66,7 +66,7 @@ class TrainSettings:
             seed=self.seed,
             privacy=self.privacy,
             past=past,
-            replay=replay,
+            replay=None if past is None else past.replay,
         )
         made.check()
         return made
@@ -137,7 +137,7 @@ def call_training(
     """
     settings = read_config(TrainSettings, None, overrides)
     past = latest.past(settings.arrival) if settings.beside and latest is not None else None
-    unit = settings.unit(anchor, past, latest.replay if latest is not None else None)
+    unit = settings.unit(anchor, past)
     return _write(ledger, TRAIN, TrainCall(nonce=_nonce(), unit=unit), owners)
 
 
