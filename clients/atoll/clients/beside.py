@@ -18,7 +18,6 @@ from atoll.clients.training.arrival import (
 )
 from atoll.clients.training.loop import Loss, train
 from atoll.clients.training.trainable import TrainedExpert
-from atoll.errors import PackageError
 from atoll.experts.adapter import NAME as ADAPTER
 from atoll.experts.adapter import plain_adapter
 from atoll.experts.checks import Scalar
@@ -30,7 +29,8 @@ from atoll.federation.units import Past, TrainUnit
 from atoll.mixture import Descriptor, ExpertKind, Member, Mixture, Router, Settings
 from atoll.mixture.shared import Shared
 from atoll.plugins import build
-from atoll.replay import Draw, Replay, Teacher, draw_replay
+from atoll.replay import Replay, Teacher
+from atoll.workloads.replayed import replayed_batches
 from atoll.workloads.workload import Batch
 
 Report = Callable[[int, int, str], None]
@@ -177,24 +177,19 @@ def _replay(node: Node, unit: TrainUnit, release: Release, report: Report) -> di
         assert release.teacher is not None
         owner = package.card.owner
         report(0, unit.training.steps, f"replaying {owner} ({number + 1} of {len(owners)})")
-        context = workload.replay_context(package.context)
-        samples = draw_replay(
+        found[owner] = replayed_batches(
+            workload,
             replay,
             Teacher(release.teacher),
             package.prior,
-            context,
-            Draw(budget=max(batch, past.arrival.budget // len(owners)), repetition=None),
+            package.context,
+            budget=max(batch, past.arrival.budget // len(owners)),
+            size=batch,
             owner=owner,
             release=past.release,
             experts=owners,
             seed=unit.seed + number,
-            templates=workload.replay_templates(),
-        ).samples
-        if not samples:
-            raise PackageError(f"replay of '{owner}' drew nothing: its prior permits no sample")
-        found[owner] = [
-            workload.as_batch(*replay.batch(samples[at : at + batch], context)) for at in range(0, len(samples), batch)
-        ]
+        )
     return found
 
 

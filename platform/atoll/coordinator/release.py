@@ -12,12 +12,13 @@ from torch import nn
 
 from atoll.anchors import DEFAULT, Anchor, cache_root, resolve
 from atoll.errors import AnchorError, FederationError, MixtureError, PackageError
+from atoll.experts.arrival_config import ArrivalConfig
 from atoll.experts.card import ExpertCard
 from atoll.experts.files import atomic_stream, write_atomic
 from atoll.experts.integrator import EXACT, Integrator
 from atoll.experts.package import ExpertPackage, PackageFacts, read_package, verify_package
 from atoll.experts.signing import PublicKey
-from atoll.federation.units import Choice, MemberRef, Unit
+from atoll.federation.units import Choice, MemberRef, Past, Unit
 from atoll.mixture import ExpertKind, Mixture
 from atoll.mixture.shared import Shared
 from atoll.plugins import build, load
@@ -113,6 +114,43 @@ def make_release(
         members=sorted(members, key=lambda member: member.owner),
         guarantee=made.guarantee,
     )
+
+
+def past_of(
+    release: Release | None, *, integrator: Choice, router: Choice, stage: int, arrival: ArrivalConfig, replay: Choice
+) -> Past:
+    """A release as something to train beside.
+
+    Args:
+        release: The latest one; ``None`` where there is none yet.
+        integrator: What makes mixtures.
+        router: Over what.
+        stage: The one that a new expert belongs to, counted from 1.
+        arrival: How it is trained.
+        replay: The generator.
+    """
+    return Past(
+        release=release.digest if release else "",
+        members=release.members if release else [],
+        integrator=integrator,
+        router=router,
+        shared=release.shared if release else "",
+        stage=stage,
+        arrival=arrival,
+        replay=replay,
+    )
+
+
+def co_adapted(release: Release, *, beside: bool) -> Release:
+    """The release with what a withdrawal from it leaves, where something was fitted over several owners.
+
+    Args:
+        release: With its shared part, if it has one.
+        beside: Whether some of its experts were trained beside others.
+    """
+    traces = ["the router was fitted on synthetic samples of all members"] if release.shared else []
+    traces += ["later experts were trained beside earlier ones"] if beside else []
+    return replace(release, guarantee=f"co-adapted: {'; '.join(traces)}") if traces else release
 
 
 def numbered(release: Release, parent: Path) -> Release:

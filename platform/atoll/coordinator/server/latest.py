@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from atoll.anchors import Anchor
-from atoll.coordinator.release import Release, read_release
+from atoll.coordinator.release import Release, co_adapted, past_of, read_release
 from atoll.coordinator.server.folder import ServerConfig, ServerFolder
 from atoll.coordinator.stream.studio import Studio
 from atoll.experts.arrival_config import ArrivalConfig
@@ -43,13 +43,10 @@ class Latest:
 
     def past(self, arrival: ArrivalConfig) -> Past:
         """As a work unit names it."""
-        release = self.release
-        return Past(
-            release=release.digest if release else "",
-            members=release.members if release else [],
+        return past_of(
+            self.release,
             integrator=self.config.integrator,
             router=self.config.router,
-            shared=release.shared if release else "",
             stage=self.number + 1,
             arrival=arrival,
             replay=self.replay,
@@ -73,13 +70,10 @@ def with_fitted_router(
     Raises:
         PackageError: a package that does not verify, or whose prior permits no sample.
     """
-    traces = ["later experts were trained beside earlier ones"] if beside else []
     refit = latest.config.refit
     if refit.steps:
         before = latest.release
         known = before if before is not None and set(before.owners) <= set(made.owners) else None
         studio = Studio(anchor, packages, latest.replay, refit, seed=0, device="auto")
-        shared = packages.put(studio.fit(made, known).to_bytes())
-        made = replace(made, shared=shared)
-        traces.insert(0, "the router was fitted on synthetic samples of all members")
-    return replace(made, guarantee=f"co-adapted: {'; '.join(traces)}") if traces else made
+        made = replace(made, shared=packages.put(studio.fit(made, known).to_bytes()))
+    return co_adapted(made, beside=bool(beside))

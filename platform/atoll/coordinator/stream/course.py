@@ -16,7 +16,7 @@ from atoll.coordinator.audits import write_audits
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.crew import Crew
 from atoll.coordinator.history import History
-from atoll.coordinator.release import Release, make_release, numbered, write_release
+from atoll.coordinator.release import Release, co_adapted, make_release, numbered, past_of, write_release
 from atoll.coordinator.results import ANCHOR, MIXTURE, OWN
 from atoll.coordinator.stream.config import generator_for
 from atoll.coordinator.stream.studio import Studio
@@ -27,7 +27,6 @@ from atoll.federation.units import (
     EvaluateReply,
     EvaluateUnit,
     MemberRef,
-    Past,
     TrainUnit,
     Variant,
 )
@@ -156,12 +155,10 @@ class StreamCoordinator:
 
     def _train_unit(self, number: int, before: Release | None) -> TrainUnit:
         config = self.config
-        past = Past(
-            release=before.digest if before else "",
-            members=before.members if before else [],
+        past = past_of(
+            before,
             integrator=config.integrator,
             router=config.router,
-            shared=before.shared if before else "",
             stage=number,
             arrival=config.stream.arrival,
             replay=self.replay,
@@ -189,14 +186,9 @@ class StreamCoordinator:
         """
         config, folder = self.config, self.folder / "releases"
         made = make_release(1, self.anchor, config.expert.kind, config.integrator, config.router, members)
-        traces = []
         if config.stream.refit.steps:
             made = replace(made, shared=self._fitted(numbered(made, folder), before))
-            traces.append("the router was fitted on synthetic samples of all members")
-        if beside:
-            traces.append("later experts were trained beside earlier ones")
-        if traces:
-            made = replace(made, guarantee=f"co-adapted: {'; '.join(traces)}")
+        made = co_adapted(made, beside=beside)
         release = numbered(made, folder)
         files = {member.owner: self.crew.packages.get(member.blob) for member in release.members}
         write_release(release, files, folder, self.studio.shared(release))

@@ -14,14 +14,14 @@ import torch
 from torch import Tensor
 
 from atoll.coordinator.stream.config import RefitConfig
-from atoll.errors import PackageError
 from atoll.experts.package import ExpertPackage
 from atoll.federation.units import Choice
 from atoll.mixture import Mixture
 from atoll.mixture.adapt import Adapter
 from atoll.mixture.shared import Fit, Shared
 from atoll.plugins import build
-from atoll.replay import Draw, Replay, Teacher, draw_replay
+from atoll.replay import Replay, Teacher
+from atoll.workloads.replayed import replayed_batches
 from atoll.workloads.workload import Batch, Workload
 
 log = logging.getLogger("atoll.coordinator")
@@ -118,22 +118,19 @@ def refit(
 
 
 def _draw(domain: Domain, generator: Replay, workload: Workload, batch: int, budget: int, seed: int) -> Sequence[Batch]:
-    context = workload.replay_context(domain.package.context)
-    found = draw_replay(
+    return replayed_batches(
+        workload,
         generator,
         Teacher(domain.teacher, domain.entitlement),
         domain.package.prior,
-        context,
-        Draw(budget=budget, repetition=None),
+        domain.package.context,
+        budget=budget,
+        size=batch,
         owner=domain.owner,
         release=domain.release,
         experts=domain.entitlement,
         seed=seed,
-        templates=workload.replay_templates(),
-    ).samples
-    if not found:
-        raise PackageError(f"replay of '{domain.owner}' drew nothing: its prior permits no sample")
-    return [workload.as_batch(*generator.batch(found[at : at + batch], context)) for at in range(0, len(found), batch)]
+    )
 
 
 def _fit(adapter: Adapter, samples: Sequence[_Samples], config: RefitConfig) -> tuple[float, float]:

@@ -4,8 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from atoll.anchors import resolve
 from atoll.continual import over_stages
 from atoll.continual.baseline import World
@@ -17,6 +15,7 @@ from atoll.coordinator.stream.collect import collect
 from atoll.coordinator.stream.course import Course, StreamCoordinator
 from atoll.coordinator.stream.page import draw, write_stream_report
 from atoll.coordinator.stream.results import StreamResults
+from atoll.coordinator.stream.studio import device_of
 from atoll.coordinator.tracking import Tracker
 from atoll.coordinator.traffic import TrafficLog
 from atoll.workloads.workload import workload_class
@@ -98,7 +97,7 @@ def _baselines(config: RunConfig, folder: Path, on_progress: OnProgress | None) 
         workloads=workloads,
         training=stream.budget,
         seed=config.seed,
-        device="cuda" if config.engine.device == "auto" and torch.cuda.is_available() else "cpu",
+        device=device_of(config.engine.device),
     )
     return run_baselines(
         stream.baselines,

@@ -24,6 +24,11 @@ from atoll.plugins import build
 from atoll.workloads.workload import Workload, workload_class
 
 
+def device_of(wanted: str) -> str:
+    """Where to compute; ``auto`` takes a GPU where there is one."""
+    return ("cuda" if torch.cuda.is_available() else "cpu") if wanted == "auto" else wanted
+
+
 class Studio:
     """The anchor's model, loaded once, and what is made of it."""
 
@@ -120,7 +125,7 @@ class Studio:
 
     @cached_property
     def _device(self) -> str:
-        return ("cuda" if torch.cuda.is_available() else "cpu") if self._wanted == "auto" else self._wanted
+        return device_of(self._wanted)
 
     @cached_property
     def _workload(self) -> Workload:

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from atoll.continual.baseline import Baseline, Observe, Sees, World
 from atoll.plugins import build, load, names
-from atoll.replay import Disclosure, Distillation, Draw, NothingToTell, Prior, Replay, Teacher, draw_replay, replay_loss
+from atoll.replay import Disclosure, Distillation, NothingToTell, Prior, Replay, Teacher, replay_loss
 from atoll.replay.replay import GROUP
 from atoll.strategies.baselines.fit import fit, mean_loss, own_loss
+from atoll.workloads.replayed import replayed_batches
 from atoll.workloads.workload import Batch, Workload
 
 Told = tuple[Prior | None, bytes | None]
@@ -122,18 +123,17 @@ def _replayed(
     world: World,
     place: int,
 ) -> list[Batch]:
-    generator, public, size = _generator(workload), workload.replay_context(context), world.training.batch
-    samples = draw_replay(
-        generator,
+    batches = replayed_batches(
+        workload,
+        _generator(workload),
         Teacher(teacher),
         prior,
-        public,
-        Draw(budget=share, repetition=None),
+        context,
+        budget=share,
+        size=world.training.batch,
         owner=owner,
         release=f"sha256:{'0' * 64}",
         experts=[],
         seed=world.seed + place,
-        templates=workload.replay_templates(),
-    ).samples
-    starts = range(0, len(samples), size)
-    return [workload.as_batch(*generator.batch(samples[at : at + size], public)).to(world.device) for at in starts]
+    )
+    return [batch.to(world.device) for batch in batches]
