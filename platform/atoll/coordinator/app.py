@@ -132,7 +132,7 @@ class Coordinator:
             self.history.release(self.found.reduced)
 
     def evaluate(self) -> None:
-        """Every silo measures the models on its own test text."""
+        """Every silo measures the models on its own held-out text."""
         release, evaluation = self.found.release, self.config.evaluation
         assert release is not None
         models = variants(release, self.config)
@@ -142,6 +142,7 @@ class Coordinator:
             anchor=self.anchor.digest,
             members=release.members,
             variants=models,
+            split=evaluation.split,
             windows=evaluation.windows,
             batch=evaluation.batch,
         )

@@ -123,14 +123,16 @@ class EngineConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationConfig:
-    """What is measured on every silo's test split.
+    """What is measured on every silo's held-out data.
 
     Attributes:
+        split: ``test``, or ``validation`` while settings are being chosen.
         windows: Windows a silo at most, evenly spaced; 0 for all.
         batch: Windows in one forward pass.
         baselines: Further mixtures of the same experts, by the name that tables give them.
     """
 
+    split: str = "test"
     windows: int = 64
     batch: int = 8
     baselines: dict[str, Choice] = field(
@@ -140,6 +142,11 @@ class EvaluationConfig:
             "ensemble (posterior)": Choice(name="ensemble", options={"weighting": "posterior"}),
         }
     )
+
+    def check(self) -> None:
+        """Raise ConfigError for what cannot be."""
+        if self.split not in ("validation", "test"):
+            raise ConfigError(f"evaluation.split is '{self.split}'; it is validation or test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,6 +216,7 @@ class RunConfig:
         self.training.check()
         self.privacy.check()
         self.descriptor.check()
+        self.evaluation.check()
         self.engine.check()
         self.stream.check(names)
         if self.privacy.on and len(self.stream.stages) > 1:

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from atoll.anchors.mobility.context import WIDTH
+from atoll.anchors.mobility.context import WIDTH, routing_width
 from atoll.experts.integrator import Integrator
 from atoll.experts.package import ExpertPackage
 from atoll.mixture import Descriptor, ExpertKind, Mixture, Router, Routing, RoutingContext
@@ -20,7 +20,6 @@ from atoll.testing.experts import toy_experts, toy_frame
 _OWNERS = ("clinic", "court", "yard")
 _TOLERANCE = 2e-5
 _IDS = torch.tensor([[5, 17, 201, 17, 99, 3, 3, 64], [250, 1, 2, 120, 7, 7, 40, 41]])
-_FEATURES = torch.randn(*_IDS.shape, WIDTH, generator=torch.Generator().manual_seed(4))
 
 
 def check_router(router: Router) -> None:
@@ -66,7 +65,8 @@ class _Bench:
             learned = _learned(site, expert) if self.learned else {}
             rows.append(self.router.row(site, expert.descriptor, self.frame, learned))
         x = self.x_BSD[:, positions]
-        features = _FEATURES[:, positions]
+        width = routing_width(self.x_BSD.shape[-1])
+        features = torch.randn(*_IDS.shape, width, generator=torch.Generator().manual_seed(4))[:, positions]
         context = RoutingContext(site, torch.tensor(allowed), mask_BS, _IDS[:, positions], memory, features)
         found = self.router.route(stack_rows(rows), x, context)
         _check_routing(found, len(rows), x.shape[0] * x.shape[1])
@@ -104,7 +104,8 @@ def _check_reading(bench: _Bench) -> None:
 def _learned(site: str, expert: ExpertPackage) -> dict[str, Tensor]:
     made: ExpertKind = load("atoll.experts", expert.card.kind)()
     # What a router that looks at the workload's features would have learned beside it; others leave it alone.
-    return {**made.learned(site, expert.weights), "context": expert.descriptor.mean[0, :WIDTH]}
+    mean = expert.descriptor.mean[0]
+    return {**made.learned(site, expert.weights), "context": torch.cat([mean[:WIDTH], mean])}
 
 
 def _check_routing(routing: Routing, slots: int, tokens: int) -> None:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from atoll.anchors import Anchor
 from atoll.anchors.mobility import MobilityArchitecture, MobilityModel
-from atoll.anchors.mobility.context import WIDTH
+from atoll.anchors.mobility.context import WIDTH, routing_width
 from atoll.anchors.mobility.pointer import Pointer
 from atoll.errors import AnchorError, DataError
 
@@ -141,8 +141,17 @@ def test_another_type_of_weights(toy: Anchor, batch: Make) -> None:
 def test_routing_features_and_what_was_read_come_from_the_same_arguments(model: nn.Module, batch: Make) -> None:
     read = batch([5, 3])
     features = model.routing_features(**read)  # type: ignore[operator]
-    assert features.shape == (2, 5, WIDTH)
+    assert features.shape == (2, 5, routing_width(model.architecture.hidden_size))  # type: ignore[arg-type, union-attr]
     assert torch.equal(model.read(**read), read["location"])  # type: ignore[operator]
+
+
+def test_routers_see_which_city_it_is(model: nn.Module, batch: Make) -> None:
+    here, there = batch([5, 3]), batch([5, 3])
+    there["locations"] = there["locations"] * 2 + 1
+    ours, theirs = (model.routing_features(**read) for read in (here, there))  # type: ignore[operator]
+    assert torch.equal(ours[..., :WIDTH], theirs[..., :WIDTH])
+    assert torch.equal(ours[..., WIDTH:], ours[0, 0, WIDTH:].expand_as(ours[..., WIDTH:]))
+    assert float((ours[..., WIDTH:] - theirs[..., WIDTH:]).abs().max()) > 0.01
 
 
 def test_a_table_of_another_form_is_refused(model: nn.Module, batch: Make) -> None:
@@ -152,7 +161,7 @@ def test_a_table_of_another_form_is_refused(model: nn.Module, batch: Make) -> No
 
 @pytest.mark.parametrize(
     ("changes", "message"),
-    [({"layers": 0}, "layers is 0"), ({"hidden_size": 18}, "multiple of 4"), ({"heads": 3}, "twice the 3 heads")],
+    [({"layers": 0}, "layers is 0"), ({"hidden_size": 18}, "multiple of 8"), ({"heads": 3}, "twice the 3 heads")],
 )
 def test_forms_that_cannot_be(changes: dict[str, int], message: str) -> None:
     form = {"hidden_size": 16, "layers": 1, "heads": 4, "intermediate_size": 8, **changes}

@@ -11,7 +11,7 @@ from atoll.anchors.resolve import MOBILITY
 from atoll.benchmarks.anchor.mobility import held_out_place, measure
 from atoll.benchmarks.mobility.baselines import most_popular, most_visited, popularity
 
-DIGEST = "sha256:6ffb9654be3ad639d160380826c15fb988d37ba3af250d9bca6889f287100045"
+DIGEST = "sha256:9e0edf724adc783d33bf39f3f5e0f69ac40459db35ce1061685463ad462ca058"
 
 
 @pytest.fixture(scope="module")

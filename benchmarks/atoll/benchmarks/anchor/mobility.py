@@ -50,8 +50,8 @@ def main() -> None:
     """Make the cities, train, measure on others, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the anchor")
-    parser.add_argument("--steps", type=int, default=3_000)
-    parser.add_argument("--cities", type=int, default=128)
+    parser.add_argument("--steps", type=int, default=12_000)
+    parser.add_argument("--cities", type=int, default=768)
     parser.add_argument("--batch", type=int, default=16, help="trajectories a step")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
@@ -97,13 +97,13 @@ def drawn_place(seed: int, number: int) -> Place:
         jump_offset_km=rng.uniform(0.7, 2.5),
         size=rng.uniform(0.3, 0.8),
         popularity=rng.uniform(0.1, 0.6),
-        tastes=rng.uniform(0.4, 1.4),
-        habit=rng.uniform(0.5, 1.5),
+        tastes=rng.uniform(0.4, 3.0),
+        habit=rng.uniform(0.5, 3.5),
         trips=rng.uniform(3, 6),
         home=rng.uniform(0.15, 0.35),
         workers=rng.uniform(0.4, 0.8),
         commute=rng.uniform(0.5, 0.9),
-        shift_hours=1.0,
+        shift_hours=3.0,
     )
     city = make_city(config, f"drawn-{number}")
     there = generate(config, city)

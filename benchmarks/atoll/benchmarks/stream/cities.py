@@ -8,16 +8,19 @@ from atoll.coordinator.config import DescriptorConfig, EvaluationConfig, RunConf
 from atoll.coordinator.stream.config import StreamConfig
 from atoll.errors import DataError
 from atoll.experts.training import TrainingConfig
+from atoll.federation.node_config import ReplayTerms
 from atoll.federation.units import Choice
 from atoll.workloads.mobility.config import MobilityConfig
 from atoll.workloads.mobility.generator_config import GeneratorConfig
 
 CITIES = ("WashingtonDC", "Atlanta", "LosAngeles", "NewYork", "Seattle", "Chicago")
 """In the order of MoveGCL's example."""
+PEOPLE = {"tastes": 3.0, "habit": 4.0, "shift_hours": 6.0}
+"""Cities differ in what attracts people when, and in when, more than those that the anchor was trained on."""
 _NAMES = {city: city.lower() for city in CITIES}
 
 
-def cities(folder: Path, seed: int, *, users: int, days: int, steps: int) -> RunConfig:
+def cities(folder: Path, seed: int, *, users: int, days: int, steps: int, split: str) -> RunConfig:
     """The stream in which a city arrives at every stage.
 
     Args:
@@ -26,6 +29,7 @@ def cities(folder: Path, seed: int, *, users: int, days: int, steps: int) -> Run
         users: People a city.
         days: Days of each.
         steps: Optimizer steps of an arrival, for Atoll and for every baseline.
+        split: What is measured.
 
     Raises:
         DataError: a table that is not there.
@@ -41,9 +45,10 @@ def cities(folder: Path, seed: int, *, users: int, days: int, steps: int) -> Run
             city=city,
             validation=0.15,
             test=0.25,
-            generator=GeneratorConfig(seed=1000 * seed + number, users=users, days=days),
+            generator=GeneratorConfig(seed=1000 * seed + number, users=users, days=days, **PEOPLE),
         )
-        silos.append(SiloConfig(name=_NAMES[city], domain=f"people of {city}", data=data))
+        terms = ReplayTerms(tell="counts", smallest=1.0)
+        silos.append(SiloConfig(name=_NAMES[city], domain=f"people of {city}", data=data, replay=terms))
     stream = StreamConfig(stages=[[silo.name] for silo in silos], metric="accuracy@1")
     stream = replace(stream, budget=replace(stream.budget, steps=steps, batch=16, learning_rate=1e-3))
     return RunConfig(
@@ -54,7 +59,7 @@ def cities(folder: Path, seed: int, *, users: int, days: int, steps: int) -> Run
         training=TrainingConfig(steps=steps, batch=16, learning_rate=3e-3, evaluate_every=25, patience=0),
         descriptor=DescriptorConfig(counted=0),
         router=Choice(name="mobility"),
-        evaluation=EvaluationConfig(windows=200, batch=32, baselines={}),
+        evaluation=EvaluationConfig(split=split, windows=200, batch=32, baselines={}),
         stream=stream,
     )
 

@@ -39,17 +39,18 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--variants", nargs="+", help="only these, of the suite's ablations")
-    parser.add_argument("--users", type=int, default=120)
+    parser.add_argument("--users", type=int, default=1000)
     parser.add_argument("--days", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=120)
+    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--split", choices=["validation", "test"], default="test")
     args = parser.parse_args()
     mobility = args.suite == "mobility"
     known: Mapping[str, Callable[[RunConfig], RunConfig]] = cities.VARIANTS if mobility else texts.VARIANTS
 
     def base(seed: int) -> RunConfig:
         if mobility:
-            return cities.cities(args.locations, seed, users=args.users, days=args.days, steps=args.steps)
-        return texts.texts(seed, steps=args.steps)
+            return cities.cities(args.locations, seed, users=args.users, days=args.days, steps=args.steps, split=args.split)
+        return texts.texts(seed, steps=args.steps, split=args.split)
 
     variants = {name: change for name, change in known.items() if args.variants is None or name in args.variants}
     root = args.work / args.suite

@@ -22,12 +22,13 @@ _MOST = 2_000_000
 """Characters of a document at least, and of a silo at most."""
 
 
-def texts(seed: int, *, steps: int) -> RunConfig:
+def texts(seed: int, *, steps: int, split: str) -> RunConfig:
     """The stream in which an institution arrives at every stage.
 
     Args:
         seed: Of training.
         steps: Optimizer steps of an arrival, for Atoll and for every baseline.
+        split: What is measured.
     """
     silos = [
         SiloConfig(name=one.name, domain=one.domain, data=TextConfig(**{**one.text_config(), **_SPLIT}))  # type: ignore[arg-type]
@@ -48,7 +49,7 @@ def texts(seed: int, *, steps: int) -> RunConfig:
         seed=seed,
         silos=silos,
         training=TrainingConfig(steps=steps, batch=8, learning_rate=8e-3, evaluate_every=50, patience=0),
-        evaluation=EvaluationConfig(windows=32, batch=8, baselines={}),
+        evaluation=EvaluationConfig(split=split, windows=32, batch=8, baselines={}),
         stream=replace(stream, refit=replace(stream.refit, steps=0)),
     )
 

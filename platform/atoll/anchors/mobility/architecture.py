@@ -15,7 +15,7 @@ class MobilityArchitecture:
     """A mobility anchor's form.
 
     Attributes:
-        hidden_size: Width of the residual stream, D; a multiple of 4 and of twice the heads.
+        hidden_size: Width of the residual stream, D; a multiple of 8 and of twice the heads.
         layers: How many decoder layers.
         heads: Attention heads.
         intermediate_size: Width of the feed-forward blocks.
@@ -54,9 +54,9 @@ class MobilityArchitecture:
         ):
             if getattr(self, name) < 1:
                 raise AnchorError(f"a mobility anchor's {name} is {getattr(self, name)}; it must be at least 1")
-        if self.hidden_size % 4 or self.hidden_size % (2 * self.heads):
+        if self.hidden_size % 8 or self.hidden_size % (2 * self.heads):
             raise AnchorError(
-                f"a mobility anchor's hidden_size is {self.hidden_size}; it must be a multiple of 4 and of twice the "
+                f"a mobility anchor's hidden_size is {self.hidden_size}; it must be a multiple of 8 and of twice the "
                 f"{self.heads} heads"
             )
 

@@ -26,6 +26,19 @@ class Columns(NamedTuple):
     rank: Tensor
 
 
+class Parts(NamedTuple):
+    """How much of a width D each of the columns gets: a quarter, an eighth, and the rest."""
+
+    coordinates: int
+    rank: int
+    pois: int
+
+    @classmethod
+    def of(cls, width: int) -> "Parts":
+        """Of a width that is a multiple of 8."""
+        return cls(width // 4, width // 8, width - width // 4 - width // 8)
+
+
 def take_apart(locations: Tensor, architecture: MobilityArchitecture, dtype: torch.dtype) -> Columns:
     """The columns of a table [n, F], numbers in ``dtype``.
 

@@ -13,6 +13,12 @@ from torch import Tensor
 WIDTH = 8
 """Features of a position, C."""
 
+
+def routing_width(hidden_size: int) -> int:
+    """Features that routers see: those of a position, and the city's embedding."""
+    return WIDTH + hidden_size
+
+
 _SCALE = (
     (2.0, 1.0),  # radius, log(1 + km): 6 km
     (1.5, 0.75),  # entropy, nats

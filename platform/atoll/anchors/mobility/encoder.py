@@ -8,21 +8,24 @@ import torch
 from torch import Tensor, nn
 
 from atoll.anchors.mobility.architecture import MobilityArchitecture
-from atoll.anchors.mobility.columns import take_apart
+from atoll.anchors.mobility.columns import Parts, take_apart
 
 
 class LocationEncoder(nn.Module):
-    """Coordinates to D/2, popularity rank to D/4, points of interest to D/4; then a projection of all three."""
+    """Coordinates to D/4, popularity rank to D/8, points of interest to the rest; then a projection of all three.
+
+    MoveGCL gives half of the width to the two coordinates, which a linear map fills with copies; what a city's people
+    like is told by the many categories of points of interest, and experts cannot learn what the frozen encoder drops.
+    """
 
     def __init__(self, architecture: MobilityArchitecture) -> None:
         super().__init__()
         width = architecture.hidden_size
         self._architecture = architecture
-        self.coordinates = nn.Linear(2, width // 2)
-        self.rank = nn.Embedding(architecture.ranks, width // 4)
-        self.pois = nn.Sequential(
-            nn.Linear(2 * architecture.pois, width // 2), nn.SiLU(), nn.Linear(width // 2, width // 4)
-        )
+        parts = Parts.of(width)
+        self.coordinates = nn.Linear(2, parts.coordinates)
+        self.rank = nn.Embedding(architecture.ranks, parts.rank)
+        self.pois = nn.Sequential(nn.Linear(2 * architecture.pois, width), nn.SiLU(), nn.Linear(width, parts.pois))
         self.project = nn.Sequential(nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, locations: Tensor) -> Tensor:

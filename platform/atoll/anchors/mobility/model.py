@@ -6,7 +6,9 @@ Shapes: B trajectories, S positions, n locations of the city, D width, C feature
 import math
 from typing import Any
 
+import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from atoll.anchors.mobility.architecture import MobilityArchitecture
 from atoll.anchors.mobility.context import WIDTH, context_features
@@ -61,9 +63,20 @@ class MobilityModel(nn.Module):
         for embedding in (self.day, self.slot):
             nn.init.normal_(embedding.weight, std=0.02)  # as the backbone's; of size one they would drown the places
 
-    def routing_features(self, *, wait: Tensor, jump: Tensor, radius: Tensor, entropy: Tensor, **_: Any) -> Tensor:
-        """The mobility context of every position, [B, S, C], see :func:`context_features`; causal."""
-        return context_features(wait, jump, radius, entropy)
+    @torch.no_grad()
+    def routing_features(
+        self, *, wait: Tensor, jump: Tensor, radius: Tensor, entropy: Tensor, locations: Tensor, **_: Any
+    ) -> Tensor:
+        """What routers see beside the token, [B, S, C + D]; causal.
+
+        The mobility context of every position, see :func:`context_features`, and the same everywhere, the city's
+        embedding: the mean of its locations', standardised. Which city one is in is known before anybody moves, and
+        one location says little of it.
+        """
+        context = context_features(wait, jump, radius, entropy)
+        city = self._places.of(self.encoder, locations, self.encoder).float().mean(0)
+        city = functional.layer_norm(city, city.shape)
+        return torch.cat([context, city.expand(*context.shape[:2], -1)], -1)
 
     def read(self, *, location: Tensor, **_: Any) -> Tensor:
         """Which column of the logits each position is, [B, S]."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from atoll.anchors.mobility.architecture import MobilityArchitecture
-from atoll.anchors.mobility.columns import take_apart
+from atoll.anchors.mobility.columns import Parts, take_apart
 
 _CROSSES = 2
 
@@ -22,9 +22,10 @@ class CandidateTower(nn.Module):
         super().__init__()
         width = architecture.hidden_size
         self._architecture = architecture
-        self.coordinates = nn.Linear(2, width // 2)
-        self.rank = nn.Embedding(architecture.ranks, width // 4)
-        self.pois = nn.Linear(2 * architecture.pois, width // 4)
+        parts = Parts.of(width)
+        self.coordinates = nn.Linear(2, parts.coordinates)
+        self.rank = nn.Embedding(architecture.ranks, parts.rank)
+        self.pois = nn.Linear(2 * architecture.pois, parts.pois)
         self.crosses = nn.ModuleList(nn.Linear(width, 1, bias=False) for _ in range(_CROSSES))
         self.biases = nn.ParameterList(nn.Parameter(torch.zeros(width)) for _ in range(_CROSSES))
         self.deep = nn.Sequential(nn.Linear(width, 4 * width), nn.SiLU(), nn.Linear(4 * width, width))

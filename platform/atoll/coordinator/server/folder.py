@@ -63,7 +63,7 @@ class ServerConfig:
     certificate: str = ""
     key: str = ""
     ca: str = ""
-    piece_mib: int = 16
+    piece_mib: int = 8
     harm: float = 0.05
     status: StatusConfig = field(default_factory=StatusConfig)
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 from torch import nn
@@ -15,6 +16,7 @@ from atoll.coordinator.stream.kept import KeptBaseline, fingerprint
 from atoll.errors import ConfigError, DataError
 from atoll.federation.units import Choice
 from atoll.plugins import build
+from atoll.workloads.workload import Split
 
 OnProgress = Callable[[str, int, int], None]
 """Told a baseline's name, how many of its stages are done, and how many there are."""
@@ -48,11 +50,12 @@ def run_baselines(
     *,
     metric: str = "loss",
     higher_is_better: bool = False,
+    split: str = "test",
     windows: int = 0,
     batch: int = 8,
     on_progress: OnProgress = lambda name, done, stages: None,
 ) -> dict[str, BaselineResults]:
-    """Run baselines, and measure each after every stage on the test data of every silo, seen and to come.
+    """Run baselines, and measure each after every stage on the held-out data of every silo, seen and to come.
 
     Row 0 of a matrix is the anchor, and so is ``initial``. Where every silo has a model of its own, its figures are the
     anchor's before it comes, and its own model's from then on. What trains without stages has its last row only.
@@ -62,9 +65,10 @@ def run_baselines(
         choices: The baselines by name, with their options.
         world: What they are run on.
         folder: Keeps every finished baseline as ``NAME.json``. One that is there for the same options, stages, anchor,
-            data, budget, seed and windows is not run again.
+            data, budget, seed, split and windows is not run again.
         metric: Figure of ``matrix``, such as ``accuracy@1``.
         higher_is_better: Of the metric. Of the others, only the loss is better when it is lower.
+        split: What is measured, ``test`` or ``validation``.
         windows: Samples a silo at most, evenly spaced; 0 for all.
         batch: Samples in one forward pass.
         on_progress: Listener.
@@ -79,7 +83,7 @@ def run_baselines(
     """
     chosen = _built(choices)
     folder.mkdir(parents=True, exist_ok=True)
-    anchor = _Anchor(world, metric, windows, batch)
+    anchor = _Anchor(world, metric, cast(Split, split), windows, batch)
     kept = {name: _once(baseline, anchor, folder / f"{name}.json", on_progress) for name, baseline in chosen.items()}
     better = {"loss": False, metric: higher_is_better}
     plain = {name: _matrices(found, world, better) for name, found in kept.items()}
@@ -105,6 +109,7 @@ class _Anchor:
 
     world: World
     metric: str
+    split: Split
     windows: int
     batch: int
 
@@ -121,7 +126,7 @@ class _Anchor:
         found = {}
         for owner in owners:
             try:
-                found[owner] = measure(model, self.world.workloads[owner], "test", self.windows, self.batch)
+                found[owner] = measure(model, self.world.workloads[owner], self.split, self.windows, self.batch)
             except DataError as error:
                 raise DataError(f"{where}, silo '{owner}': {error}") from error
         return found
@@ -157,7 +162,7 @@ class _Observer:
 def _once(baseline: Baseline, anchor: _Anchor, path: Path, on_progress: OnProgress) -> KeptBaseline:
     """What is kept of a baseline, after it was run where there is nothing yet, or nothing of this world."""
     world, stages = anchor.world, len(anchor.world.stages)
-    known = fingerprint(baseline, world, anchor.windows)
+    known = fingerprint(baseline, world, anchor.split, anchor.windows)
     found = KeptBaseline.load(path, known, world)
     if found is not None:
         on_progress(baseline.name, stages, stages)

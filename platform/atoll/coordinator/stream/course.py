@@ -216,6 +216,7 @@ class StreamCoordinator:
             members=release.members,
             variants=self._variants(release, arrived, anchor=anchor),
             shared=release.shared,
+            split=self.config.evaluation.split,
             windows=self.config.evaluation.windows,
             batch=self.config.evaluation.batch,
             audit=None if audit is None else replace(audit, release=MIXTURE, seed=self.config.seed),

@@ -49,7 +49,7 @@ class KeptBaseline:
         )
 
 
-def fingerprint(baseline: Baseline, world: World, windows: int) -> str:
+def fingerprint(baseline: Baseline, world: World, split: str, windows: int) -> str:
     """Hex digest of the method with its options, the stream, anchor, data, budget and seed, and of what is measured.
 
     The device is left out: figures differ between devices by no more than rounding.
@@ -63,6 +63,7 @@ def fingerprint(baseline: Baseline, world: World, windows: int) -> str:
         "data": {owner: world.workloads[owner].key for owner in world.owners},
         "training": dataclasses.asdict(world.training),
         "seed": world.seed,
+        "split": split,
         "windows": windows,
     }
     return hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()

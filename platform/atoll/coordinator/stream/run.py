@@ -105,6 +105,7 @@ def _baselines(config: RunConfig, folder: Path, on_progress: OnProgress | None) 
         folder / "baselines",
         metric=stream.metric,
         higher_is_better=stream.metric != "loss",
+        split=config.evaluation.split,
         windows=config.evaluation.windows,
         batch=config.evaluation.batch,
         on_progress=lambda name, done, total: tell("baselines", done, total, name),

@@ -1,9 +1,10 @@
 """Router ``mobility``: a linear row for every slot over the token and the trajectory's mobility context.
 
 MoveGCL (arXiv 2506.06694) lets the router of a mobility model see the hidden state beside the user's radius of
-gyration, location entropy and encodings of waits and jumps. Here the context is that of
-``atoll.anchors.mobility.context``, and a slot's logit is ``x·r + c·u + b`` with a row r over the token, a row u over
-the context and a bias b of the slot's own; so no slot's state depends on another's, and masking is exact.
+gyration, location entropy and encodings of waits and jumps. Here the context is the mobility anchor's
+``routing_features``, with the city's embedding in it, and a slot's logit is ``x·r + c·u + b`` with a row r over the
+token, a row u over the context and a bias b of the slot's own; so no slot's state depends on another's, and masking is
+exact.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,7 @@ from typing import ClassVar, final
 import torch
 from torch import Tensor
 
-from atoll.anchors.mobility.context import WIDTH
+from atoll.anchors.mobility.context import routing_width
 from atoll.errors import ConfigError, MixtureError
 from atoll.mixture import Descriptor, Router, Routing, RoutingContext
 from atoll.strategies.route.top_k import TopK
@@ -47,7 +48,8 @@ class Mobility(Router):
     ) -> Mapping[str, Tensor]:
         """Row [D], context [C] and bias []."""
         start = TopK(gain=self.gain, bias=True).row(site, descriptor, anchor, learned)
-        return {**start, "context": learned["context"].float() if "context" in learned else torch.zeros(WIDTH)}
+        context = learned["context"].float() if "context" in learned else torch.zeros(routing_width(len(start["row"])))
+        return {**start, "context": context}
 
     def route(self, state: Mapping[str, Tensor], x_BSD: Tensor, context: RoutingContext) -> Routing:
         """The k allowed slots with the largest logits.
