@@ -15,8 +15,8 @@ from atoll.workloads.mobility.generator_config import GeneratorConfig
 
 CITIES = ("WashingtonDC", "Atlanta", "LosAngeles", "NewYork", "Seattle", "Chicago")
 """In the order of MoveGCL's example."""
-PEOPLE = {"tastes": 3.0, "habit": 4.0, "shift_hours": 6.0}
-"""Cities differ in what attracts people when, and in when, more than those that the anchor was trained on."""
+PEOPLE = {"tastes": 3.0, "habit": 4.0, "shift_hours": 3.0}
+"""Cities differ in what attracts people when as much as any that the anchor was trained on, or more."""
 _NAMES = {city: city.lower() for city in CITIES}
 
 
