@@ -114,6 +114,9 @@ def train_beside(
     student = release.with_expert(place, new).to(node.device)
     extra = {} if place.kind.name != "lora" else {ADAPTER: _adapter(place, new)}
     trainable = ArrivalTrainable(student, node.config.owner, config, training.steps, extra)
+    if release.members:
+        indices = workload.batch_indices(0, training.batch, unit.seed)
+        trainable.meet(workload.samples("train", indices).to(node.device))
     replayed = _replay(node, unit, release, report) if config.replay else {}
 
     def real(step: int) -> list[Batch]:

@@ -64,7 +64,7 @@ def cities(folder: Path, seed: int, *, users: int, days: int, steps: int, split:
     )
 
 
-BASELINES = ("joint", "sequential", "local", "ewc", "lwf", "real-replay", "fedavg", "fedprox")
+BASELINES = ("joint", "sequential", "local", "ewc", "lwf", "generative-replay", "real-replay", "fedavg")
 
 
 def changed(config: RunConfig, **stream: Any) -> RunConfig:

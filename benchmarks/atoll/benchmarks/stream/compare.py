@@ -4,18 +4,15 @@ import argparse
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
 from atoll.benchmarks.provenance import provenance
 from atoll.benchmarks.stream import cities, texts
 from atoll.benchmarks.stream.cells import by_variant, grid, run_cells
-from atoll.continual import StreamMatrix, summarize
+from atoll.benchmarks.stream.targets import Methods, summaries, verdicts
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.stream.figures import (
     accuracy_against_cost,
@@ -25,8 +22,7 @@ from atoll.coordinator.stream.figures import (
 )
 from atoll.coordinator.stream.results import ATOLL, Method, StreamResults
 
-Methods = Mapping[str, Sequence[Method]]
-"""By name, one a seed."""
+_ANCHOR = "anchor"
 _FIGURES = ("average_final", "share_of_joint", "forgetting_max", "backward_transfer")
 
 
@@ -39,9 +35,9 @@ def main() -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--variants", nargs="+", help="only these, of the suite's ablations")
-    parser.add_argument("--users", type=int, default=1000)
+    parser.add_argument("--users", type=int, default=2000)
     parser.add_argument("--days", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--split", choices=["validation", "test"], default="test")
     args = parser.parse_args()
     mobility = args.suite == "mobility"
@@ -49,7 +45,9 @@ def main() -> None:
 
     def base(seed: int) -> RunConfig:
         if mobility:
-            return cities.cities(args.locations, seed, users=args.users, days=args.days, steps=args.steps, split=args.split)
+            return cities.cities(
+                args.locations, seed, users=args.users, days=args.days, steps=args.steps, split=args.split
+            )
         return texts.texts(seed, steps=args.steps, split=args.split)
 
     variants = {name: change for name, change in known.items() if args.variants is None or name in args.variants}
@@ -62,8 +60,13 @@ def main() -> None:
     console.print(summary_table(methods, metric))
     for figure in figures:
         console.print(silo_table(methods, figure))
+    console.print(cost_table(methods))
+    found_out = verdicts(methods, metric, list(variants))
+    for line in found_out:
+        console.print(line)
     draw(methods, metric, root / "figures")
     record = {"settings": {name: str(value) for name, value in vars(args).items()}, **provenance()}
+    record["verdicts"] = found_out
     record["methods"] = {name: [_record(run, metric) for run in runs] for name, runs in methods.items()}
     (root / "results.json").write_text(json.dumps(record, indent=1) + "\n")
     console.print(f"Written: {root / 'results.json'}, {root / 'figures'}")
@@ -86,12 +89,11 @@ def summary_table(methods: Methods, metric: str) -> Table:
     table = Table(title=f"{metric}, mean ± standard deviation over {len(methods[ATOLL])} seeds")
     for heading in ("method", "sees of others", "average", "of joint, %", "forgetting (max)", "BWT", "s an arrival"):
         table.add_column(heading, justify="left" if heading in ("method", "sees of others") else "right")
-    references = [run.scores[metric].joint for run in methods[ATOLL]]
-    for name, runs in methods.items():
-        matrices = [_against(run.scores[metric], joint) for run, joint in zip(runs, references, strict=True)]
-        found = [summarize(matrix).figures() for matrix in matrices]
+    for name, found in summaries(methods, metric).items():
+        runs = methods[name]
         cells = [
-            _spread([each[figure] for each in found], 100 if figure == "share_of_joint" else 1) for figure in _FIGURES
+            _spread([each.figures()[figure] for each in found.values()], 100 if figure == "share_of_joint" else 1)
+            for figure in _FIGURES
         ]
         seconds = _spread([statistics.fmean(run.seconds) for run in runs], 1, digits=1)
         table.add_row(name, runs[0].sees, *cells, seconds)
@@ -101,13 +103,28 @@ def summary_table(methods: Methods, metric: str) -> Table:
 def silo_table(methods: Methods, figure: str) -> Table:
     """One figure of every silo after the last stage."""
     silos = methods[ATOLL][0].scores[figure].silos
-    table = Table(title=f"{figure} after the last stage, mean ± standard deviation over seeds")
+    table = Table(title=f"{figure} after the last stage, and of the anchor, mean ± standard deviation over seeds")
     table.add_column("method")
     for silo in silos:
         table.add_column(silo, justify="right")
-    for name, runs in methods.items():
-        last = [run.scores[figure].values[-1] for run in runs]
+    rows = {_ANCHOR: [run.scores[figure].values[0] for run in methods[ATOLL]]}
+    rows |= {name: [run.scores[figure].values[-1] for run in runs] for name, runs in methods.items()}
+    for name, last in rows.items():
         table.add_row(name, *(_spread([float(row[place]) for row in last], 1) for place in range(len(silos))))
+    return table
+
+
+def cost_table(methods: Methods) -> Table:
+    """Seconds of training and integration of every arrival, which is to grow with the city and not with the stage."""
+    stages = methods[ATOLL][0].scores["loss"].stages
+    table = Table(title="Seconds of an arrival, mean ± standard deviation over seeds")
+    table.add_column("method")
+    for number, stage in enumerate(stages, 1):
+        table.add_column(f"{number}: {', '.join(stage)}", justify="right")
+    for name, runs in methods.items():
+        if len(runs[0].seconds) == len(stages) and name != "joint":
+            columns = zip(*(run.seconds for run in runs), strict=True)
+            table.add_row(name, *(_spread(list(column), 1, digits=1) for column in columns))
     return table
 
 
@@ -125,11 +142,6 @@ def draw(methods: Methods, metric: str, folder: Path) -> None:
     better = methods[ATOLL][0].scores[metric].higher_is_better
     cost = "training and integration of one arrival, s"
     accuracy_against_cost(points, folder / "cost.png", cost=cost, metric=metric, higher_is_better=better)
-
-
-def _against(matrix: StreamMatrix, joint: NDArray[np.float64] | None) -> StreamMatrix:
-    """Measured against joint training of the same seed, whichever command ran it."""
-    return replace(matrix, joint=joint)
 
 
 def _record(run: Method, metric: str) -> dict[str, object]:

@@ -16,7 +16,7 @@ from atoll.experts.training import TrainingConfig
 from atoll.federation.units import Choice
 from atoll.workloads.text import TextConfig
 
-BASELINES = ("joint", "sequential", "local", "ewc", "lwf", "real-replay", "fedavg", "fedprox")
+BASELINES = ("joint", "sequential", "local", "ewc", "lwf", "generative-replay", "real-replay", "fedavg")
 _SHORTEST = 300
 _MOST = 2_000_000
 """Characters of a document at least, and of a silo at most."""

@@ -17,10 +17,13 @@ from atoll.clients.training.trainable import Trainable, TrainedExpert
 from atoll.experts.arrival_config import ArrivalConfig
 from atoll.mixture import Member, Mixture
 from atoll.mixture.adapt import Adapter
+from atoll.mixture.layer import Gate
 from atoll.replay import mix_weights
 from atoll.workloads.workload import Batch, Workload
 
 _TEACHER = "teacher"
+_FAIR, _REACH, _HALVINGS = 0.5, 64.0, 12
+"""The share of the routing weight that a new expert starts with, within which bias, and how exactly."""
 _STAGES = (0.3, 0.6)
 """Shares of the training after which the next layers have their turn, as MoveGCL publishes them."""
 
@@ -45,7 +48,7 @@ class ArrivalTrainable(Trainable):
             steps: Of the training, for layers that take turns.
             extra: The kind's further files, as the package will have them.
         """
-        self.model = student
+        self.model: Mixture = student
         self._extra = extra or {}
         self._owner, self._steps = owner, steps
         self._adapter = Adapter(student, experts=[owner], rows=student.slots if config.rows else [owner])
@@ -70,6 +73,39 @@ class ArrivalTrainable(Trainable):
         if pairs <= len(_STAGES):
             return min(pairs - 1, self.step * pairs // max(1, self._steps))
         return sum(self.step >= share * self._steps for share in _STAGES)
+
+    @torch.no_grad()
+    def meet(self, batch: Batch) -> None:
+        """Set the biases of the new rows so that the new expert has half of the routing weight on own samples.
+
+        Rows of others have learned nothing about this domain and may claim all of it. Then the new expert is not among
+        the ``k`` that answer, no gradient reaches it, and it stays as it is for good. From half of the weight training
+        can go both ways: up on the owner's samples, and down on replay. Routers without a bias are left alone.
+
+        Args:
+            batch: Some of the owner's training samples, on the device.
+        """
+        biases = {gate.site: self.parameters.get(f"router.{gate.site}.bias.{self._owner}") for gate in self._gates()}
+        found = {site: bias for site, bias in biases.items() if bias is not None}
+        starts = {site: float(bias) for site, bias in found.items()}
+        low, high = dict.fromkeys(found, -_REACH), dict.fromkeys(found, _REACH)
+        for _ in range(_HALVINGS if found else 0):
+            for site, bias in found.items():
+                bias.fill_(starts[site] + (low[site] + high[site]) / 2)
+            for site, share in self._shares(batch).items():
+                if site in found:
+                    (low if share < _FAIR else high)[site] = (low[site] + high[site]) / 2
+
+    def _shares(self, batch: Batch) -> dict[str, float]:
+        """The new expert's share of the routing weight at every site."""
+        slot = self.model.slots.index(self._owner)
+        with self.model.use() as call:
+            self.model(**batch.inputs, use_cache=False)
+            mask = slice(None) if call.mask_BS is None else call.mask_BS.flatten()
+            return {site: float(r.dense(len(self.model.slots))[mask, slot].mean()) for site, r in call.routing.items()}
+
+    def _gates(self) -> list[Gate]:
+        return [gate for gate in self.model.gates if isinstance(gate, Gate)]
 
     def auxiliary_loss(self) -> Tensor | None:
         """None: replay already says where the other domains' tokens go."""

@@ -8,10 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from atoll.anchors.mobility.architecture import MobilityArchitecture
-from atoll.anchors.mobility.context import WIDTH, context_features
+from atoll.anchors.mobility.context import WIDTH, city_features, context_features
 from atoll.anchors.mobility.encoder import LocationEncoder
 from atoll.anchors.mobility.kept_city import KeptCity
 from atoll.anchors.mobility.output import MobilityOutput
@@ -58,7 +57,7 @@ class MobilityModel(nn.Module):
                 eos_token_id=None,
             )
         )
-        self._places, self._candidates = KeptCity(), KeptCity()
+        self._places, self._candidates, self._cities = KeptCity(), KeptCity(), KeptCity()
         self.model.embed_tokens = nn.Identity()  # type: ignore[assignment]  # there are no tokens
         for embedding in (self.day, self.slot):
             nn.init.normal_(embedding.weight, std=0.02)  # as the backbone's; of size one they would drown the places
@@ -69,13 +68,11 @@ class MobilityModel(nn.Module):
     ) -> Tensor:
         """What routers see beside the token, [B, S, C + D]; causal.
 
-        The mobility context of every position, see :func:`context_features`, and the same everywhere, the city's
-        embedding: the mean of its locations', standardised. Which city one is in is known before anybody moves, and
-        one location says little of it.
+        The mobility context of every position, see :func:`context_features`, and the same everywhere, which city it
+        is, see :func:`city_features`: that is known before anybody moves, and one location says little of it.
         """
         context = context_features(wait, jump, radius, entropy)
-        city = self._places.of(self.encoder, locations, self.encoder).float().mean(0)
-        city = functional.layer_norm(city, city.shape)
+        city = self._cities.of(self.encoder, locations, lambda table: city_features(self.encoder(table)))
         return torch.cat([context, city.expand(*context.shape[:2], -1)], -1)
 
     def read(self, *, location: Tensor, **_: Any) -> Tensor:
