@@ -17,6 +17,8 @@ from atoll.experts.package import ExpertPackage, read_package
 from atoll.federation.units import Choice, MemberRef, Past, TrainUnit
 from atoll.mixture import Mixture
 from atoll.plugins import build
+from atoll.replay import Disclosure, Teacher, Vocabulary
+from atoll.strategies.replay.autoregressive import Autoregressive
 from atoll.testing import toy_anchor, toy_experts, toy_frame
 from atoll.workloads.workload import Batch
 
@@ -120,6 +122,29 @@ def test_only_the_newcomer_is_trained(tmp_path: Path) -> None:
     assert not any(name.endswith("proj.clinic") for name in everyone.parameters)
 
 
+def test_a_newcomer_whose_domain_others_claim_is_heard_all_the_same(tmp_path: Path) -> None:
+    _, made, trainable = student(tmp_path)
+    ids = torch.randint(0, 256, (4, 12), generator=torch.Generator().manual_seed(1))
+    batch = Batch(inputs={"input_ids": ids}, targets={}, predicted=48, units=48)
+    biases = {name: value for name, value in trainable.parameters.items() if ".bias." in name}
+    assert len(biases) == len(made.gates)
+    with torch.no_grad():
+        for value in biases.values():
+            value.fill_(-30.0)
+    before = {name: value.detach().clone() for name, value in trainable.parameters.items()}
+    assert share_of(made, "court", ids) == 0, "no gradient would ever reach it"
+    trainable.meet(batch)
+    assert share_of(made, "court", ids) == pytest.approx(0.5, abs=0.1)
+    changed = {name for name, value in trainable.parameters.items() if not torch.equal(value, before[name])}
+    assert changed == set(biases)
+
+
+def share_of(mixture: Mixture, owner: str, ids: torch.Tensor) -> float:
+    with torch.no_grad(), mixture.use() as call:
+        mixture(input_ids=ids)
+        return call.shares()[mixture.slots.index(owner)]
+
+
 def test_layers_take_turns_from_the_outside_in(tmp_path: Path) -> None:
     anchor = toy_anchor(tmp_path / "anchor", layers=4)
     experts = toy_experts(anchor, ("clinic", "court"), "ffn")
@@ -185,3 +210,16 @@ def test_without_distillation_replay_is_trained_on_as_data(silo: Silo, tmp_path:
 def test_impossible_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="nothing to learn from"):
         ArrivalConfig(labels=False, distillation="none").check()
+
+
+@pytest.mark.parametrize("told", [9, 33, 65])
+def test_owners_of_other_windows_can_be_replayed(tmp_path: Path, told: int) -> None:
+    teacher, _, _ = student(tmp_path)
+    documents = [torch.arange(5, 5 + size).numpy() for size in (3, 8, 20, 40) * 5]
+    size = teacher.model.get_input_embeddings().weight.shape[0]  # type: ignore[operator, union-attr]
+    prior = Autoregressive().remember(documents, Vocabulary(size, 0, told), Disclosure(smallest=0))
+    here = Vocabulary(size, 0, 33)
+    samples = Autoregressive().generate(Teacher(teacher), prior, here, budget=12, seed=1)
+    lengths = [len(sample["input_ids"]) for sample in samples]
+    assert len(samples) == 12
+    assert all(2 <= length <= here.longest for length in lengths)

@@ -229,6 +229,27 @@ def evaluate(
 
 
 @call_app.command()
+def audit(
+    folder: _Folder,
+    overrides: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Such as samples=300 or extraction.prefixes=24.")
+    ] = None,
+    owner: _Owner = None,
+    wait: Annotated[float, typer.Option(metavar="SECONDS", help="Wait so long for it to be done.")] = 0,
+) -> None:
+    """Let members of the latest release measure what it tells of their training data; figures come beside the release.
+
+    Example: atoll coordinator call audit coordinator samples=300 --wait 3600
+    """
+    from atoll.coordinator.server.calls import call_audit
+    from atoll.coordinator.server.folder import ServerFolder
+
+    with ServerFolder(folder).open_ledger() as ledger:
+        called = call_audit(ledger, owner or [], overrides or [])
+    _say(folder, called, wait)
+
+
+@call_app.command()
 def release(
     folder: _Folder,
     at_least: Annotated[int, typer.Option(help="Wait for so many experts of the latest training.")] = 1,

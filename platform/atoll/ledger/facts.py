@@ -156,7 +156,7 @@ class Called(Fact):
 
     Attributes:
         call: Content address of the call.
-        work: ``train``, ``evaluate`` or ``release``.
+        work: ``train``, ``evaluate``, ``release`` or ``audit``.
         what: The call, as JSON.
         owners: Whom it is for; empty for everyone, those who come later too.
     """

@@ -1,11 +1,12 @@
 """The mobility context: causal, finite, and of the order of one for a day in somebody's life."""
 
+import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from atoll.anchors.mobility.context import WIDTH, context_features
+from atoll.anchors.mobility.context import WIDTH, city_features, context_features
 
 MODEST = settings(max_examples=50, deadline=None)
 waits = st.lists(st.floats(0, 144, width=32), min_size=1, max_size=12)
@@ -54,3 +55,14 @@ def test_every_feature_moves_with_what_it_is_of() -> None:
 def test_an_ordinary_day_is_of_the_order_of_one() -> None:
     day = features([0.0, 4.0, 1.0, 8.0, 2.0], [0.0, 3.0, 0.5, 4.0, 1.0], radius=4.0, entropy=1.6)
     assert float(day[:, 2:].abs().max()) < 2.0
+
+
+def test_cities_that_are_nearly_alike_can_be_told_apart() -> None:
+    places = torch.randn(200, 32, generator=torch.Generator().manual_seed(0)) + 3 * torch.arange(32)
+    alike, other = places + 0.1 * torch.randn(32, generator=torch.Generator().manual_seed(1)), places.flip(1)
+    ours, near, far = (city_features(table) / 32**0.5 for table in (places, alike, other))
+    again = city_features(places.flip(0)) / 32**0.5
+    assert torch.allclose(ours, again, atol=1e-3), "the order of the locations means nothing"
+    assert float(ours @ ours) == pytest.approx(1, abs=0.3)
+    assert abs(float(ours @ far)) < 0.5
+    assert float(ours @ near) > float(ours @ far)

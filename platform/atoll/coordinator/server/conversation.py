@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from flwr.app import Message, MessageType
 from flwr.serverapp import Grid
 
+from atoll.coordinator.audits import write_audits
 from atoll.coordinator.server.accept import accept_statement, expert_facts
 from atoll.coordinator.server.measuring import flags, known_only
 from atoll.coordinator.server.shop import Shop
@@ -181,10 +182,22 @@ class Conversation:
         path = self._shop.result_file(issued.unit, self.owner)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, result.encode())
+        if unit.audit is not None:
+            self._take_audit(unit, reply)
+            self._finish(issued, result=reply.address)
+            return
         found = known_only(flags(unit, self.owner, reply, self._shop.config.harm), self._shop.ledger.state())
         for fact in found:
             log.warning("%s flags an expert: %s", self.owner, fact.to_json(), extra=self._extra())
         self._finish(issued, result=reply.address, before=found)
+
+    def _take_audit(self, unit: EvaluateUnit, reply: EvaluateReply) -> None:
+        """Put what an owner measured of a release beside the release."""
+        assert unit.audit is not None
+        releases = self._shop.ledger.state().releases.items()
+        for number in [number for number, each in releases if each.released.digest == unit.audit.release]:
+            write_audits(self._shop.folder.releases / f"release-{number:04d}", {self.owner: reply.audit})
+            log.info("%s has audited release %d", self.owner, number, extra=self._extra())
 
     def _fetch(self, state: State, receiving: "_Receiving") -> None:
         """Ask for the next pieces; take the package when it is whole."""

@@ -2,13 +2,23 @@
 
 import logging
 import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from atoll.coordinator.release import Release, make_release, numbered, write_release
-from atoll.coordinator.server.calls import EVALUATE, RELEASE, TRAIN, EvaluateCall, ReleaseCall, TrainCall
+from atoll.coordinator.server.calls import (
+    AUDIT,
+    EVALUATE,
+    RELEASE,
+    TRAIN,
+    AuditCall,
+    EvaluateCall,
+    ReleaseCall,
+    TrainCall,
+)
 from atoll.coordinator.server.choosing import Chosen, choose_members, current_experts
 from atoll.coordinator.server.latest import Latest, with_fitted_router
-from atoll.coordinator.server.measuring import compose
+from atoll.coordinator.server.measuring import compose, compose_audit
 from atoll.coordinator.server.shop import Shop
 from atoll.errors import AtollError, FederationError
 from atoll.ledger import CallFinished, Fact, Released, State, UnitIssued
@@ -44,6 +54,8 @@ class Desk:
             return self._train(state, call)
         if call.called.work == EVALUATE:
             return self._evaluate(state, call)
+        if call.called.work == AUDIT:
+            return self._audit(state, call)
         if call.called.work == RELEASE:
             return self._release(state, call)
         return [_finished(call, failure=f"there is no work '{call.called.work}'")]
@@ -61,6 +73,19 @@ class Desk:
         if made is None:
             return [_finished(call, failure="there is no expert to evaluate; call for training first")]
         return _issued(state, call, self._shop.keep_unit(made)) or [_finished(call, failure="there is no owner to ask")]
+
+    def _audit(self, state: State, call: Call) -> list[Fact]:
+        if call.units:
+            return _all_done(state, call)
+        release = Latest.of(self._shop.folder, self._shop.config, self._shop.anchor, state).release
+        if release is None:
+            return [_finished(call, failure="there is no release to audit; call for one first")]
+        asked = call.called.owners or list(release.owners)
+        if others := sorted(set(asked) - set(release.owners)):
+            return [_finished(call, failure=f"{', '.join(others)} has no expert in release {release.number}")]
+        unit = self._shop.keep_unit(compose_audit(self._shop, release, AuditCall.from_json(call.called.what)))
+        # To a node it is an evaluation like any other.
+        return _issued(state, call, unit, owners=asked, work=EVALUATE)
 
     def _release(self, state: State, call: Call) -> list[Fact]:
         wanted = ReleaseCall.from_json(call.called.what)
@@ -133,11 +158,11 @@ def latest_training(state: State) -> Call | None:
     return calls[-1] if calls else None
 
 
-def _issued(state: State, call: Call, unit: str) -> list[Fact]:
+def _issued(state: State, call: Call, unit: str, *, owners: Sequence[str] = (), work: str = "") -> list[Fact]:
     """The unit for everyone who is meant and was not asked."""
-    owners = call.called.owners or [name for name, owner in state.owners.items() if owner.admitted.node_key]
+    owners = owners or call.called.owners or [name for name, owner in state.owners.items() if owner.admitted.node_key]
     return [
-        UnitIssued(owner=owner, unit=unit, work=call.called.work, call=call.called.call)
+        UnitIssued(owner=owner, unit=unit, work=work or call.called.work, call=call.called.call)
         for owner in owners
         if owner not in call.units and not state.owners[owner].revoked
     ]

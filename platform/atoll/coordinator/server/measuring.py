@@ -1,6 +1,9 @@
-"""What silos measure before a release: what each expert adds to or takes from everyone else's loss."""
+"""What silos measure: what each expert does to everyone else's loss, before a release; privacy, after it."""
 
-from atoll.coordinator.server.calls import EvaluateCall
+from dataclasses import replace
+
+from atoll.coordinator.release import Release
+from atoll.coordinator.server.calls import AuditCall, EvaluateCall
 from atoll.coordinator.server.choosing import choose_members
 from atoll.coordinator.server.shop import Shop
 from atoll.federation.units import Choice, EvaluateReply, EvaluateUnit, Variant
@@ -20,6 +23,25 @@ def compose(shop: Shop, state: State, call: EvaluateCall) -> EvaluateUnit | None
     variants += [_variant(shop, _without(owner), [each for each in owners if each != owner]) for owner in owners]
     return EvaluateUnit(
         anchor=shop.anchor.digest, members=members, variants=variants, windows=call.windows, batch=call.batch
+    )
+
+
+def compose_audit(shop: Shop, release: Release, call: AuditCall) -> EvaluateUnit:
+    """A release, with its router, for its members to audit; the variant is named by the release's digest."""
+    variant = Variant(
+        name=release.digest,
+        members=list(release.owners),
+        integrator=release.integrator,
+        router=release.router,
+        fitted=bool(release.shared),
+    )
+    return EvaluateUnit(
+        anchor=shop.anchor.digest,
+        members=release.members,
+        variants=[variant],
+        shared=release.shared,
+        audit=replace(call.audit, release=release.digest),
+        replay=shop.config.generator(shop.anchor.workload),
     )
 
 

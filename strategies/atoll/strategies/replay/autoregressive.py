@@ -141,11 +141,13 @@ class Autoregressive(Replay):
         """Tokens of each sample, with the end that stands first, int64 [B]."""
         if prior is None:
             return 2 + (choices_B2[:, 0] * self._room(context)).long()
-        buckets = self._buckets(context)
+        # As many buckets as its owner's windows need; a sample is never longer than there is room for here.
+        buckets = prior.tensors[_LENGTH].numel() if _LENGTH in prior.tensors else 0
         prior.expect(self.name, {"length_step": self.length_step}, {_FIRST: (context.size,), _LENGTH: (buckets,)})
         bucket = draw_alike(prior.tensors[_LENGTH].double(), choices_B2[:, 0])
-        low = bucket * self.length_step
-        width = (self._room(context) - low).clamp_max(self.length_step)
+        room = self._room(context)
+        low = (bucket * self.length_step).clamp_max(room - 1)
+        width = (room - low).clamp_max(self.length_step)
         # The last bucket holds all that is longer too: those are as long as there is room.
         inside = torch.where(bucket == buckets - 1, width - 1, (choices_B2[:, 1] * width).long())
         return 2 + low + inside
