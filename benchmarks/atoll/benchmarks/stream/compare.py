@@ -37,10 +37,11 @@ def main() -> None:
     parser.add_argument("--variants", nargs="+", help="only these, of the suite's ablations")
     parser.add_argument("--users", type=int, default=2000)
     parser.add_argument("--days", type=int, default=9)
-    parser.add_argument("--steps", type=int, default=300)
+    parser.add_argument("--steps", type=int, help="of an arrival; 300 for mobility, 60 for text")
     parser.add_argument("--split", choices=["validation", "test"], default="test")
     args = parser.parse_args()
     mobility = args.suite == "mobility"
+    args.steps = args.steps or (300 if mobility else 60)
     known: Mapping[str, Callable[[RunConfig], RunConfig]] = cities.VARIANTS if mobility else texts.VARIANTS
 
     def base(seed: int) -> RunConfig:
