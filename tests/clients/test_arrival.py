@@ -216,7 +216,7 @@ def test_impossible_settings_are_refused() -> None:
 def test_owners_of_other_windows_can_be_replayed(tmp_path: Path, told: int) -> None:
     teacher, _, _ = student(tmp_path)
     documents = [torch.arange(5, 5 + size).numpy() for size in (3, 8, 20, 40) * 5]
-    size = teacher.model.get_input_embeddings().weight.shape[0]  # type: ignore[operator, union-attr]
+    size = teacher.model.get_input_embeddings().weight.shape[0]  # type: ignore[operator]
     prior = Autoregressive().remember(documents, Vocabulary(size, 0, told), Disclosure(smallest=0))
     here = Vocabulary(size, 0, 33)
     samples = Autoregressive().generate(Teacher(teacher), prior, here, budget=12, seed=1)

@@ -15,7 +15,7 @@ from atoll.workloads.mobility.generator_config import GeneratorConfig
 
 CITIES = ("WashingtonDC", "Atlanta", "LosAngeles", "NewYork", "Seattle", "Chicago")
 """In the order of MoveGCL's example."""
-PEOPLE = {"tastes": 3.0, "habit": 4.0, "shift_hours": 3.0}
+PEOPLE = GeneratorConfig(tastes=3.0, habit=4.0, shift_hours=3.0)
 """Cities differ in what attracts people when as much as any that the anchor was trained on, or more."""
 _NAMES = {city: city.lower() for city in CITIES}
 
@@ -45,7 +45,7 @@ def cities(folder: Path, seed: int, *, users: int, days: int, steps: int, split:
             city=city,
             validation=0.15,
             test=0.25,
-            generator=GeneratorConfig(seed=1000 * seed + number, users=users, days=days, **PEOPLE),
+            generator=replace(PEOPLE, seed=1000 * seed + number, users=users, days=days),
         )
         terms = ReplayTerms(tell="counts", smallest=1.0)
         silos.append(SiloConfig(name=_NAMES[city], domain=f"people of {city}", data=data, replay=terms))
