@@ -51,7 +51,11 @@ def main() -> None:
             )
         return texts.texts(seed, steps=args.steps, split=args.split)
 
-    variants = {name: change for name, change in known.items() if args.variants is None or name in args.variants}
+    if unknown := sorted(set(args.variants or ()) - set(known)):
+        parser.error(f"there is no variant '{unknown[0]}'; there are {', '.join(known)}")
+    # The first has the baselines, and everything is measured against it.
+    wanted = set(known) if args.variants is None else {ATOLL, *args.variants}
+    variants = {name: change for name, change in known.items() if name in wanted}
     root = args.work / args.suite
     found = by_variant(run_cells(grid(variants, args.seeds, base), root, args.jobs))
     methods = every_method(found)
