@@ -65,7 +65,8 @@ def test_the_noise_is_the_owners_and_does_not_change(silo: Silo) -> None:
     assert prior(Node(node.folder)).digest == first.digest
     assert prior(node, Choice(name="autoregressive", options={"sampling": {"temperature": 0.5}})).digest == first.digest
     other = silo("other", **terms(epsilon=1.0, smallest=0))
-    assert not torch.equal(prior(other).tensors["length"], first.tensors["length"])
+    # Of the lengths there are two buckets, and after noise often one is left: the same for both.
+    assert prior(other).digest != first.digest
 
 
 @pytest.mark.parametrize("change", ["epsilon", "data", "steps"])
