@@ -10,7 +10,6 @@ from atoll.benchmarks.stream.targets import verdicts
 from atoll.continual import StreamMatrix
 from atoll.coordinator.stream.results import Method
 
-SILOS = ("a", "b")
 JOINT = 0.8
 
 

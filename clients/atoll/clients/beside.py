@@ -115,8 +115,7 @@ def train_beside(
     extra = {} if place.kind.name != "lora" else {ADAPTER: _adapter(place, new)}
     trainable = ArrivalTrainable(student, node.config.owner, config, training.steps, extra)
     if release.members:
-        indices = workload.batch_indices(0, training.batch, unit.seed)
-        trainable.meet(workload.samples("train", indices).to(node.device))
+        trainable.meet(_first_batch(node, unit))
     replayed = _replay(node, unit, release, report) if config.replay else {}
 
     def real(step: int) -> list[Batch]:
@@ -165,9 +164,14 @@ def _new_member(node: Node, unit: TrainUnit, release: Release, place: Place) -> 
     )
     used = ""
     if release.past.arrival.start == "most-used" and release.teacher is not None:
-        indices = node.workload.batch_indices(0, unit.training.batch, unit.seed)
-        used = most_used_expert(release.teacher, [node.workload.samples("train", indices).to(node.device)])
+        used = most_used_expert(release.teacher, [_first_batch(node, unit)])
     return start_expert(release.past.arrival, release.members, fresh, used)
+
+
+def _first_batch(node: Node, unit: TrainUnit) -> Batch:
+    """The samples of the first step, on the device."""
+    indices = node.workload.batch_indices(0, unit.training.batch, unit.seed)
+    return node.workload.samples("train", indices).to(node.device)
 
 
 def _replay(node: Node, unit: TrainUnit, release: Release, report: Report) -> dict[str, list[Batch]]:

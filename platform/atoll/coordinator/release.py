@@ -153,6 +153,11 @@ def co_adapted(release: Release, *, beside: bool) -> Release:
     return replace(release, guarantee=f"co-adapted: {'; '.join(traces)}") if traces else release
 
 
+def release_folder(parent: Path, number: int) -> Path:
+    """Where a release of this number is below ``parent``."""
+    return parent / f"{_PREFIX}{number:04d}"
+
+
 def numbered(release: Release, parent: Path) -> Release:
     """The release under the number that it has below ``parent`` already, or else under the next free one.
 
@@ -162,7 +167,7 @@ def numbered(release: Release, parent: Path) -> Release:
     taken = sorted(int(path.parent.name.removeprefix(_PREFIX)) for path in parent.glob(f"{_PREFIX}[0-9]*/{_NAME}"))
     for number in taken:
         same = replace(release, number=number)
-        if number >= release.number and read_release(parent / f"{_PREFIX}{number:04d}").digest == same.digest:
+        if number >= release.number and read_release(release_folder(parent, number)).digest == same.digest:
             return same
     return replace(release, number=max([release.number, *(number + 1 for number in taken)]))
 
@@ -179,7 +184,7 @@ def write_release(release: Release, packages: Mapping[str, Path], parent: Path, 
     Raises:
         MixtureError: the number is taken by another release, or the disk refuses.
     """
-    folder = parent / f"{_PREFIX}{release.number:04d}"
+    folder = release_folder(parent, release.number)
     write_folder(release, packages, folder, shared)
     return folder
 

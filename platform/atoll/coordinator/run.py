@@ -14,6 +14,7 @@ from atoll.config import to_yaml
 from atoll.coordinator.app import Coordinator, Findings
 from atoll.coordinator.config import SIMULATION, EngineConfig, RunConfig, SiloConfig
 from atoll.coordinator.memory import MemoryWatch
+from atoll.coordinator.release import release_folder
 from atoll.coordinator.report.figures import draw
 from atoll.coordinator.report.page import write_report
 from atoll.coordinator.results import RunResults
@@ -70,7 +71,7 @@ def execute(config: RunConfig, *, command: str, on_progress: OnProgress | None =
     traffic = TrafficLog(folder / "traffic.jsonl")
     with MemoryWatch() as memory, opened(config, silos, traffic, on_progress) as grid:
         found = _coordinate(grid, folder)
-    release = folder / "releases" / f"release-{found.release.number:04d}" if found.release else folder
+    release = release_folder(folder / "releases", found.release.number) if found.release else folder
     answers = _answers(config, release, found)
     results = summarize(config, command, found, traffic.read(), answers, memory.peak_bytes, versions())
     results.save(folder / "results.json")

@@ -11,6 +11,17 @@ def without(owner: str) -> str:
     return WITHOUT + owner
 
 
+def whole(release: Release, name: str) -> Variant:
+    """A release as it is, with its fitted rows where it has any."""
+    return Variant(
+        name=name,
+        members=list(release.owners),
+        integrator=release.integrator,
+        router=release.router,
+        fitted=bool(release.shared),
+    )
+
+
 def variants(release: Release, config: RunConfig) -> list[Variant]:
     """Anchor, own expert alone, the mixture, the baselines, and the mixture without each owner by entitlement."""
     owners = list(release.owners)
@@ -21,7 +32,7 @@ def variants(release: Release, config: RunConfig) -> list[Variant]:
         Variant(
             name=OWN, members=owners, integrator=Choice(name="flexolmo"), router=config.training_router, alone=True
         ),
-        Variant(name=MIXTURE, members=owners, integrator=release.integrator, router=release.router),
+        whole(release, MIXTURE),
     ]
     for name, baseline in config.evaluation.baselines.items():
         models.append(Variant(name=name, members=owners, integrator=baseline, router=config.training_router))

@@ -1,10 +1,9 @@
 """What a suite is to show, and whether it does: one line each, with its figures."""
 
-import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from atoll.continual import Summary, paired_difference, summarize
+from atoll.continual import Summary, paired_difference, spread, summarize
 from atoll.coordinator.stream.results import ATOLL, Method
 
 Methods = Mapping[str, Sequence[Method]]
@@ -72,9 +71,8 @@ def _higher(runs: Mapping[int, Summary]) -> bool:
 
 
 def _mean(runs: Mapping[int, Summary], figure: str) -> float | None:
-    known = [run.figures()[figure] for run in runs.values()]
-    numbers = [value for value in known if value is not None]
-    return statistics.fmean(numbers) if numbers and len(numbers) == len(known) else None
+    found = spread(runs)[figure] if runs else None
+    return None if found is None else found.mean
 
 
 def _says(good: bool) -> str:

@@ -17,7 +17,6 @@ from atoll.clients.training.trainable import Trainable, TrainedExpert
 from atoll.experts.arrival_config import ArrivalConfig
 from atoll.mixture import Member, Mixture
 from atoll.mixture.adapt import Adapter
-from atoll.mixture.layer import Gate
 from atoll.replay import mix_weights
 from atoll.workloads.workload import Batch, Workload
 
@@ -85,8 +84,9 @@ class ArrivalTrainable(Trainable):
         Args:
             batch: Some of the owner's training samples, on the device.
         """
-        biases = {gate.site: self.parameters.get(f"router.{gate.site}.bias.{self._owner}") for gate in self._gates()}
-        found = {site: bias for site, bias in biases.items() if bias is not None}
+        owner = self._owner
+        sites = [site for site, rows in self.rows().items() if "bias" in rows[owner]]
+        found = {site: self.parameters[f"router.{site}.bias.{owner}"] for site in sites}
         starts = {site: float(bias) for site, bias in found.items()}
         low, high = dict.fromkeys(found, -_REACH), dict.fromkeys(found, _REACH)
         for _ in range(_HALVINGS if found else 0):
@@ -103,9 +103,6 @@ class ArrivalTrainable(Trainable):
             self.model(**batch.inputs, use_cache=False)
             mask = slice(None) if call.mask_BS is None else call.mask_BS.flatten()
             return {site: float(r.dense(len(self.model.slots))[mask, slot].mean()) for site, r in call.routing.items()}
-
-    def _gates(self) -> list[Gate]:
-        return [gate for gate in self.model.gates if isinstance(gate, Gate)]
 
     def auxiliary_loss(self) -> Tensor | None:
         """None: replay already says where the other domains' tokens go."""

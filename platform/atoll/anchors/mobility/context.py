@@ -17,8 +17,8 @@ WIDTH = 8
 
 
 _BANDWIDTH = 0.5
-"""Distance of standardised city embeddings, which are sqrt(D) long, at which cities are e^-1/2 alike. The six cities of
-MoveGCL's published tables are 0.7 to 2.8 apart."""
+"""Distance of standardised city embeddings, which are sqrt(D) long, at which cities are e^-1/2 alike: less than
+any two of MoveGCL's six published tables are apart."""
 
 
 def routing_width(hidden_size: int) -> int:

@@ -72,7 +72,8 @@ class MobilityModel(nn.Module):
         is, see :func:`city_features`: that is known before anybody moves, and one location says little of it.
         """
         context = context_features(wait, jump, radius, entropy)
-        city = self._cities.of(self.encoder, locations, lambda table: city_features(self.encoder(table)))
+        places = self._places.of(self.encoder, locations, self.encoder)
+        city = self._cities.of(self.encoder, locations, lambda _: city_features(places))
         return torch.cat([context, city.expand(*context.shape[:2], -1)], -1)
 
     def read(self, *, location: Tensor, **_: Any) -> Tensor:

@@ -10,6 +10,7 @@ from flwr.app import Message, MessageType
 from flwr.serverapp import Grid
 
 from atoll.coordinator.audits import write_audits
+from atoll.coordinator.release import release_folder
 from atoll.coordinator.server.accept import accept_statement, expert_facts
 from atoll.coordinator.server.measuring import flags, known_only
 from atoll.coordinator.server.shop import Shop
@@ -196,7 +197,7 @@ class Conversation:
         assert unit.audit is not None
         releases = self._shop.ledger.state().releases.items()
         for number in [number for number, each in releases if each.released.digest == unit.audit.release]:
-            write_audits(self._shop.folder.releases / f"release-{number:04d}", {self.owner: reply.audit})
+            write_audits(release_folder(self._shop.folder.releases, number), {self.owner: reply.audit})
             log.info("%s has audited release %d", self.owner, number, extra=self._extra())
 
     def _fetch(self, state: State, receiving: "_Receiving") -> None:

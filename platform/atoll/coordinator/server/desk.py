@@ -2,7 +2,7 @@
 
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection
 from datetime import UTC, datetime
 
 from atoll.coordinator.release import Release, make_release, numbered, write_release
@@ -80,12 +80,12 @@ class Desk:
         release = Latest.of(self._shop.folder, self._shop.config, self._shop.anchor, state).release
         if release is None:
             return [_finished(call, failure="there is no release to audit; call for one first")]
-        asked = call.called.owners or list(release.owners)
-        if others := sorted(set(asked) - set(release.owners)):
+        if others := sorted(set(call.called.owners) - set(release.owners)):
             return [_finished(call, failure=f"{', '.join(others)} has no expert in release {release.number}")]
         unit = self._shop.keep_unit(compose_audit(self._shop, release, AuditCall.from_json(call.called.what)))
         # To a node it is an evaluation like any other.
-        return _issued(state, call, unit, owners=asked, work=EVALUATE)
+        asked = _issued(state, call, unit, among=release.owners, work=EVALUATE)
+        return asked or [_finished(call, failure="there is no owner to ask")]
 
     def _release(self, state: State, call: Call) -> list[Fact]:
         wanted = ReleaseCall.from_json(call.called.what)
@@ -158,9 +158,18 @@ def latest_training(state: State) -> Call | None:
     return calls[-1] if calls else None
 
 
-def _issued(state: State, call: Call, unit: str, *, owners: Sequence[str] = (), work: str = "") -> list[Fact]:
-    """The unit for everyone who is meant and was not asked."""
-    owners = owners or call.called.owners or [name for name, owner in state.owners.items() if owner.admitted.node_key]
+def _issued(state: State, call: Call, unit: str, *, among: Collection[str] | None = None, work: str = "") -> list[Fact]:
+    """The unit for everyone who is meant and was not asked.
+
+    Args:
+        state: Of the ledger.
+        call: Says who is meant: some, or everyone who has a node.
+        unit: Its address.
+        among: Whom everyone is limited to.
+        work: What kind of work it is to a node, where that is not the call's.
+    """
+    nodes = [name for name, owner in state.owners.items() if owner.admitted.node_key]
+    owners = call.called.owners or [name for name in nodes if among is None or name in among]
     return [
         UnitIssued(owner=owner, unit=unit, work=work or call.called.work, call=call.called.call)
         for owner in owners

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from atoll.anchors import Anchor
-from atoll.coordinator.release import Release, co_adapted, past_of, read_release
+from atoll.coordinator.release import Release, co_adapted, past_of, read_release, release_folder
 from atoll.coordinator.server.folder import ServerConfig, ServerFolder
 from atoll.coordinator.stream.studio import Studio
 from atoll.experts.arrival_config import ArrivalConfig
@@ -38,7 +38,7 @@ class Latest:
             ConfigError: there is no generator of replay for this anchor.
         """
         numbers = sorted(state.releases)
-        release = read_release(folder.releases / f"release-{numbers[-1]:04d}") if numbers else None
+        release = read_release(release_folder(folder.releases, numbers[-1])) if numbers else None
         return cls(config, release, config.generator(anchor.workload), len(numbers))
 
     def past(self, arrival: ArrivalConfig) -> Past:

@@ -6,6 +6,7 @@ from atoll.coordinator.release import Release
 from atoll.coordinator.server.calls import AuditCall, EvaluateCall
 from atoll.coordinator.server.choosing import choose_members
 from atoll.coordinator.server.shop import Shop
+from atoll.coordinator.variants import whole
 from atoll.federation.units import Choice, EvaluateReply, EvaluateUnit, Variant
 from atoll.ledger import ExpertFlagged, Fact, State
 
@@ -28,17 +29,10 @@ def compose(shop: Shop, state: State, call: EvaluateCall) -> EvaluateUnit | None
 
 def compose_audit(shop: Shop, release: Release, call: AuditCall) -> EvaluateUnit:
     """A release, with its router, for its members to audit; the variant is named by the release's digest."""
-    variant = Variant(
-        name=release.digest,
-        members=list(release.owners),
-        integrator=release.integrator,
-        router=release.router,
-        fitted=bool(release.shared),
-    )
     return EvaluateUnit(
         anchor=shop.anchor.digest,
         members=release.members,
-        variants=[variant],
+        variants=[whole(release, release.digest)],
         shared=release.shared,
         audit=replace(call.audit, release=release.digest),
         replay=shop.config.generator(shop.anchor.workload),

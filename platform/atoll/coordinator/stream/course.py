@@ -16,10 +16,19 @@ from atoll.coordinator.audits import write_audits
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.crew import Crew
 from atoll.coordinator.history import History
-from atoll.coordinator.release import Release, co_adapted, make_release, numbered, past_of, write_release
+from atoll.coordinator.release import (
+    Release,
+    co_adapted,
+    make_release,
+    numbered,
+    past_of,
+    release_folder,
+    write_release,
+)
 from atoll.coordinator.results import ANCHOR, MIXTURE, OWN
 from atoll.coordinator.stream.config import generator_for
 from atoll.coordinator.stream.studio import Studio
+from atoll.coordinator.variants import whole
 from atoll.errors import FederationError
 from atoll.federation.units import (
     Announcement,
@@ -237,7 +246,7 @@ class StreamCoordinator:
             found[owner] = said
         if not found:
             raise FederationError(f"no silo could evaluate release {release.number}: {self.crew.reasons()}")
-        folder = self.folder / "releases" / f"release-{release.number:04d}"
+        folder = release_folder(self.folder / "releases", release.number)
         write_audits(folder, {owner: said.audit for owner, said in found.items() if said.audit})
         return found
 
@@ -250,15 +259,16 @@ class StreamCoordinator:
             return None
 
     def _variants(self, release: Release, arrived: Sequence[str], *, anchor: bool) -> list[Variant]:
-        owners, router = list(release.owners), release.router
-        fitted = bool(release.shared)
-        models = [
-            Variant(name=MIXTURE, members=owners, integrator=release.integrator, router=router, fitted=fitted),
-        ]
+        models = [whole(release, MIXTURE)]
         if arrived:
-            models.append(
-                Variant(name=OWN, members=list(arrived), integrator=release.integrator, router=router, alone=True)
+            own = Variant(
+                name=OWN,
+                members=list(arrived),
+                integrator=release.integrator,
+                router=release.router,
+                alone=True,
             )
+            models.append(own)
         if anchor:
             models.append(Variant(name=ANCHOR, members=[], integrator=_NOTHING, router=_NOTHING))
         return models

@@ -9,6 +9,7 @@ from atoll.continual import over_stages
 from atoll.continual.baseline import World
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.memory import MemoryWatch
+from atoll.coordinator.release import release_folder
 from atoll.coordinator.run import OnProgress, opened, prepared, versions
 from atoll.coordinator.stream.baselines import BaselineResults, run_baselines
 from atoll.coordinator.stream.collect import collect
@@ -59,7 +60,7 @@ def execute_stream(config: RunConfig, *, command: str, on_progress: OnProgress |
         baselines = _baselines(config, folder, on_progress)
     shared = [coordinator.studio.shared(stage.release) for stage in course.stages]
     last = course.after or course.stages[-1]
-    release = folder / "releases" / f"release-{last.release.number:04d}"
+    release = release_folder(folder / "releases", last.release.number)
     results = collect(
         config,
         command,
@@ -131,7 +132,7 @@ def _track(config: RunConfig, results: StreamResults, course: Course, folder: Pa
         for made in [*course.stages, *([course.after] if course.after else [])]:
             release = made.release
             tracker.register_release(
-                folder / "releases" / f"release-{release.number:04d}",
+                release_folder(folder / "releases", release.number),
                 digest=release.digest,
                 members={member.owner: member.digest for member in release.members},
                 guarantee=release.guarantee,
