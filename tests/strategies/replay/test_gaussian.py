@@ -9,7 +9,7 @@ from torch import nn
 from torch.nn.functional import layer_norm
 
 from atoll.errors import ConfigError, DataError, PackageError
-from atoll.replay import Disclosure, NothingToTell, Teacher
+from atoll.replay import Disclosure, NothingToTell, Prior, Teacher
 from atoll.strategies.replay.gaussian import Gaussian
 from atoll.workloads.classification import ClassList, FeatureSpace, LabelledFeatures
 
@@ -55,7 +55,7 @@ def test_what_is_drawn_is_distributed_as_what_was_remembered(covariance: str) ->
     for place in (0, 1):
         one, other = private.features[private.label == place], made.features[made.label == place]
         assert float((one.mean(0) - other.mean(0)).abs().max()) < 0.12
-        assert float((one.var(0).log() - other.var(0).log()).abs().mean()) < 0.3
+        assert float((one.var(0).log() - other.var(0).log()).abs().mean()) < 0.4
 
 
 def test_a_full_covariance_keeps_what_goes_together() -> None:
@@ -81,33 +81,32 @@ def test_noise_is_of_the_declared_scale() -> None:
         noisy = Gaussian().remember(private, SPACE, Disclosure(epsilon=200.0, smallest=0, secret=secret))
         (scale,) = {noisy.declared["mean"].sensitivity / (noisy.declared["mean"].epsilon or 0)}
         count = noisy.tensors["class"].double() * 400
-        sums, told = (
-            p.tensors["mean"].double() * c[:, None] for p, c in ((exact, exact.tensors["class"] * 400), (noisy, count))
-        )
-        off.append((told - sums)[:2])
+        sums = exact.tensors["mean"].double() * exact.tensors["class"].double()[:, None] * 400
+        off.append((noisy.tensors["mean"].double() * count[:, None] - sums)[:2])
         assert noisy.epsilon == pytest.approx(200.0)
     assert scale == pytest.approx(2 * WIDTH / (200 * 0.6))
     assert float(torch.stack(off).abs().mean()) == pytest.approx(scale, rel=0.1)  # of a Laplace distribution
 
 
-def test_one_unit_changes_the_sums_by_no_more_than_is_declared() -> None:
+def summed(prior: Prior, name: str, units: int) -> torch.Tensor:
+    """The sums by class that a prior's moments were made of."""
+    count = units * prior.tensors["class"].double()[:, None]
+    mean = prior.tensors["mean"].double()
+    if name == "mean":
+        return mean * count
+    return (prior.tensors[name].double() + mean**2) * count
+
+
+@pytest.mark.parametrize("name", ["mean", "diagonal"])
+def test_one_unit_changes_the_sums_by_no_more_than_is_declared(name: str) -> None:
     private = owned(50)
     for seed in range(5):
         other = LabelledFeatures(private.features.clone(), private.label.copy(), private.unit)
         other.features[7] = 100 * torch.randn(WIDTH, generator=torch.Generator().manual_seed(seed))
-        other.label[7] = 2
+        other.label[7] = 1 - private.label[7]
         one, two = (Gaussian(covariance="diagonal").remember(each, SPACE, EXACT) for each in (private, other))
-        counts = [each.tensors["class"].double()[:, None] * 50 for each in (one, two)]
-        for name in ("mean", "diagonal"):
-            moments = [each.tensors[name].double() for each in (one, two)]
-            if name == "diagonal":
-                floor = [
-                    torch.where(m > 1.1e-3, m + e.tensors["mean"].double() ** 2, 0)
-                    for m, e in zip(moments, (one, two), strict=True)
-                ]
-                moments = floor
-            changed = float((moments[0] * counts[0] - moments[1] * counts[1]).abs().sum())
-            assert changed <= one.declared[name].sensitivity + 0.5, name
+        changed = float((summed(one, name, 50) - summed(two, name, 50)).abs().sum())
+        assert WIDTH < changed <= one.declared[name].sensitivity + 1e-3
 
 
 def test_a_person_with_many_samples_weighs_as_one() -> None:
