@@ -58,7 +58,7 @@ class Policy:
 
     coordinators: list[str]
     work: list[str] = field(default_factory=lambda: ["train", "evaluate"])
-    workloads: list[str] = field(default_factory=lambda: ["text", "mobility"])
+    workloads: list[str] = field(default_factory=lambda: ["text", "mobility", "images"])
     kinds: list[str] = field(default_factory=lambda: ["ffn", "lora"])
     max_steps: int = 100_000
     descriptor: str = "token-shares"
@@ -67,7 +67,9 @@ class Policy:
             "validation_loss_*",
             "loss",
             "shares",
+            "accuracy",
             "accuracy@*",
+            "brier",
             "mrr",
             "membership_*",
             "extraction_*",
