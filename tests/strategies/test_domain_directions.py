@@ -74,14 +74,12 @@ def test_a_descriptor_with_directions_survives_its_bytes() -> None:
 
 def test_the_density_is_a_gaussians() -> None:
     frame, own = described(cloud(0)), described(cloud(1) + 0.5)
-    assert frame.directions is not None
-    assert own.directions is not None
     x = cloud(2, 50)
     found = routed(Domain(temperature=1.0, directions=True), [own], frame, x)
-    rest = torch.stack([each.variance[0] - each.directions[0].square().sum(0) for each in (frame, own)])  # type: ignore[union-attr]
+    told = [each.directions[0] for each in (frame, own) if each.directions is not None]
+    rest = torch.stack([each.variance[0] - f.square().sum(0) for each, f in zip((frame, own), told, strict=True)])
     densities = []
-    for each, left in ((frame, rest[0]), (own, rest.mean(0))):
-        factors = each.directions[0]  # type: ignore[index]
+    for each, factors, left in ((frame, told[0], rest[0]), (own, told[1], rest.mean(0))):
         covariance = torch.diag(left) + factors.T @ factors
         densities.append(MultivariateNormal(each.mean[0].double(), covariance.double()).log_prob(x.double()))
     assert torch.allclose(found.double(), torch.stack(densities, 1).softmax(1), atol=1e-3)

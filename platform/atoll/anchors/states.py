@@ -125,4 +125,5 @@ class _Moments:
         # Eigenvalues rise. The sign of a vector is arbitrary: its largest coordinate is made positive.
         most = scaled.T.flip(0)[:count]
         signs = most.gather(1, most.abs().argmax(1, keepdim=True)).sign()
-        return (most * signs).float().contiguous()
+        told: Tensor = (most * signs).float().contiguous()
+        return told

@@ -138,13 +138,13 @@ class Gaussian(Replay):
     def _around(self, prior: Prior, labels_B: Tensor, normal_BD: Tensor) -> Tensor:
         """How far each vector is from its class's mean, [B, D]."""
         if self.covariance == ISOTROPIC:
-            return normal_BD * isotropic_variance(prior) ** 0.5
+            return normal_BD.mul(isotropic_variance(prior) ** 0.5)
         spread = prior.tensors[self.covariance].double()
         if self.covariance == FULL:
             values, directions = torch.linalg.eigh((spread + spread.T) / 2)
-            return normal_BD @ (directions * values.clamp_min(0).sqrt()).T
+            return normal_BD.matmul((directions * values.clamp_min(0).sqrt()).T)
         deviations = spread.clamp_min(0).sqrt()
-        return normal_BD * (deviations[labels_B] if self.covariance == DIAGONAL else deviations)
+        return normal_BD.mul(deviations[labels_B] if self.covariance == DIAGONAL else deviations)
 
 
 def _as_stem(vectors_BD: Tensor) -> Tensor:
