@@ -1,4 +1,4 @@
-"""Baseline ``class-means``: nothing is trained; a class is where its samples lie in the anchor's frozen features.
+"""Baseline ``class-means``: nothing is trained; a class is where its samples lie in what the anchor's stem says.
 
 Nearest class means on a frozen backbone are the baseline that methods of continual learning have to beat (Janson,
 Zhang, Aljundi and Elhoseiny 2022, arXiv 2210.04428). With one covariance of all classes it is streaming linear
@@ -61,6 +61,8 @@ class ClassMeans(Baseline):
                 "baseline 'class-means' takes data with classes, and a classifier's anchor such as atoll-images; leave "
                 "it out here"
             )
+        # The stem's vectors tell classes of unknown data apart better than what the blocks make of them.
+        model.model = nn.Identity()  # type: ignore[assignment]
         sums = Sums.none(model.architecture.classes, model.architecture.hidden_size)
         for stage, owners in enumerate(world.stages, 1):
             for owner in owners:
