@@ -19,6 +19,7 @@ from atoll.errors import ConfigError
 from atoll.experts.training import TrainingConfig
 from atoll.federation.node_config import ReplayTerms
 from atoll.federation.units import Choice
+from atoll.privacy.audit_config import AuditConfig
 from atoll.workloads.images import ImagesConfig
 
 _ARRIVE = ("one by one", "together")
@@ -117,7 +118,11 @@ class Silos(Study):
             ),
             router=Choice(name="domain"),
             evaluation=EvaluationConfig(split=self.split, windows=0, batch=128, baselines={}),
-            stream=replace(stream, arrival=replace(stream.arrival, budget=self.replay)),
+            stream=replace(
+                stream,
+                arrival=replace(stream.arrival, budget=self.replay),
+                audit=AuditConfig(samples=0),  # python -m atoll.benchmarks.privacy.audit is about that
+            ),
         )
 
     def _dealt(self, seed: int) -> tuple[Pictures, list[Part]]:
