@@ -8,5 +8,8 @@ files and never sends anything: what leaves a silo is decided above, in the clie
 ``data``       the configuration of an owner's data, and which workload it means
 ``text``       causal language modelling over plain text, JSON lines and Parquet
 ``mobility``   next-location prediction over trajectories of cities
+``tabular``    classification of the rows of tables with a public schema
+``files``      paths, folders and globs to files
+``tables``     the reader of Parquet and CSV
 =============  =====================================================================
 """
