@@ -42,7 +42,7 @@ class Broken(Replay):
     """``autoregressive`` with one promise broken."""
 
     name: ClassVar[str] = "autoregressive"
-    workload: ClassVar[str] = "text"
+    workloads: ClassVar[tuple[str, ...]] = ("text",)
     how: str = ""
 
     def remember(self, private: Any, context: Vocabulary, disclosure: Disclosure) -> Prior:

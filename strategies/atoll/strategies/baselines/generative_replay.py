@@ -99,7 +99,7 @@ class GenerativeReplay(Baseline):
 
 def _generator(workload: Workload) -> Replay:
     """The registered one for this kind of data."""
-    (name, *_) = [name for name in names(GROUP) if load(GROUP, name).workload == workload.name]
+    (name, *_) = [name for name in names(GROUP) if workload.name in load(GROUP, name).workloads]
     found: Replay = build(GROUP, name, {})
     return found
 
