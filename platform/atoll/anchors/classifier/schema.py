@@ -197,7 +197,9 @@ def read_schema(file: Path) -> Schema:
 def canonical(value: str) -> str:
     """A cell's text so that numbers that are equal have equal texts, however they are written."""
     text = value.strip()
+    if not text or text[0] not in "+-.0123456789" or "_" in text:
+        return text
     try:
-        return f"{float(text):.12g}" if text and text[0] in "+-.0123456789" else text
+        return f"{float(text):.17g}"
     except ValueError:
         return text

@@ -1,9 +1,9 @@
 """Which tables to read, and how to split them."""
 
-import math
 from dataclasses import dataclass, field
 
 from atoll.errors import ConfigError
+from atoll.workloads.classification.samples import Shares
 from atoll.workloads.data import DataConfig
 
 REFUSE, MISSING = INVALID = ("refuse", "missing")
@@ -20,8 +20,8 @@ class TabularConfig(DataConfig):
             ``.pq``), or CSV with a header (``.tsv`` with tabs; ``.gz`` is read too).
         invalid: A value outside the schema's bounds, or that is none of its values, is an error (``refuse``) or taken
             as ``missing``. Of a label it is always an error.
-        validation: Share of the rows kept for validation, in [0, 1).
-        test: Share of the rows kept for the test, in [0, 1).
+        validation: Share of the rows, or of the persons, kept for validation, in [0, 1).
+        test: Share kept for the test, in [0, 1).
         salt: Changes which rows fall in which split.
     """
 
@@ -31,6 +31,11 @@ class TabularConfig(DataConfig):
     validation: float = 0.1
     test: float = 0.2
     salt: str = ""
+
+    @property
+    def shares(self) -> Shares:
+        """How they are split."""
+        return Shares(self.validation, self.test, self.salt)
 
     def check(self) -> None:
         """Check the values by themselves, without looking at any file.
@@ -42,11 +47,4 @@ class TabularConfig(DataConfig):
             raise ConfigError("tabular: paths is empty; name at least one file, folder or glob")
         if self.invalid not in INVALID:
             raise ConfigError(f"tabular: invalid is '{self.invalid}'; it is {' or '.join(INVALID)}")
-        for name, share in (("validation", self.validation), ("test", self.test)):
-            if not math.isfinite(share) or not 0 <= share < 1:
-                raise ConfigError(f"tabular: {name}={share} is not a share in [0, 1)")
-        if self.validation + self.test >= 1:
-            raise ConfigError(
-                f"tabular: validation={self.validation} and test={self.test} leave nothing to train on; "
-                "their sum must be less than 1"
-            )
+        self.shares.check("tabular")

@@ -1,13 +1,14 @@
-"""How good probabilities of classes are, as sums that add up over batches and as figures made of them.
+"""How good probabilities of classes are: sums that add up over batches, and the figures made of them.
 
-Accuracy; the Brier score (Brier 1950, Monthly Weather Review 78), of two classes that of the positive one; the area
+Accuracy; the Brier score, the squared distance of the probabilities from the truth over all classes, 0 at best and 2 at
+worst (Brier 1950, Monthly Weather Review 78), which of two classes is twice that of the positive one alone; the area
 under the ROC curve (Hanley and McNeil 1982, Radiology 143), of more than two classes the mean of each against the rest;
 the expected calibration error (Naeini et al. 2015, AAAI; Guo et al. 2017, arXiv 1706.04599, equation 3).
 
 The area is that of log-odds rounded to bins, ties counting half: exact up to pairs within one bin. Of two classes there
 is also the true-positive rate at probability one half, and for every group of rows its area and rate.
 
-Shapes: B rows, K classes.
+Shapes: B samples, K classes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import one_hot
 
 EDGE, WIDTH = 16.0, 1 / 64
 """Log-odds beyond the edge are counted at it, and the width of a bin."""
@@ -26,12 +28,12 @@ _BINS = int(2 * EDGE / WIDTH) + 1
 
 
 def class_sums(logits_BK: Tensor, label_B: Tensor, groups: Mapping[str, Tensor]) -> dict[str, float]:
-    """Sums over rows by name; only those that are not zero, since most bins are empty.
+    """Sums over samples by name; only those that are not zero, since most bins are empty.
 
     Args:
         logits_BK: Scores of classes.
         label_B: int64, numbers of the true ones.
-        groups: Bool [B] by name: which rows are of a group.
+        groups: Bool [B] by name: which samples are of a group.
     """
     logits, label = logits_BK.detach().double().cpu(), label_B.cpu()
     probability = logits.softmax(-1)
@@ -46,12 +48,12 @@ def class_sums(logits_BK: Tensor, label_B: Tensor, groups: Mapping[str, Tensor])
 def class_figures(sums: Mapping[str, float], count: int, classes: int, groups: Sequence[str]) -> dict[str, float]:
     """``accuracy``, ``brier``, ``ece``, ``auroc`` and ``tpr``, and of groups ``auroc@GROUP`` and ``tpr@GROUP``.
 
-    An area is left out where all rows are of one class, a rate where none is positive; rates where there are more than
-    two classes.
+    An area is left out where all samples are of one class, a rate where none is positive; or where there are more
+    than two classes.
 
     Args:
         sums: Of :func:`class_sums`, added up.
-        count: Rows.
+        count: Samples.
         classes: K.
         groups: Names.
     """
@@ -67,9 +69,7 @@ def class_figures(sums: Mapping[str, float], count: int, classes: int, groups: S
 
 
 def _brier(probability: Tensor, label: Tensor) -> float:
-    truth = torch.nn.functional.one_hot(label, probability.shape[-1])
-    squares = (probability - truth).square()
-    return float(squares[:, 1].sum() if probability.shape[-1] == 2 else squares.sum())
+    return float((probability - one_hot(label, probability.shape[-1])).square().sum())
 
 
 def _confidences(probability: Tensor, label: Tensor) -> dict[str, float]:
@@ -82,7 +82,7 @@ def _confidences(probability: Tensor, label: Tensor) -> dict[str, float]:
 
 
 def _ranked(logits: Tensor, label: Tensor, suffix: str) -> dict[str, float]:
-    """How many rows of a class, and of the others, fall into each bin of its log-odds."""
+    """How many samples of a class, and of the others, fall into each bin of its log-odds."""
     sums: dict[str, float] = {}
     classes = logits.shape[-1]
     for one in range(1 if classes == 2 else 0, classes):
@@ -98,7 +98,7 @@ def _ranked(logits: Tensor, label: Tensor, suffix: str) -> dict[str, float]:
 
 
 def _areas(sums: Mapping[str, float], classes: int, suffix: str) -> Iterator[float]:
-    """The mean area over classes that have rows and do not have all; nothing where there is no such class."""
+    """The mean area over classes that have samples and do not have all; nothing where there is no such class."""
     areas = []
     for one in range(1 if classes == 2 else 0, classes):
         positive, negative = (_counts(sums, one, side, suffix) for side in ("positive", "negative"))
