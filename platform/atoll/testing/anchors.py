@@ -84,7 +84,9 @@ def toy_image_anchor(folder: Path, *, layers: int = 2, classes: int = 12, seed: 
         seed: Of the weights; equal arguments give an equal digest.
     """
     stem = ImagesForm(height=8, width=8, filters=(8,))
-    form = ClassifierArchitecture(hidden_size=16, layers=layers, intermediate_size=24, classes=classes, stem=stem)
+    form = ClassifierArchitecture(
+        hidden_size=16, layers=layers, intermediate_size=24, classes=classes, stem=stem, scale=4.0
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         built = ClassifierModel(form)

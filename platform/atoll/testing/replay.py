@@ -16,7 +16,7 @@ def check_replay(replay: Replay, bench: ReplayBench | None = None) -> None:
 
     Args:
         replay: The generator.
-        bench: What it is tried on; for the workloads ``text`` and ``mobility`` there is one.
+        bench: What it is tried on; for the workloads ``text``, ``mobility`` and ``images`` there is one.
 
     Raises:
         AssertionError: a promise that is broken.
