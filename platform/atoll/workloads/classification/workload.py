@@ -132,19 +132,19 @@ class Classification(Workload):
         return class_loss(logits, targets)
 
     def scores(self, logits: Tensor, targets: Mapping[str, Tensor]) -> dict[str, float]:
-        """What :meth:`finish` needs; of groups that :meth:`_groups` names too."""
-        return class_sums(logits[:, 0], targets["label"], self._groups(targets))
+        """What :meth:`finish` needs; of groups that :meth:`groups_of` names too."""
+        return class_sums(logits[:, 0], targets["label"], self.groups_of(targets))
 
     def finish(self, sums: Mapping[str, float], count: int) -> dict[str, float]:
         """``accuracy``, ``brier``, ``ece`` and ``auroc``, of two classes ``tpr``; see :mod:`.figures`."""
-        return class_figures(sums, count, len(self.classes), self._group_names)
+        return class_figures(sums, count, len(self.classes), self.group_names)
 
     @property
-    def _group_names(self) -> Sequence[str]:
+    def group_names(self) -> Sequence[str]:
         """Groups of samples whose figures are given too."""
         return ()
 
-    def _groups(self, targets: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def groups_of(self, targets: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """Which samples of a batch are of each, bool [B]."""
         return {}
 

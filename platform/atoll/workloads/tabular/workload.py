@@ -89,14 +89,14 @@ class Tabular(Classification):
         return [(column, span) for column, span in self.schema.spans if column.name in self.schema.groups]
 
     @property
-    def _group_names(self) -> Sequence[str]:
+    def group_names(self) -> Sequence[str]:
         return [f"{column.name}={value}" for column, _ in self._grouped for value in column.values]
 
-    def _groups(self, targets: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    def groups_of(self, targets: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         counts = [len(column.values) for column, _ in self._grouped]
         values = [(place, number) for place, count in enumerate(counts) for number in range(count)]
         rows = (targets[_GROUP][:, place] == number for place, number in values)
-        return dict(zip(self._group_names, rows, strict=True))
+        return dict(zip(self.group_names, rows, strict=True))
 
     def _read(self) -> Mapping[Split, LabelledSamples]:
         files = find_files(self.config.paths, self.name)
