@@ -81,7 +81,9 @@ def run_outside(method: str, workloads: Mapping[str, Tabular], split: Split, see
     kind, who = method.split("-")
     train = {site: rows_of(workload, "train") for site, workload in workloads.items()}
     if who == "pooled":
-        whole = Rows(np.concatenate([r.columns for r in train.values()]), np.concatenate([r.label for r in train.values()]))
+        whole = Rows(
+            np.concatenate([r.columns for r in train.values()]), np.concatenate([r.label for r in train.values()])
+        )
         models = dict.fromkeys(workloads, fitted(kind, whole, seed))
     else:
         models = {site: fitted(kind, rows, seed) for site, rows in train.items()}

@@ -93,7 +93,11 @@ class Clinical(Study):
             counts = {name: {site: held[site][name] for site in workloads} for name in rates}
             figures |= between_groups(rates, counts, column)
         if self.unknown:
-            before = {name: float(matrix.values[1, matrix.silos.index(self.unknown)]) for name, matrix in streams.items() if len(matrix.stages) > 1}
+            before = {
+                name: float(matrix.values[1, matrix.silos.index(self.unknown)])
+                for name, matrix in streams.items()
+                if len(matrix.stages) > 1
+            }
             figures |= {f"unknown/{name}": value for name, value in before.items() if math.isfinite(value)}
         return figures
 
