@@ -18,7 +18,7 @@ from atoll.workloads.classification.figures import class_figures, class_sums
 from atoll.workloads.tabular import Tabular
 from atoll.workloads.workload import Split
 
-LOGISTIC, TREES = "logistic", "trees"
+LOGISTIC = "logistic"
 OUTSIDE: Mapping[str, str] = {
     "logistic-local": "logistic regression, one a site",
     "logistic-pooled": "logistic regression on all sites' patients together",
@@ -34,6 +34,9 @@ class Rows:
 
     columns: NDArray[np.float32]
     label: NDArray[np.int64]
+
+
+_FIELDS = ("columns", "label")
 
 
 def rows_of(workload: Tabular, split: Split) -> Rows:
@@ -62,9 +65,9 @@ def fitted(kind: str, rows: Rows, seed: int) -> Any:
 
 
 def figures_of(model: Any, workload: Tabular, split: Split) -> dict[str, float]:
-    """The workload's own figures of a classifier's probabilities."""
+    """The workload's own figures of a classifier's probabilities; none where there is no classifier."""
     there = workload.split(split)
-    if model is None:  # one class in training: that class, surely
+    if model is None:
         return {}
     probability = torch.from_numpy(model.predict_proba(np.asarray(there.values))).clamp(1e-12, 1)
     batch = workload.samples(split, workload.evaluation_indices(split))
@@ -81,10 +84,8 @@ def run_outside(method: str, workloads: Mapping[str, Tabular], split: Split, see
     kind, who = method.split("-")
     train = {site: rows_of(workload, "train") for site, workload in workloads.items()}
     if who == "pooled":
-        whole = Rows(
-            np.concatenate([r.columns for r in train.values()]), np.concatenate([r.label for r in train.values()])
-        )
-        models = dict.fromkeys(workloads, fitted(kind, whole, seed))
+        columns, label = (np.concatenate([getattr(rows, name) for rows in train.values()]) for name in _FIELDS)
+        models = dict.fromkeys(workloads, fitted(kind, Rows(columns, label), seed))
     else:
         models = {site: fitted(kind, rows, seed) for site, rows in train.items()}
     found = {site: figures_of(models[site], workload, split) for site, workload in workloads.items()}

@@ -93,13 +93,15 @@ class Clinical(Study):
             counts = {name: {site: held[site][name] for site in workloads} for name in rates}
             figures |= between_groups(rates, counts, column)
         if self.unknown:
-            before = {
-                name: float(matrix.values[1, matrix.silos.index(self.unknown)])
-                for name, matrix in streams.items()
-                if len(matrix.stages) > 1
-            }
-            figures |= {f"unknown/{name}": value for name, value in before.items() if math.isfinite(value)}
+            figures |= _before(self.unknown, streams)
         return figures
+
+
+def _before(site: str, streams: Mapping[str, StreamMatrix]) -> dict[str, float]:
+    """How a site's patients fared when its source was unknown: after the first of two stages."""
+    staged = {name: matrix for name, matrix in streams.items() if len(matrix.stages) > 1}
+    found = {name: float(matrix.values[1, matrix.silos.index(site)]) for name, matrix in staged.items()}
+    return {f"unknown/{name}": value for name, value in found.items() if math.isfinite(value)}
 
 
 def _open(config: RunConfig) -> dict[str, Tabular]:

@@ -90,9 +90,11 @@ class Tabular(Classification):
 
     @property
     def group_names(self) -> Sequence[str]:
+        """``COLUMN=VALUE`` for every value of the schema's groups."""
         return [f"{column.name}={value}" for column, _ in self._grouped for value in column.values]
 
     def groups_of(self, targets: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Rows whose value is missing are of no group."""
         counts = [len(column.values) for column, _ in self._grouped]
         values = [(place, number) for place, count in enumerate(counts) for number in range(count)]
         rows = (targets[_GROUP][:, place] == number for place, number in values)

@@ -108,7 +108,7 @@ def _summed(found: Weights, noise: Noise, rng: np.random.Generator, expected: fl
     some = next(iter(found.values()))
     scale = torch.ones(len(some))
     if noise.clip:
-        squares = sum(torch.einsum("b...,b...->b", value, value) for value in found.values())
+        squares = sum(value.unsqueeze(-1).flatten(1).square().sum(1) for value in found.values())
         assert isinstance(squares, Tensor)
         scale = (noise.clip / squares.sqrt().clamp_min(1e-12)).clamp(max=1.0)
     total = {name: torch.einsum("b,b...->...", scale, value) for name, value in found.items()}
