@@ -63,7 +63,7 @@ def _category(column: Column, known: dict[str, int], cell: str) -> tuple[int, fl
 
 def _number(column: Column, known: dict[str, int], cell: str) -> tuple[int, float] | None:
     try:
-        value = float(cell)
+        value = math.inf if "_" in cell else float(cell)  # Python reads 1_0 as ten
     except ValueError:
         return None
     low, high = column.bounds
