@@ -85,24 +85,33 @@ def decoded(weights: Mapping[str, Tensor], code_BZ: Tensor, class_BK: Tensor) ->
     return hidden @ weights["decoder_out"].T + weights["decoder_mean"]
 
 
-def bound(weights: Mapping[str, Tensor], vector_D: Tensor, class_K: Tensor, noise_Z: Tensor) -> Tensor:
-    """Of one vector: the negative evidence lower bound in nats (Kingma and Welling, equations 7 and 10), []."""
-    hidden = functional.silu(weights["encoder_in"] @ torch.cat([vector_D, class_K]) + weights["encoder_bias"])
-    mean, half = (weights["encoder_out"] @ hidden).chunk(2)
+def bounds(weights: Mapping[str, Tensor], vector_BD: Tensor, class_BK: Tensor, noise_BZ: Tensor) -> Tensor:
+    """Of each vector: the negative evidence lower bound in nats (Kingma and Welling, equations 7 and 10), [B]."""
+    hidden = functional.silu(torch.cat([vector_BD, class_BK], -1) @ weights["encoder_in"].T + weights["encoder_bias"])
+    mean, half = (hidden @ weights["encoder_out"].T).chunk(2, -1)
     half = half.clamp(-4, 4)  # logarithm of the standard deviation
-    found = decoded(weights, mean + half.exp() * noise_Z, class_K)
+    found = decoded(weights, mean + half.exp() * noise_BZ, class_BK)
     spread = weights["decoder_spread"].clamp(*SPREAD)
-    missed = (vector_D - found).square().sum() / (2 * (2 * spread).exp()) + len(vector_D) * spread
-    prior = 0.5 * (mean.square() + (2 * half).exp() - 1 - 2 * half).sum()
+    missed = (vector_BD - found).square().sum(-1) / (2 * (2 * spread).exp()) + vector_BD.shape[-1] * spread
+    prior = 0.5 * (mean.square() + (2 * half).exp() - 1 - 2 * half).sum(-1)
     return missed + prior
 
 
-_each_gradient = torch.func.vmap(torch.func.grad(bound), in_dims=(None, 0, 0, 0))
+def gradient(weights: Weights, vector_BD: Tensor, class_BK: Tensor, noise_BZ: Tensor) -> Weights:
+    """Of the sum of the bounds."""
+    open_ = {name: value.detach().requires_grad_() for name, value in weights.items()}
+    total = bounds(open_, vector_BD, class_BK, noise_BZ).sum()
+    return dict(zip(open_, torch.autograd.grad(total, list(open_.values())), strict=True))
 
 
 def gradients(weights: Weights, vector_BD: Tensor, class_BK: Tensor, noise_BZ: Tensor) -> Weights:
     """Of the bound of every vector by itself: each with a first dimension B."""
-    found: Weights = _each_gradient(weights, vector_BD, class_BK, noise_BZ)
+
+    def alone(given: Weights, vector_D: Tensor, class_K: Tensor, noise_Z: Tensor) -> Tensor:
+        return bounds(given, vector_D[None], class_K[None], noise_Z[None])[0]
+
+    each = torch.func.vmap(torch.func.grad(alone), in_dims=(None, 0, 0, 0))
+    found: Weights = each(weights, vector_BD, class_BK, noise_BZ)
     return found
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from atoll.errors import ConfigError
-from atoll.strategies.replay.autoencoder import Weights, gradients
+from atoll.strategies.replay.autoencoder import Weights, gradient, gradients
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,11 +66,23 @@ class Vectors:
         for _ in range(count):
             rows = self._drawn(rate, rng)
             codes = torch.from_numpy(rng.standard_normal((len(rows), self.code))).float()
-            if len(rows):
-                found = gradients(weights, self.vector_ND[rows], self.class_NK[rows], codes)
-            else:
-                found = {name: value.new_zeros((0, *value.shape)) for name, value in weights.items()}
-            yield _summed(found, noise, rng, expected)
+            found = self._sum(weights, rows, codes, noise, rng)
+            yield {name: value / expected for name, value in found.items()}
+
+    def _sum(
+        self, weights: Weights, rows: NDArray[np.int64], codes: Tensor, noise: Noise, rng: np.random.Generator
+    ) -> Weights:
+        """The gradients of some vectors, summed; of none where there is none."""
+        if not len(rows):
+            total = {name: torch.zeros_like(value) for name, value in weights.items()}
+        elif noise.clip:
+            total = _clipped(gradients(weights, self.vector_ND[rows], self.class_NK[rows], codes), noise.clip)
+        else:
+            total = gradient(weights, self.vector_ND[rows], self.class_NK[rows], codes)
+        if not noise.multiplier:
+            return total
+        deviation = noise.multiplier * noise.clip
+        return {name: value + deviation * _normal(rng, value) for name, value in total.items()}
 
     def _drawn(self, rate: float, rng: np.random.Generator) -> NDArray[np.int64]:
         """Units by Poisson sampling, and one vector of each."""
@@ -103,17 +115,12 @@ def least_noise(epsilon: float, delta: float, rate: float, steps: int) -> float:
     return found
 
 
-def _summed(found: Weights, noise: Noise, rng: np.random.Generator, expected: float) -> Weights:
-    """[B, ...] to a mean over the expected B."""
-    some = next(iter(found.values()))
-    scale = torch.ones(len(some))
-    if noise.clip:
-        squares = sum(value.unsqueeze(-1).flatten(1).square().sum(1) for value in found.values())
-        assert isinstance(squares, Tensor)
-        scale = (noise.clip / squares.sqrt().clamp_min(1e-12)).clamp(max=1.0)
-    total = {name: torch.einsum("b,b...->...", scale, value) for name, value in found.items()}
-    if noise.multiplier:
-        deviation = noise.multiplier * noise.clip
-        for name, value in total.items():
-            total[name] = value + deviation * torch.from_numpy(rng.standard_normal(tuple(value.shape))).float()
-    return {name: value / expected for name, value in total.items()}
+def _clipped(found: Weights, clip: float) -> Weights:
+    """Gradients [B, ...], each of no more than this norm over all weights together, summed."""
+    squares = [value.unsqueeze(-1).flatten(1).square().sum(1) for value in found.values()]
+    scale_B = (clip / torch.stack(squares).sum(0).sqrt().clamp_min(1e-12)).clamp(max=1.0)
+    return {name: torch.tensordot(scale_B, value, 1) for name, value in found.items()}
+
+
+def _normal(rng: np.random.Generator, like: Tensor) -> Tensor:
+    return torch.from_numpy(np.asarray(rng.standard_normal(tuple(like.shape)))).float()
