@@ -6,8 +6,10 @@ import pytest
 import torch
 from tests.workloads.tabular.tables import SCHEMA, anchor_of, patients, write
 
+from atoll.clients.evaluate import Evaluator
 from atoll.continual.baseline import measure
 from atoll.errors import ConfigError, DataError
+from atoll.federation.units import Choice, EvaluateUnit, Variant
 from atoll.testing import toy_image_anchor
 from atoll.workloads.tabular import Tabular, TabularConfig
 from atoll.workloads.workload import SPLITS
@@ -101,3 +103,20 @@ def test_too_few_rows_say_which_split_is_empty(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="split is empty"):
         Tabular(config, anchor_of(tmp_path / "anchor")).prepare()
     assert SCHEMA.width == 7
+
+
+def test_an_owners_own_evaluation_gives_the_same_figures(workload: Tabular, tmp_path: Path) -> None:
+    model = workload._anchor.model()
+    nothing = Choice(name="")
+    unit = EvaluateUnit(
+        anchor=workload._anchor.digest,
+        split="test",
+        windows=0,
+        batch=5,
+        variants=[Variant(name="anchor", members=[], integrator=nothing, router=nothing)],
+        members=[],
+    )
+    said = Evaluator(model, None, {}, workload, unit, tmp_path).run("clinic", lambda done, total, note: None)  # type: ignore[arg-type]
+    expected = measure(model, workload, "test", None, 7)
+    assert {"loss": said.loss["anchor"], **said.scores["anchor"]} == pytest.approx(expected, abs=1e-6)
+    assert "auroc" in expected
