@@ -13,6 +13,7 @@ from atoll.errors import ConfigError
 from atoll.experts.training import TrainingConfig
 from atoll.federation.node_config import ReplayTerms
 from atoll.federation.units import Choice
+from atoll.privacy.audit_config import AuditConfig
 from atoll.workloads.tabular import TabularConfig
 
 SETS: Mapping[str, Callable[[], ClinicalSet]] = {"heart": heart_disease.read, "thyroid": thyroid.read}
@@ -78,5 +79,7 @@ def clinical_run(
         descriptor=DescriptorConfig(documents=2000, counted=0),
         router=Choice(name="domain", options={"temperature": _TEMPERATURE, "anchor": _ANCHOR}),
         evaluation=EvaluationConfig(split=split, windows=0, batch=256, baselines={}),
-        stream=StreamConfig(stages=[list(stage) for stage in stages], metric="auroc", budget=budget),
+        stream=StreamConfig(
+            stages=[list(stage) for stage in stages], metric="auroc", budget=budget, audit=AuditConfig(samples=0)
+        ),
     )
