@@ -18,7 +18,7 @@ def over_sites(figures: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
     Args:
         figures: By figure, then by site; NaN where a site's patients do not define it.
     """
-    found = {}
+    found: dict[str, float] = {}
     for name in BY_SITE:
         values = [value for value in figures.get(name, {}).values() if math.isfinite(value)]
         if values:
