@@ -138,8 +138,8 @@ class Vae(Replay):
 
     @property
     def _settings(self) -> dict[str, int]:
-        """What says how to read the decoder."""
-        return {"code": self.code, "hidden": self.hidden}
+        """All options: decoders are read by them, and those of other trainings must have noise of their own."""
+        return {"code": self.code, "hidden": self.hidden, "steps": self.steps, "size": self.size}
 
     def _form(self, context: FeatureSpace) -> Form:
         form = Form(width=context.width, classes=len(context.classes), code=self.code, hidden=self.hidden)
@@ -156,14 +156,6 @@ class Vae(Replay):
         rng: np.random.Generator,
     ) -> tuple[Tensor, Declaration]:
         """The decoder's weights one after the other, and what is to be declared of them."""
-        told = (shares_K > 0).numpy()[private.label]
-        labels = torch.from_numpy(private.label[told])
-        vectors = Vectors(
-            vector_ND=private.features[torch.from_numpy(told)],
-            class_NK=one_hot(labels, form.classes).float(),
-            unit_N=private.unit[told],
-            code=self.code,
-        )
         units = len(np.unique(private.unit))
         rate = min(1.0, self.size / units)
         epsilon = None if disclosure.epsilon is None else disclosure.epsilon * (1 - _SHARES)
@@ -172,17 +164,28 @@ class Vae(Replay):
         if epsilon is not None:
             noise = Noise(multiplier=least_noise(epsilon, delta, rate, self.steps), clip=_CLIP)
         weights = form.fresh(0)
+        vectors = self._vectors(private, shares_K, form)
         trained(weights, vectors.steps(weights, self.steps, rate, rate * units, noise, rng))
         declared = Declaration(
             what="weights of a decoder trained on the stem's vectors" + ("" if epsilon else _BY_HEART),
             unit="unit",
             units=units,
             smallest=disclosure.smallest,
-            sensitivity=_CLIP if epsilon else 0.0,
+            sensitivity=noise.clip,
             epsilon=epsilon,
             delta=delta,
         )
         return form.packed(weights), declared
+
+    def _vectors(self, private: LabelledFeatures, shares_K: Tensor, form: Form) -> Vectors:
+        """Those of the classes that are told."""
+        told = (shares_K > 0).numpy()[private.label]
+        return Vectors(
+            vector_ND=private.features[torch.from_numpy(told)],
+            class_NK=one_hot(torch.from_numpy(private.label[told]), form.classes).float(),
+            unit_N=private.unit[told],
+            code=self.code,
+        )
 
     def _read(self, prior: Prior, form: Form) -> Weights:
         prior.expect(self.name, self._settings, {_CLASS: (form.classes,), _DECODER: (form.told,)}, shares=(_CLASS,))
