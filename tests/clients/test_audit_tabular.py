@@ -13,6 +13,7 @@ from atoll.privacy.membership import membership_report
 from atoll.replay import Disclosure, Teacher
 from atoll.strategies.replay.vae import Vae
 from atoll.workloads.tabular import Tabular, TabularConfig
+from atoll.workloads.workload import Split
 
 
 def attacked(workload: Tabular, replay: Vae) -> float:
@@ -21,7 +22,7 @@ def attacked(workload: Tabular, replay: Vae) -> float:
     prior = replay.remember(workload.replay_private("train"), context, Disclosure(smallest=0))
     source = Source(Teacher(workload._anchor.model()), ("clinic",), "clinic", prior)
     published = publish(replay, source, workload, 400, 0).samples
-    splits = ("train", "test")
+    splits: tuple[Split, Split] = ("train", "test")
     chosen = [np.arange(records(workload, split)) for split in splits]
     near = [distances(workload, replay, split, rows, published) for split, rows in zip(splits, chosen, strict=True)]
     assert near[0].shape == (len(chosen[0]), len(published))

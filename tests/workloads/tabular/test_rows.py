@@ -19,7 +19,8 @@ def read(path: Path, invalid: str = "refuse") -> LabelledSamples:
 
 def test_numbers_are_standardised_and_values_are_bits(tmp_path: Path) -> None:
     found = read(write(tmp_path / "t.csv", f"60,{math.e},m,0", "45,1,f,3"))
-    assert np.allclose(found.values, [[1, 0, 1, 0, 0, 1, 0], [-0.5, 0, 0, 0, 1, 0, 0]], atol=1e-6)
+    expected = np.array([[1.0, 0, 1, 0, 0, 1, 0], [-0.5, 0, 0, 0, 1, 0, 0]])
+    assert np.allclose(np.asarray(found.values, dtype=float), expected, atol=1e-6)
     assert found.label.tolist() == [0, 1]
 
 
