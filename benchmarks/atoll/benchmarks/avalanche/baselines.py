@@ -79,7 +79,7 @@ BASELINES: Mapping[str, Baseline] = {
         online=False,
     ),
     "er": Baseline(
-        strategy="Replay", about="rehearses a memory of real samples beside the data", options={"mem_size": 100}
+        strategy="Naive", about="rehearses a memory of real samples beside the data", options={"mem_size": 100}
     ),
     "er-ace": Baseline(
         strategy="ER_ACE",

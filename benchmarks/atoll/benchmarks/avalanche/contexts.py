@@ -161,11 +161,13 @@ def split_classes(
         classes: How many outputs; as many as there are labels if not given.
 
     Raises:
-        DataError: a class twice or without data; in a domain-incremental stream groups of different sizes.
+        DataError: a class twice, or one that there is not; in a domain-incremental stream groups of different sizes.
     """
     flat = [label for group in groups for label in group]
     if len(set(flat)) < len(flat) or not flat:
         raise DataError(f"groups of classes {[list(group) for group in groups]}: each class belongs to one")
+    if unknown := sorted(set(flat) - set(whole.classes)):
+        raise DataError(f"groups name class {unknown[0]}; '{whole.name}' has {list(whole.classes)}")
     if scenario == "domain" and len({len(group) for group in groups}) > 1:
         raise DataError("in a domain-incremental stream every context has as many classes")
     contexts = tuple(_context(whole, group, scenario) for group in groups)
