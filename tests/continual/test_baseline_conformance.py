@@ -1,4 +1,4 @@
-"""Every registered baseline keeps its contract, on text and on mobility, and the check sees what does not."""
+"""Every registered baseline keeps its contract, on every workload, and the check sees what does not."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,13 +17,13 @@ from atoll.workloads.workload import Batch, Workload
 
 BASELINES = names(GROUP)
 QUICK: Mapping[str, Mapping[str, Any]] = {"ewc": {"samples": 8}}
-WORKLOADS: tuple[Literal["text", "mobility"], ...] = ("text", "mobility")
+WORKLOADS: tuple[Literal["text", "mobility", "images"], ...] = ("text", "mobility", "images")
 
 
 @pytest.fixture(scope="module")
 def worlds(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, World]:
-    text, mobility = (toy_world(tmp_path_factory.mktemp(name), name) for name in WORKLOADS)
-    return {"text": text, "mobility": replace(mobility, stages=[["clinic"], ["court", "yard"]])}
+    text, mobility, images = (toy_world(tmp_path_factory.mktemp(name), name) for name in WORKLOADS)
+    return {"text": text, "mobility": replace(mobility, stages=[["clinic"], ["court", "yard"]]), "images": images}
 
 
 def test_the_usual_baselines_are_there() -> None:

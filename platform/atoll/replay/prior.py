@@ -1,7 +1,7 @@
 """What a replay generator keeps of an owner: named tensors, each with a declaration that a person can read."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -120,11 +120,24 @@ class Prior:
         kept = tuple(f"{name}: {self.declared[name]}" for name in sorted(self.declared)) or ("nothing is kept",)
         return (*kept, f"at most {self.most} samples a release" if self.most else "any number of samples")
 
-    def expect(self, generator: str, settings: Mapping[str, Scalar], shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Check that a generator can read this: made by it, with these settings, and shares of these shapes.
+    def expect(
+        self,
+        generator: str,
+        settings: Mapping[str, Scalar],
+        shapes: Mapping[str, tuple[int, ...]],
+        shares: Collection[str] | None = None,
+    ) -> None:
+        """Check that a generator can read this: made by it, with these settings, and tensors of these shapes.
+
+        Args:
+            generator: Its name.
+            settings: Its choices.
+            shapes: By tensor.
+            shares: Names of the tensors that are shares; all if not given.
 
         Raises:
-            PackageError: it is another's, or its tensors are not float32 shares that sum to one.
+            PackageError: it is another's, a tensor is not finite float32, or what is to be shares is negative or does
+                not sum to one.
         """
         if self.generator != generator:
             raise PackageError(f"prior of generator '{self.generator}', where {generator} reads: remember it anew")
@@ -136,8 +149,10 @@ class Prior:
         if found != dict(shapes):
             raise PackageError(f"prior of {generator}: has {found}, expected {dict(shapes)}: is it of this data?")
         for name, tensor in self.tensors.items():
+            if tensor.dtype != torch.float32 or not bool(torch.isfinite(tensor).all()):
+                raise PackageError(f"prior of {generator}: '{name}' is not float32, or not finite")
             total = float(tensor.double().sum())
-            if tensor.dtype != torch.float32 or bool((tensor < 0).any()) or abs(total - 1) > 1e-3:
+            if (shares is None or name in shares) and (bool((tensor < 0).any()) or abs(total - 1) > 1e-3):
                 raise PackageError(f"prior of {generator}: '{name}' holds no float32 shares that sum to 1 ({total:g})")
 
     def to_bytes(self) -> bytes:

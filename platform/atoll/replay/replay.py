@@ -47,7 +47,7 @@ class Vocabulary:
 
 
 class Replay(ABC):
-    """A generator of replay for one workload: a value, whose fields are its options.
+    """A generator of replay for some kinds of data: a value, whose fields are its options.
 
     At the owner :meth:`remember` makes the prior, all that is kept of its data. Wherever the teacher runs,
     :meth:`generate` draws samples from it, from the prior and from what is public; or, where an owner refuses a prior,
@@ -55,13 +55,17 @@ class Replay(ABC):
 
     Attributes:
         name: As registered.
-        workload: Name of the workload whose samples it draws. It says what an owner's data, the public context and
+        workloads: Names of the workloads whose samples it draws. They say what an owner's data, the public context and
             templates are: for ``text`` documents as sequences of token ids, a :class:`Vocabulary` and no templates;
-            for ``mobility`` trajectories, the city, and trajectories whose times are taken.
+            for ``mobility`` trajectories, the city, and trajectories whose times are taken; for ``images`` and
+            ``tabular`` labelled features, a feature space and no templates.
+        above: Module of the anchor whose outputs samples are, where they are none of its inputs; empty where they are.
+            What draws from it must be left as the anchor has it, or samples no longer mean what they did.
     """
 
     name: ClassVar[str]
-    workload: ClassVar[str]
+    workloads: ClassVar[tuple[str, ...]]
+    above: ClassVar[str] = ""
 
     @abstractmethod
     def remember(self, private: Any, context: Any, disclosure: Disclosure) -> Prior:

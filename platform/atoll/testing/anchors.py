@@ -1,4 +1,4 @@
-"""A random language model and a random mobility model that are small enough for every test."""
+"""Random models of every family that are small enough for every test."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -7,6 +7,7 @@ import torch
 
 from atoll.anchors import Anchor
 from atoll.anchors.anchor import no_progress_bars
+from atoll.anchors.classifier import ClassifierArchitecture, ClassifierModel, ImagesForm, save_classifier_anchor
 from atoll.anchors.mobility import MobilityArchitecture, MobilityModel, save_mobility_anchor
 
 _FORM: dict[str, Any] = {
@@ -70,6 +71,30 @@ def toy_mobility_anchor(folder: Path, *, layers: int = 2, pois: int = 34, seed: 
                 if "norm" in name:
                     parameter.uniform_(0.5, 1.5)
     save_mobility_anchor(built, folder)
+    return Anchor.open(folder)
+
+
+def toy_image_anchor(folder: Path, *, layers: int = 2, classes: int = 12, seed: int = 0) -> Anchor:
+    """Write a classifier of width 16 with random weights that reads grey pictures of 8 x 8 pixels.
+
+    Args:
+        folder: Where to.
+        layers: How many.
+        classes: Directions of its fixed head.
+        seed: Of the weights; equal arguments give an equal digest.
+    """
+    stem = ImagesForm(height=8, width=8, filters=(8,))
+    form = ClassifierArchitecture(
+        hidden_size=16, layers=layers, intermediate_size=24, classes=classes, stem=stem, scale=4.0
+    )
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        built = ClassifierModel(form)
+        with torch.no_grad():
+            for name, parameter in built.named_parameters():
+                if "norm" in name:
+                    parameter.uniform_(0.5, 1.5)
+    save_classifier_anchor(built, folder)
     return Anchor.open(folder)
 
 

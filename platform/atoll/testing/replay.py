@@ -16,14 +16,15 @@ def check_replay(replay: Replay, bench: ReplayBench | None = None) -> None:
 
     Args:
         replay: The generator.
-        bench: What it is tried on; for the workloads ``text`` and ``mobility`` there is one.
+        bench: What it is tried on; for the workloads ``text``, ``mobility`` and ``images`` there is one.
 
     Raises:
         AssertionError: a promise that is broken.
     """
     if bench is None:
-        assert replay.workload in BENCHES, f"give a bench: there is none for workload '{replay.workload}'"
-        bench = BENCHES[replay.workload]()
+        known = [name for name in replay.workloads if name in BENCHES]
+        assert known, f"give a bench: there is none for {', '.join(replay.workloads)}"
+        bench = BENCHES[known[0]]()
     prior = _check_prior(replay, bench)
     before = _global_numbers()
     weights = {name: value.clone() for name, value in bench.teacher.model.state_dict().items()}

@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import layer_norm
 
 from atoll.replay import Teacher, Vocabulary
+from atoll.workloads.classification import ClassList, FeatureSpace, LabelledFeatures
 from atoll.workloads.mobility.city import City
 from atoll.workloads.mobility.trajectories import Trajectories, starts
 
 _TOKENS, _END, _LOCATIONS = 11, 10, 13
+_CLASSES, _WIDTH = 4, 8
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
@@ -126,5 +129,32 @@ def _trajectories(rng: np.random.Generator, count: int, *, users: int, locations
     )
 
 
-BENCHES: Mapping[str, Callable[[], ReplayBench]] = {"text": _text, "mobility": _mobility}
+class _ToyJudge(nn.Module):
+    """Scores of classes from a vector, with the signature of a classifier."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        generator = torch.Generator().manual_seed(0)
+        self.rows = nn.Parameter(torch.randn(_CLASSES + 2, _WIDTH, generator=generator), requires_grad=False)
+
+    def forward(self, features: Tensor, classes: Tensor, **_: Any) -> _Output:
+        """[B, 1, D] or [B, D] to [B, 1, K]."""
+        return _Output(features.reshape(-1, 1, _WIDTH) @ self.rows[classes].T)
+
+
+def _images() -> ReplayBench:
+    rng = np.random.default_rng(0)
+    label = rng.integers(0, _CLASSES - 1, 60)  # there is a class of which nobody has a sample
+    vectors = torch.from_numpy(rng.normal(size=(60, _WIDTH)) + np.eye(_CLASSES, _WIDTH)[label] * 3)
+    return ReplayBench(
+        private=LabelledFeatures(layer_norm(vectors, (_WIDTH,)).float(), label, np.arange(60) % 20),
+        units=20,
+        context=FeatureSpace(ClassList(tuple("abcd")), _WIDTH),
+        teacher=Teacher(_ToyJudge().eval()),
+        templates=None,
+        choices={"label": _CLASSES},
+    )
+
+
+BENCHES: Mapping[str, Callable[[], ReplayBench]] = {"text": _text, "mobility": _mobility, "images": _images}
 """By workload."""

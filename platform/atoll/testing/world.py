@@ -11,8 +11,10 @@ from torch import nn
 from atoll.anchors import Anchor
 from atoll.continual.baseline import World
 from atoll.continual.budget import Budget
-from atoll.testing.anchors import toy_anchor, toy_mobility_anchor
+from atoll.testing.anchors import toy_anchor, toy_image_anchor, toy_mobility_anchor
+from atoll.testing.pictures import toy_pictures
 from atoll.testing.silos import toy_silos
+from atoll.workloads.images import Images
 from atoll.workloads.mobility import Mobility, MobilityConfig
 from atoll.workloads.mobility.generator_config import GeneratorConfig
 from atoll.workloads.text import Text
@@ -36,7 +38,7 @@ class Copies:
 
 def toy_world(
     folder: Path,
-    workload: Literal["text", "mobility"] = "text",
+    workload: Literal["text", "mobility", "images"] = "text",
     *,
     stages: Sequence[Sequence[str]] = _STAGES,
     training: Budget = _TRAINING,
@@ -49,9 +51,7 @@ def toy_world(
         stages: In which order ``clinic``, ``court`` and ``yard`` arrive; not all have to.
         training: What a baseline may spend.
     """
-    made = toy_anchor if workload == "text" else toy_mobility_anchor
-    anchor = made(folder / "anchor", layers=1)
-    workloads = _text(folder, anchor) if workload == "text" else _mobility()
+    anchor, workloads = {"text": _text, "mobility": _mobility, "images": _images}[workload](folder)
     for one in workloads.values():
         one.prepare()
     return World(
@@ -59,17 +59,24 @@ def toy_world(
     )
 
 
-def _text(folder: Path, anchor: Anchor) -> dict[str, Workload]:
+def _text(folder: Path) -> tuple[Anchor, dict[str, Workload]]:
+    anchor = toy_anchor(folder / "anchor", layers=1)
     tokenizer = anchor.tokenizer()
     configs = toy_silos(folder / "silos", documents=60, words=30)
-    return {owner: Text(config, tokenizer, folder / "cache" / owner) for owner, config in configs.items()}
+    return anchor, {owner: Text(config, tokenizer, folder / "cache" / owner) for owner, config in configs.items()}
 
 
-def _mobility() -> dict[str, Workload]:
+def _images(folder: Path) -> tuple[Anchor, dict[str, Workload]]:
+    anchor = toy_image_anchor(folder / "anchor", layers=1)
+    configs = toy_pictures(folder / "silos", _OWNERS)
+    return anchor, {owner: Images(config, anchor) for owner, config in configs.items()}
+
+
+def _mobility(folder: Path) -> tuple[Anchor, dict[str, Workload]]:
     found: dict[str, Workload] = {}
     for place, owner in enumerate(_OWNERS):
         people = GeneratorConfig(users=30, days=4, locations=40 + 10 * place)
         found[owner] = Mobility(
             MobilityConfig(city=owner, format="generated", generator=people, validation=0.2, test=0.2)
         )
-    return found
+    return toy_mobility_anchor(folder / "anchor", layers=1), found

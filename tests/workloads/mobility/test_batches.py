@@ -6,8 +6,9 @@ from hypothesis import strategies as st
 from tests.workloads.mobility.samples import city, trajectories
 
 from atoll.errors import ConfigError
-from atoll.workloads.mobility.batches import batch_indices, collate, evaluation_indices
+from atoll.workloads.mobility.batches import collate
 from atoll.workloads.mobility.trajectories import Trajectories
+from atoll.workloads.order import batch_indices, evaluation_indices
 
 TOWN = city(20)
 

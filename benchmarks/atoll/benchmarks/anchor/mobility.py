@@ -21,7 +21,7 @@ from torch import Tensor
 from atoll.anchors import Anchor
 from atoll.anchors.mobility import MobilityArchitecture, MobilityModel, save_mobility_anchor
 from atoll.benchmarks.mobility.baselines import most_popular, most_visited, popularity
-from atoll.workloads.mobility.batches import batch_indices, collate, evaluation_indices
+from atoll.workloads.mobility.batches import collate
 from atoll.workloads.mobility.city import City
 from atoll.workloads.mobility.config import MobilityConfig
 from atoll.workloads.mobility.generator import generate, make_city
@@ -29,6 +29,7 @@ from atoll.workloads.mobility.generator_config import GeneratorConfig
 from atoll.workloads.mobility.scores import Scores, next_location_loss, score
 from atoll.workloads.mobility.split import split_indices
 from atoll.workloads.mobility.trajectories import Trajectories
+from atoll.workloads.order import batch_indices, evaluation_indices
 
 Predict = Callable[[Mapping[str, Tensor]], Tensor]
 _FORM = MobilityArchitecture(hidden_size=64, layers=4, heads=4, intermediate_size=128)

@@ -61,10 +61,10 @@ def generator_for(workload: str, choice: Choice) -> Choice:
         ConfigError: there is none for it, or one for another workload was chosen.
     """
     if choice.name:
-        if load(REPLAY, choice.name).workload != workload:
+        if workload not in load(REPLAY, choice.name).workloads:
             raise ConfigError(f"replay '{choice.name}' draws no samples of {workload}")
         return choice
-    found = [name for name in names(REPLAY) if load(REPLAY, name).workload == workload]
+    found = [name for name in names(REPLAY) if workload in load(REPLAY, name).workloads]
     if not found:
         raise ConfigError(f"no generator of replay is registered for workload {workload}")
     return Choice(name=found[0], options=choice.options)

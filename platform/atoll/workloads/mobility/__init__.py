@@ -19,7 +19,7 @@
 ``trajectories``      visits by column
 ``measures``          jumps, radius of gyration, location entropy
 ``split``             train, validation or test, by a hash of the user
-``batches``           trajectories side by side, and which of them come when
+``batches``           trajectories side by side
 ``workload``          :class:`Mobility`, which ties these together
 ``scores``            loss, accuracy and reciprocal rank of the next location
 ``public``            the anchor's own domain descriptor, from a generated city

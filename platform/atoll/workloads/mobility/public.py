@@ -9,9 +9,10 @@ from atoll.anchors.anchor import Anchor
 from atoll.anchors.kept import kept_descriptor
 from atoll.anchors.states import describe_states
 from atoll.mixture import Descriptor
-from atoll.workloads.mobility.batches import collate, evaluation_indices
+from atoll.workloads.mobility.batches import collate
 from atoll.workloads.mobility.generator import generate, make_city
 from atoll.workloads.mobility.generator_config import GeneratorConfig
+from atoll.workloads.order import evaluation_indices
 
 PUBLIC_CITY = GeneratorConfig(seed=20, users=120, days=6, locations=800)
 _TRAJECTORIES = 160

@@ -16,7 +16,7 @@ from atoll.errors import ConfigError, DataError, PackageError
 from atoll.mixture import Descriptor
 from atoll.replay import followed
 from atoll.workloads.data import DataConfig
-from atoll.workloads.mobility.batches import batch_indices, collate, evaluation_indices
+from atoll.workloads.mobility.batches import collate
 from atoll.workloads.mobility.city import City
 from atoll.workloads.mobility.city_file import city_from_bytes, city_to_bytes
 from atoll.workloads.mobility.config import MobilityConfig
@@ -25,6 +25,7 @@ from atoll.workloads.mobility.scores import next_location_loss, score
 from atoll.workloads.mobility.sources import read_silo
 from atoll.workloads.mobility.split import split_indices
 from atoll.workloads.mobility.trajectories import Trajectories
+from atoll.workloads.order import batch_indices, evaluation_indices
 from atoll.workloads.workload import SPLITS, Batch, Progress, Split, SplitCounts, Workload
 
 

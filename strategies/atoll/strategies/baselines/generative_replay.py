@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from atoll.continual.baseline import Baseline, Observe, Sees, World
+from atoll.errors import ConfigError
 from atoll.plugins import build, load, names
 from atoll.replay import Disclosure, Distillation, NothingToTell, Prior, Replay, Teacher, replay_loss
 from atoll.replay.replay import GROUP
@@ -32,9 +33,13 @@ class GenerativeReplay(Baseline):
     and 1 - 1/t at stage t.
 
     Attributes:
+        generator: Registered name of the generator; the first that draws such data if empty.
         distill: Whether the model is held to what it said of a sample before; else samples are trained on as if they
             were data.
         temperature: Of the distillation.
+
+    A generator that draws what a module of the anchor says, in place of samples, needs that module as it is: there it
+    stays frozen.
 
     Raises:
         ConfigError: a temperature that is not above zero.
@@ -42,6 +47,7 @@ class GenerativeReplay(Baseline):
 
     name: ClassVar[str] = "generative-replay"
     sees: ClassVar[Sees] = "nothing"
+    generator: str = ""
     distill: bool = True
     temperature: float = 2.0
 
@@ -50,13 +56,38 @@ class GenerativeReplay(Baseline):
 
     def run(self, world: World, observe: Observe) -> None:
         """Go on from the model as the stage before left it, which is the teacher."""
-        model, told = world.fresh(), dict[str, Told]()
+        model, told = self._fresh(world), dict[str, Told]()
         for stage, owners in enumerate(world.stages, 1):
             teacher = copy.deepcopy(model).requires_grad_(False)
             self._arrive(model, teacher, world, owners, self._draw(teacher, world, owners[0], told), stage)
             for owner in owners:
-                told[owner] = _publish(world.workloads[owner])
+                told[owner] = self._publish(world.workloads[owner])
             observe(stage, model)
+
+    def _fresh(self, world: World) -> nn.Module:
+        model = world.fresh()
+        if below := self._replay(world.workloads[world.owners[0]]).above:
+            model.get_submodule(below).requires_grad_(False)
+        return model
+
+    def _replay(self, workload: Workload) -> Replay:
+        """The generator for this kind of data."""
+        fitting = [name for name in names(GROUP) if workload.name in load(GROUP, name).workloads]
+        if self.generator and self.generator not in fitting:
+            raise ConfigError(
+                f"baseline '{self.name}': generator '{self.generator}' draws no {workload.name}; "
+                f"there are {', '.join(fitting)}"
+            )
+        found: Replay = build(GROUP, self.generator or fitting[0], {})
+        return found
+
+    def _publish(self, workload: Workload) -> Told:
+        context = workload.public_context()
+        private: Any = workload.replay_private()
+        try:
+            return self._replay(workload).remember(private, workload.replay_context(context), Disclosure()), context
+        except NothingToTell:
+            return None, context
 
     def _draw(self, teacher: nn.Module, world: World, new: str, told: Mapping[str, Told]) -> list[Batch]:
         """Batches of replay of all earlier domains, which take turns, drawn at a new owner."""
@@ -64,7 +95,8 @@ class GenerativeReplay(Baseline):
         workload = world.workloads[new]
         for place, (owner, (prior, context)) in enumerate(told.items()):
             share = max(world.training.batch, world.training.replay // len(told))
-            found.append(_replayed(workload, teacher, owner, prior, context, share, world, place))
+            replay = self._replay(workload)
+            found.append(_replayed(workload, replay, teacher, owner, prior, context, share, world, place))
         longest = max(map(len, found), default=0)
         return [batches[turn % len(batches)] for turn in range(longest) for batches in found]
 
@@ -97,24 +129,9 @@ class GenerativeReplay(Baseline):
         return Distillation(temperature=self.temperature).loss(told, logits, workload.predicts(batch.targets))
 
 
-def _generator(workload: Workload) -> Replay:
-    """The registered one for this kind of data."""
-    (name, *_) = [name for name in names(GROUP) if load(GROUP, name).workload == workload.name]
-    found: Replay = build(GROUP, name, {})
-    return found
-
-
-def _publish(workload: Workload) -> Told:
-    context = workload.public_context()
-    private: Any = workload.replay_private()
-    try:
-        return _generator(workload).remember(private, workload.replay_context(context), Disclosure()), context
-    except NothingToTell:
-        return None, context
-
-
 def _replayed(
     workload: Workload,
+    replay: Replay,
     teacher: nn.Module,
     owner: str,
     prior: Prior | None,
@@ -125,7 +142,7 @@ def _replayed(
 ) -> list[Batch]:
     batches = replayed_batches(
         workload,
-        _generator(workload),
+        replay,
         Teacher(teacher),
         prior,
         context,

@@ -42,7 +42,7 @@ class Autoregressive(Replay):
     """
 
     name: ClassVar[str] = "autoregressive"
-    workload: ClassVar[str] = "text"
+    workloads: ClassVar[tuple[str, ...]] = ("text",)
     sampling: Sampling = field(default_factory=Sampling)
     length_step: int = 16
 

@@ -53,7 +53,7 @@ class MoveGCL(Replay):
     """
 
     name: ClassVar[str] = "movegcl"
-    workload: ClassVar[str] = "mobility"
+    workloads: ClassVar[tuple[str, ...]] = ("mobility",)
     sampling: Sampling = field(default_factory=Sampling)
     length_step: int = 12
     jumps: str = "recomputed"

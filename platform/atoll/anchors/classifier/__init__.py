@@ -1,0 +1,25 @@
+"""The classifier anchor's model: a stem that depends on the kind of data, blocks that experts target, a fixed head.
+
+================  =====================================================================
+``stem``          the contract of stems, and which there are
+``images``        pictures to one vector each, by a small convolutional network
+``blocks``        residual gated feed-forward blocks
+``head``          scores of classes by directions that nobody trains
+``model``         :class:`ClassifierModel`, which ties these together
+``architecture``  the fields of config.json
+``checkpoint``    the anchor on disk
+================  =====================================================================
+"""
+
+from atoll.anchors.classifier.architecture import ClassifierArchitecture
+from atoll.anchors.classifier.checkpoint import save_classifier_anchor
+from atoll.anchors.classifier.images import ImagesForm
+from atoll.anchors.classifier.model import ClassifierModel, ClassifierOutput
+
+__all__ = [
+    "ClassifierArchitecture",
+    "ClassifierModel",
+    "ClassifierOutput",
+    "ImagesForm",
+    "save_classifier_anchor",
+]

@@ -1,0 +1,107 @@
+"""From folders of pictures and files of arrays to labelled samples."""
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from atoll.anchors.classifier import ImagesForm
+from atoll.errors import ConfigError, DataError
+from atoll.workloads.classification.classes import ClassList
+from atoll.workloads.classification.samples import LabelledSamples
+from atoll.workloads.images.convert import Bytes, as_read
+
+
+def read_pictures(paths: Iterable[str], classes: ClassList, form: ImagesForm) -> LabelledSamples:
+    """All pictures, as the anchor reads them: uint8 [N, C, H, W].
+
+    Raises:
+        ConfigError: a path that does not exist.
+        DataError: a picture or array that cannot be read, a class that is not listed, persons in some files only, or
+            nothing at all.
+    """
+    found = [_read(Path(path).expanduser(), classes, form) for path in paths]
+    if not any(len(part) for part in found):
+        raise DataError(f"images: there is no picture in {', '.join(map(str, paths))}")
+    if len({part.person is None for part in found}) > 1:
+        raise DataError("images: some of the files say whose pictures they are (persons) and others do not")
+    persons = [part.person for part in found if part.person is not None]
+    return LabelledSamples(
+        np.concatenate([part.values for part in found]),
+        np.concatenate([part.label for part in found]),
+        np.concatenate(persons) if persons else None,
+    )
+
+
+def _read(path: Path, classes: ClassList, form: ImagesForm) -> LabelledSamples:
+    if path.is_dir():
+        return _folder(path, classes, form)
+    if path.is_file() and path.suffix == ".npz":
+        return _arrays(path, classes, form)
+    if path.exists():
+        raise ConfigError(f"images: '{path}' is neither a folder nor an .npz file")
+    raise ConfigError(f"images: path '{path}' does not exist")
+
+
+def _folder(path: Path, classes: ClassList, form: ImagesForm) -> LabelledSamples:
+    folders = sorted(entry for entry in path.iterdir() if entry.is_dir() and not entry.name.startswith("."))
+    if not folders:
+        raise DataError(f"images: '{path}' has no sub-folders: put the pictures of each class into one of its name")
+    labels = classes.places([folder.name for folder in folders], f"images: '{path}'")
+    pictures: list[Bytes] = []
+    label: list[int] = []
+    for folder, place in zip(folders, labels.tolist(), strict=True):
+        files = sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith("."))
+        pictures += [as_read(_picture(file, form)[None], form) for file in files]
+        label += [place] * len(files)
+    values = np.concatenate(pictures) if pictures else as_read(np.zeros((0, 1, 1), np.uint8), form)
+    return LabelledSamples(values, np.array(label, dtype=np.int64), None)
+
+
+def _picture(file: Path, form: ImagesForm) -> Bytes:
+    from PIL import Image
+
+    try:
+        with Image.open(file) as opened:
+            return np.asarray(opened.convert("L" if form.channels == 1 else "RGB"))
+    # Pillow raises many things for broken files, among them SyntaxError for a PNG.
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        raise DataError(f"images: '{file}' is no picture that can be read: {error}") from error
+
+
+def _arrays(path: Path, classes: ClassList, form: ImagesForm) -> LabelledSamples:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            given = {name: file[name] for name in ("images", "labels", "persons") if name in file.files}
+    except (OSError, ValueError, EOFError, KeyError) as error:
+        raise DataError(f"images: '{path}' cannot be read as arrays: {error}") from error
+    where = f"images: '{path}'"
+    if missing := [name for name in ("images", "labels") if name not in given]:
+        raise DataError(f"{where} has no array '{missing[0]}'; it needs images [N, H, W] and labels [N]")
+    images = _checked_images(given["images"], where)
+    for name in ("labels", "persons"):
+        if name in given and given[name].shape != images.shape[:1]:
+            raise DataError(f"{where}: {name} is {given[name].shape}, not [{len(images)}] as there are images")
+    person = _numbered(given["persons"], where) if "persons" in given else None
+    return LabelledSamples(as_read(images, form), classes.places(given["labels"], where), person)
+
+
+def _checked_images(images: NDArray[Any], where: str) -> Bytes:
+    if images.dtype != np.uint8:
+        raise DataError(f"{where}: images is {images.dtype}; it must be uint8, from 0 to 255")
+    if images.ndim not in (3, 4) or (images.ndim == 4 and images.shape[3] not in (1, 3)) or 0 in images.shape[1:]:
+        raise DataError(f"{where}: images is {images.shape}; it must be [N, H, W] or [N, H, W, 1 or 3]")
+    return images
+
+
+def _numbered(persons: NDArray[Any], where: str) -> NDArray[np.int64]:
+    """Names as numbers that are the same in every file and at every reading."""
+    if persons.dtype.kind in "iu":
+        return persons.astype(np.int64)
+    if persons.dtype.kind != "U":
+        raise DataError(f"{where}: persons is {persons.dtype}; it must be whole numbers or names")
+    digests = (hashlib.blake2b(str(name).encode(), digest_size=8).digest() for name in persons)
+    return np.array([int.from_bytes(digest, "big") >> 1 for digest in digests], dtype=np.int64)

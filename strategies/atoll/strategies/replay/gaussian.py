@@ -1,0 +1,156 @@
+"""Replay ``gaussian``: vectors of the anchor's frozen stem, drawn from a normal distribution for each class.
+
+What van de Ven, Siegelmann and Tolias 2020 (doi 10.1038/s41467-020-17866-2) call internal replay: not samples are drawn
+but what a frozen first part of the model says of them. The distribution is that of the class-conditional Gaussians of
+prototype methods, such as PASS (Zhu et al. 2021, CVPR, section 3.2), with spreads of their own. The teacher says what
+is to be distilled; the class that a vector was drawn for is a hint for whoever trains on labels.
+
+Shapes: N samples, K classes, D width of a vector, B drawn.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+
+from atoll.errors import ConfigError, DataError
+from atoll.replay import Disclosure, Prior, Replay, Sample, Teacher
+from atoll.replay.replay import check_draw
+from atoll.replay.sampling import draw_alike, streams
+from atoll.strategies.replay.moments import COVARIANCES, spread_shape, told_moments
+from atoll.workloads.classification import FeatureSpace, LabelledFeatures
+
+_CLASS, _MEAN = "class", "mean"
+_STEPS = 4
+"""Into how many steps a unit of length is cut, where vectors are compared."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Gaussian(Replay):
+    """Shares of the classes, a mean for each, and how vectors spread around it.
+
+    Without a prior, vectors point anywhere alike, and their class is what the teacher says.
+
+    Attributes:
+        covariance: ``pooled``, variances that all classes share, [D]; ``diagonal``, variances for each class, [K, D];
+            ``full``, one whole covariance that all classes share, [D, D], which an owner that asks for noise does not
+            tell: D² sums bear more of it than they are worth.
+
+    Raises:
+        ConfigError: another covariance.
+    """
+
+    name: ClassVar[str] = "gaussian"
+    workloads: ClassVar[tuple[str, ...]] = ("images", "tabular")
+    above: ClassVar[str] = "stem"
+    covariance: str = "pooled"
+
+    def __post_init__(self) -> None:
+        if self.covariance not in COVARIANCES:
+            raise ConfigError(
+                f"replay gaussian: covariance is '{self.covariance}'; it is one of {', '.join(COVARIANCES)}"
+            )
+
+    def remember(self, private: LabelledFeatures, context: FeatureSpace, disclosure: Disclosure) -> Prior:
+        """Moments of the vectors by class; a person with many samples weighs as much as one with a single one.
+
+        Raises:
+            DataError: no samples, or vectors of another width.
+            ConfigError: noise on a full covariance.
+        """
+        if not len(private):
+            raise DataError("replay gaussian: there is no sample to remember")
+        if private.features.shape[1] != context.width:
+            raise DataError(
+                f"replay gaussian: vectors of width {private.features.shape[1]}, and the anchor's are {context.width}"
+            )
+        tensors, declared = told_moments(private, len(context.classes), self.covariance, disclosure)
+        return Prior(generator=self.name, settings={"covariance": self.covariance}, tensors=tensors, declared=declared)
+
+    def generate(
+        self,
+        teacher: Teacher,
+        prior: Prior | None,
+        context: FeatureSpace,
+        *,
+        budget: int,
+        seed: int,
+        templates: object = None,
+        batch: int = 64,
+    ) -> list[Sample]:
+        """Samples as ``features`` float32 [1, D], of the stem's own length, and ``label`` int64 []."""
+        check_draw(self.name, budget, batch)
+        if templates is not None:
+            raise ConfigError("replay gaussian: it aligns samples to nothing; give no templates")
+        uniform = streams(seed, range(budget), 1 + context.width)
+        normal_BD = torch.special.ndtri(uniform[:, 1:].clamp_min(1e-15))
+        if prior is None:
+            vectors = _as_stem(normal_BD)
+            labels = _said(teacher, vectors, context, batch)
+        else:
+            labels, vectors = self._drawn(prior, context, uniform[:, 0], normal_BD)
+        return [{"features": v[None].clone(), "label": k.clone()} for v, k in zip(vectors, labels, strict=True)]
+
+    def tokens(self, sample: Sample) -> NDArray[np.int64]:
+        """The vector's coordinates, in steps of a quarter."""
+        return _steps(sample["features"][0])
+
+    def private_tokens(self, private: LabelledFeatures) -> list[NDArray[np.int64]]:
+        """The same of the owner's own vectors."""
+        return [_steps(vector) for vector in private.features]
+
+    def batch(self, samples: Sequence[Sample], context: FeatureSpace) -> tuple[dict[str, Tensor], Tensor]:
+        """``features`` [B, 1, D], ``classes`` [K], and ``label`` [B], which the model does not look at."""
+        features = torch.stack([sample["features"] for sample in samples])
+        inputs = {
+            "features": features,
+            "classes": context.classes.numbers,
+            "label": torch.stack([sample["label"] for sample in samples]),
+        }
+        return inputs, torch.ones(features.shape[:2], dtype=torch.bool)
+
+    def _drawn(
+        self, prior: Prior, context: FeatureSpace, uniform_B: Tensor, normal_BD: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Classes [B] and vectors [B, D] by the prior."""
+        classes, width = len(context.classes), context.width
+        shapes = {
+            _CLASS: (classes,),
+            _MEAN: (classes, width),
+            self.covariance: spread_shape(self.covariance, classes, width),
+        }
+        prior.expect(self.name, {"covariance": self.covariance}, shapes, shares=(_CLASS,))
+        labels = draw_alike(prior.tensors[_CLASS].double(), uniform_B)
+        spread = prior.tensors[self.covariance].double()
+        if self.covariance == "full":
+            values, directions = torch.linalg.eigh((spread + spread.T) / 2)
+            around = normal_BD @ (directions * values.clamp_min(0).sqrt()).T
+        else:
+            deviations = spread.clamp_min(0).sqrt()
+            around = normal_BD * (deviations[labels] if self.covariance == "diagonal" else deviations)
+        return labels, _as_stem(prior.tensors[_MEAN].double()[labels] + around)
+
+
+def _as_stem(vectors_BD: Tensor) -> Tensor:
+    """Of mean zero and length sqrt(D), as all that comes from a stem; float32."""
+    return functional.layer_norm(vectors_BD, vectors_BD.shape[-1:]).float()
+
+
+def _said(teacher: Teacher, vectors_BD: Tensor, context: FeatureSpace, batch: int) -> Tensor:
+    """The teacher's likeliest class of each, int64 [B]."""
+    numbers = context.classes.numbers.to(teacher.device)
+    parts = [teacher.logits(features=part.to(teacher.device), classes=numbers) for part in vectors_BD.split(batch)]
+    return torch.cat([part[:, 0].argmax(-1) for part in parts]).cpu()
+
+
+def _steps(vector_D: Tensor) -> NDArray[np.int64]:
+    # No coordinate is below -sqrt(D).
+    lowest = _STEPS * (int(len(vector_D) ** 0.5) + 1)
+    found: NDArray[np.int64] = (vector_D.double() * _STEPS).round().long().add(lowest).clamp_min(0).numpy()
+    return found
