@@ -11,7 +11,7 @@ from torch.nn import functional
 
 
 def perceptron(shape: tuple[int, ...], hidden: int, classes: int) -> nn.Sequential:
-    """Two hidden layers of rectified units (van de Ven and Tolias 2019, arXiv 1904.07734, section 4.1)."""
+    """Two hidden layers of rectified units (van de Ven and Tolias 2019, arXiv 1904.07734)."""
     return nn.Sequential(
         nn.Flatten(),
         nn.Linear(math.prod(shape), hidden),
@@ -24,7 +24,7 @@ def perceptron(shape: tuple[int, ...], hidden: int, classes: int) -> nn.Sequenti
 
 class Autoencoder(nn.Module):
     """A symmetric variational autoencoder of pixels (Kingma and Welling 2014, arXiv 1312.6114) with a standard normal
-    prior, as the generator of deep generative replay (van de Ven and Tolias 2019, appendix A).
+    prior, as the generator of deep generative replay (van de Ven and Tolias 2019).
     """
 
     def __init__(self, shape: tuple[int, ...], hidden: int, latent: int) -> None:

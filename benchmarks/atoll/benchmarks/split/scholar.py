@@ -3,7 +3,7 @@ contexts alike only by luck.
 
 A scholar is a solver and a generator (Shin, Lee, Kim and Kim 2017, arXiv 1705.08690). At every context both learn from
 its data and from what the generator of the context before draws, labelled by the solver of the context before; the
-loss on data weighs 1/t and the loss on replay 1 - 1/t (van de Ven and Tolias 2019, arXiv 1904.07734, section 3).
+loss on data weighs 1/t and the loss on replay 1 - 1/t (van de Ven and Tolias 2019, arXiv 1904.07734).
 """
 
 import copy
@@ -46,7 +46,7 @@ class Replayed:
     """What a frozen scholar says: samples, and labels or softened predictions of each.
 
     In a task-incremental stream a replayed sample is of no known context, and is asked about under each of those that
-    came before (van de Ven and Tolias 2019, section 3.4).
+    came before (van de Ven and Tolias 2019).
     """
 
     def __init__(self, teacher: Scholar, stream: ContextStream, stage: int, distillation: Distillation | None) -> None:
