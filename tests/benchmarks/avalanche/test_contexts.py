@@ -66,6 +66,6 @@ def test_contexts_that_do_not_fit_together() -> None:
         (np.zeros((1, 3), np.float32), np.array([-1])),
     ],
 )
-def test_samples_that_are_none(inputs: np.ndarray, labels: np.ndarray) -> None:  # type: ignore[type-arg]
+def test_samples_that_are_none(inputs: np.ndarray, labels: np.ndarray) -> None:
     with pytest.raises(DataError):
         Samples(inputs, labels)

@@ -19,6 +19,8 @@ from atoll.federation.units import Choice
 
 pytestmark = [needs_avalanche, pytest.mark.slow]
 
+STREAMS = "streams"
+
 
 @pytest.fixture(scope="module", autouse=True)
 def imported() -> None:
@@ -30,13 +32,15 @@ def imported() -> None:
 def client(tmp_path_factory: pytest.TempPathFactory) -> MlflowClient:
     folder = tmp_path_factory.mktemp("mlflow")
     client = MlflowClient(f"sqlite:///{folder / 'mlflow.db'}")
-    client.create_experiment("streams", str(folder / "artifacts"))
+    client.create_experiment(STREAMS, str(folder / "artifacts"))
     return client
 
 
 @pytest.fixture
 def store(client: MlflowClient) -> Iterator[tuple[MlflowClient, str]]:
-    run = client.create_run(client.get_experiment_by_name("streams").experiment_id).info.run_id
+    experiment = client.get_experiment_by_name(STREAMS)
+    assert experiment is not None
+    run = client.create_run(experiment.experiment_id).info.run_id
     yield client, run
     client.set_terminated(run)
 

@@ -22,8 +22,8 @@ pytestmark = [needs_avalanche, pytest.mark.slow]
 BUDGET = Budget(steps=25, batch=8, learning_rate=0.02)
 
 
-def trained(name: str, stream: ContextStream, chunk: int = 0, **options: object) -> StreamMatrix:
-    run = Run(stream=stream, budget=BUDGET, seed=0, chunk=chunk)
+def trained(name: str, stream: ContextStream, **options: object) -> StreamMatrix:
+    run = Run(stream=stream, budget=BUDGET, seed=0)
     return run_baseline(Choice(name=name, options=options), model(stream), run)[0]
 
 

@@ -8,7 +8,7 @@ import torch
 from tests.benchmarks.avalanche.blobs import blobs, needs_avalanche
 from torch import nn
 
-from atoll.benchmarks.avalanche.contexts import Samples
+from atoll.benchmarks.avalanche.contexts import PARTS, Samples
 from atoll.benchmarks.datasets.image_set import ImageSet
 from atoll.benchmarks.split import study as studies
 from atoll.benchmarks.split.data import context_of
@@ -50,7 +50,7 @@ def cell(method: str, folder: Path, seed: int = 0, **settings: object) -> dict[s
 def test_parts_are_apart_and_even_by_class() -> None:
     pictures = stripes()
     whole = context_of(pictures, seed=1)
-    assert [len(whole.part(part)) for part in ("train", "validation", "test")] == [112, 16, 32]  # type: ignore[arg-type]
+    assert [len(whole.part(part)) for part in PARTS] == [112, 16, 32]
     rows = [row.tobytes() for part in (whole.train, whole.validation, whole.test) for row in part.inputs]
     assert len(set(rows)) == len(pictures)
     assert np.bincount(whole.test.labels).tolist() == [8] * 4

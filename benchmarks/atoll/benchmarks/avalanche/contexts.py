@@ -185,8 +185,8 @@ def _context(whole: Context, group: Sequence[int], scenario: Scenario) -> Contex
     )
     if scenario != "domain":
         return made
-    placed = {name: _placed(made.part(name), group) for name in PARTS}
-    return replace(made, classes=tuple(range(len(group))), **placed)
+    train, validation, test = (_placed(made.part(name), group) for name in PARTS)
+    return replace(made, classes=tuple(range(len(group))), train=train, validation=validation, test=test)
 
 
 def _placed(samples: Samples, group: Sequence[int]) -> Samples:

@@ -51,7 +51,8 @@ class Autoencoder(nn.Module):
         said_BX = self.decoder(drawn_BZ)
         reconstruction = functional.binary_cross_entropy_with_logits(said_BX, x.flatten(1), reduction="sum")
         divergence = 0.5 * (mean_BZ.square() + log_variance_BZ.exp() - log_variance_BZ - 1).sum()
-        return (reconstruction + divergence) / len(x)
+        bound: Tensor = (reconstruction + divergence) / len(x)
+        return bound
 
     @torch.no_grad()
     def sample(self, count: int) -> Tensor:
