@@ -12,6 +12,8 @@ from rich.console import Console
 from atoll.cli import coordinator, expert, ledger, mixture
 from atoll.errors import AtollError
 
+_INTERRUPTED = 130
+
 app = typer.Typer(
     name="atoll",
     help="Data owners train experts apart; a coordinator makes them one mixture; any owner can leave it.",
@@ -78,9 +80,10 @@ def main() -> None:
     except AtollError as error:
         Console(stderr=True).print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; the same command goes on where this stopped")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:  # what Typer makes of Ctrl-C
+            Console(stderr=True).print("interrupted; the same command goes on where this stopped")
+        raise
 
 
 def _plain(text: str) -> str:

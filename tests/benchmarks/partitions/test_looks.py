@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -20,6 +20,7 @@ def test_a_plain_look_changes_nothing() -> None:
     assert (Look(rotation=360).seen(images, 0) == images).all()
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 99), quarters=st.integers(-4, 4))
 def test_quarter_turns_are_anticlockwise_and_exact(seed: int, quarters: int) -> None:
     images = pictures(seed)
@@ -33,9 +34,10 @@ def test_an_oblong_picture_keeps_its_shape() -> None:
     images[0, 3, 10] = 255  # three to the right of the middle
     found = turned(images, 90.0)
     assert found.shape == (1, 7, 15)
-    assert np.unravel_index(found.argmax(), found.shape) == (0, 0, 7)
+    assert [int(place) for place in np.unravel_index(found.argmax(), found.shape)] == [0, 0, 7]
 
 
+@settings(deadline=None)
 @given(seed=st.integers(0, 99))
 def test_inverting_twice_gives_the_picture_back(seed: int) -> None:
     images = pictures(seed)
@@ -44,6 +46,7 @@ def test_inverting_twice_gives_the_picture_back(seed: int) -> None:
     assert (negative.seen(negative.seen(images, 0), 0) == images).all()
 
 
+@settings(deadline=None)
 @given(contrast=st.floats(0.05, 1.0), seed=st.integers(0, 99))
 def test_contrast_scales_the_spread_about_the_middle(contrast: float, seed: int) -> None:
     images = pictures(seed)

@@ -10,9 +10,11 @@ from atoll.benchmarks.partitions import plot
 from atoll.benchmarks.partitions.drifting import Drifting
 from atoll.benchmarks.partitions.figures import class_counts, how_they_look, who_holds_what
 from atoll.benchmarks.partitions.look import Look
+from atoll.benchmarks.partitions.natural import Natural
 from atoll.benchmarks.partitions.partition import Pool
 from atoll.benchmarks.partitions.pictures import pooled
-from atoll.errors import ConfigError
+from atoll.benchmarks.partitions.read import read_partition
+from atoll.errors import ConfigError, PluginError
 
 pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
@@ -52,16 +54,27 @@ def test_several_data_sets_keep_their_classes_apart(monkeypatch: pytest.MonkeyPa
 def test_the_command_writes_two_pictures(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["plot", "digits", "--samples", "200", "--option", "silos=3", "--out", str(tmp_path)]
+    command = ["plot", "digits", "--samples", "200", "--partition", "dirichlet {silos: 3}", "--out", str(tmp_path)]
     monkeypatch.setattr(sys, "argv", command)
     plot.main()
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "digits-dirichlet-0-classes.png",
-        "digits-dirichlet-0-looks.png",
+        "digits-dirichlet-silos-3-0-classes.png",
+        "digits-dirichlet-silos-3-0-looks.png",
     ]
     assert capsys.readouterr().out.count("samples, by class") == 3
-    monkeypatch.setattr(sys, "argv", [*command, "--option", "silo=3"])
+    monkeypatch.setattr(sys, "argv", [*command, "--partition", "dirichlet {silo: 3}"])
     with pytest.raises(SystemExit) as ended:
         plot.main()
     assert ended.value.code == ConfigError.exit_code
     assert "did you mean 'silos'?" in capsys.readouterr().err
+
+
+def test_a_partition_is_read_from_a_line() -> None:
+    assert read_partition("natural") == Natural()
+    assert read_partition("drifting {silos: 3, last: {rotation: 90}}") == Drifting(silos=3, last=Look(rotation=90))
+    with pytest.raises(PluginError, match="did you mean 'natural'"):
+        read_partition("naturl")
+    with pytest.raises(ConfigError, match="options are no YAML"):
+        read_partition("natural {")
+    with pytest.raises(ConfigError, match="after the name come options"):
+        read_partition("dirichlet 0.1")

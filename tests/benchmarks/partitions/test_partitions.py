@@ -38,13 +38,13 @@ def pools(draw: st.DrawFn) -> Pool:
 
 def lenient(name: str) -> Partition:
     """With its defaults, and no more than one sample a silo asked for."""
-    options: dict[str, Any] = {"dirichlet": {"minimum": 1}, "drifting": {"minimum": 1, "alpha": 5.0}}.get(name, {})
-    found: Partition = build(GROUP, name, options)
+    known: dict[str, dict[str, Any]] = {"dirichlet": {"minimum": 1}, "drifting": {"minimum": 1, "alpha": 5.0}}
+    found: Partition = build(GROUP, name, known.get(name, {}))
     return found
 
 
 @pytest.mark.parametrize("name", names(GROUP))
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(pool=pools(), seed=st.integers(0, 2**32 - 1))
 def test_every_sample_is_in_exactly_one_part_and_the_seed_decides(name: str, pool: Pool, seed: int) -> None:
     parts = lenient(name).split(pool, seed)
@@ -62,12 +62,14 @@ def test_another_seed_deals_otherwise(name: str) -> None:
     assert any(a.indices.tolist() != b.indices.tolist() for a, b in zip(one, other, strict=True))
 
 
+@settings(deadline=None)
 @given(pool=pools(), alpha=st.floats(1e-3, 1e3), silos=st.integers(1, 9), seed=st.integers(0, 99))
 def test_silos_that_draw_a_mix_are_of_one_size(pool: Pool, alpha: float, silos: int, seed: int) -> None:
     sizes = [len(part.indices) for part in Dirichlet(silos=silos, alpha=alpha).split(pool, seed)]
     assert max(sizes) - min(sizes) <= 1
 
 
+@settings(deadline=None)
 @given(minimum=st.integers(1, 30), alpha=st.floats(0.3, 10), seed=st.integers(0, 99))
 def test_no_silo_is_below_the_minimum(minimum: int, alpha: float, seed: int) -> None:
     for partition in (
@@ -163,6 +165,7 @@ def test_looks_drift_and_may_be_staggered() -> None:
     assert between(Look(), last, 0.25) == Look(rotation=22.5)
 
 
+@settings(deadline=None)
 @given(
     parts=st.integers(1, 6),
     totals=st.lists(st.integers(0, 200), min_size=2, max_size=6).filter(lambda found: sum(found) > 0),
@@ -176,6 +179,7 @@ def test_fitting_uses_every_sample_and_keeps_parts_of_about_one_size(parts: int,
     assert np.abs(counts.sum(1) - sum(totals) / parts).max() <= len(totals)
 
 
+@settings(deadline=None)
 @given(weights=st.lists(st.floats(0, 1e6), min_size=1, max_size=9), total=st.integers(0, 10_000))
 def test_whole_numbers_sum_up_and_are_near_their_shares(weights: list[float], total: int) -> None:
     given_ = np.array(weights)
@@ -185,6 +189,7 @@ def test_whole_numbers_sum_up_and_are_near_their_shares(weights: list[float], to
         assert np.abs(found - given_ / given_.sum() * total).max() < 1 + 1e-6
 
 
+@settings(deadline=None)
 @given(sizes=st.lists(st.integers(0, 50), min_size=1, max_size=9), minimum=st.integers(0, 5))
 def test_what_lacks_comes_from_the_largest(sizes: list[int], minimum: int) -> None:
     if sum(sizes) < minimum * len(sizes):

@@ -10,6 +10,8 @@
 ``drifting``       a silo's classes or looks change over stages
 ``look``           how pictures look at a silo: turned, noisy, of other contrast, inverted
 ``shares``         whole numbers in given proportions
+``pictures``       data sets of pictures as one pool
+``read``           a partition from a line of text
 ``figures``        pictures of partitions
 ``plot``           ``python -m atoll.benchmarks.partitions.plot --help``
 =================  ===============================================================================

@@ -90,7 +90,7 @@ class _Sums:
 
     @property
     def width(self) -> int:
-        return self.vector_ND.shape[1]
+        return int(self.vector_ND.shape[1])
 
 
 @dataclass(frozen=True, eq=False, slots=True)
