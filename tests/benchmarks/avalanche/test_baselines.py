@@ -31,6 +31,6 @@ def test_what_cannot_be_is_said(choice: Choice, message: str) -> None:
 
 
 def test_online() -> None:
-    assert baseline(Choice(name="none"), "class", True)
+    assert baseline(Choice(name="ewc"), "class", True)
     with pytest.raises(ConfigError, match="online streams"):
-        baseline(Choice(name="ewc"), "class", True)
+        baseline(Choice(name="cumulative"), "class", True)

@@ -6,11 +6,13 @@ Options carry Avalanche's own names, so that its documentation is theirs too.
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from atoll.benchmarks.avalanche.contexts import SCENARIOS, Scenario
 from atoll.errors import ConfigError
 from atoll.federation.units import Choice
+
+Online = Literal["chunks", "contexts", "memory", "never"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,7 +24,9 @@ class Baseline:
         about: What it does, in a line.
         options: Those that there are, with their defaults.
         scenarios: Where it works.
-        online: Whether it works on an online stream of small chunks.
+        online: How it takes an online stream: ``chunks``, each an experience of its own; ``contexts``, an experience in
+            one pass, for a strategy that has something to do at a context's end; ``memory``, which it fills in one pass
+            and trains on; or ``never``.
         joint: Whether it sees all contexts at once.
     """
 
@@ -30,79 +34,77 @@ class Baseline:
     about: str
     options: Mapping[str, Any] = field(default_factory=dict)
     scenarios: tuple[Scenario, ...] = SCENARIOS
-    online: bool = True
+    online: Online = "contexts"
     joint: bool = False
 
 
 _UNTOLD: tuple[Scenario, ...] = ("domain", "class")
 
 BASELINES: Mapping[str, Baseline] = {
-    "none": Baseline(strategy="Naive", about="goes on training, and does nothing against forgetting"),
-    "joint": Baseline(
-        strategy="JointTraining", about="all contexts at once: the upper bound", online=False, joint=True
-    ),
-    "cumulative": Baseline(strategy="Cumulative", about="trains on all contexts so far", online=False),
+    "none": Baseline(strategy="Naive", about="goes on training, and does nothing against forgetting", online="chunks"),
+    "joint": Baseline(strategy="JointTraining", about="all contexts at once: the upper bound", joint=True),
+    "cumulative": Baseline(strategy="Cumulative", about="trains on all contexts so far", online="never"),
     "ewc": Baseline(
         strategy="EWC",
         about="holds weights that earlier contexts need, by their Fisher information",
         options={"ewc_lambda": 100.0, "mode": "separate", "decay_factor": None},
-        online=False,
     ),
     "si": Baseline(
         strategy="Naive",
         about="synaptic intelligence: holds weights by their part in the loss's descent",
         options={"strength": 0.1, "damping": 0.1},
-        online=False,
     ),
     "mas": Baseline(
         strategy="MAS",
         about="holds weights that the outputs are sensitive to",
         options={"lambda_reg": 1.0, "alpha": 0.5},
-        online=False,
     ),
     "lwf": Baseline(
         strategy="LwF",
         about="distils the earlier model on the new context's inputs",
         options={"alpha": 1.0, "temperature": 2.0},
-        online=False,
     ),
     "gem": Baseline(
         strategy="GEM",
         about="projects gradients so that no memory of a context gets worse",
         options={"patterns_per_exp": 20, "memory_strength": 0.5},
-        online=False,
     ),
     "agem": Baseline(
         strategy="AGEM",
         about="projects gradients so that the memory on average does not get worse",
         options={"patterns_per_exp": 20, "sample_size": 64},
-        online=False,
     ),
     "er": Baseline(
-        strategy="Naive", about="rehearses a memory of real samples beside the data", options={"mem_size": 100}
+        strategy="Naive",
+        about="rehearses a memory of real samples beside the data",
+        options={"mem_size": 100},
+        online="chunks",
     ),
     "er-ace": Baseline(
         strategy="ER_ACE",
         about="rehearses real samples, with a loss of the new classes among themselves",
         options={"mem_size": 100, "batch_size_mem": 64},
         scenarios=_UNTOLD,
+        online="chunks",
     ),
     "der": Baseline(
         strategy="DER",
         about="rehearses real samples with the logits they had",
         options={"mem_size": 100, "batch_size_mem": 64, "alpha": 0.1, "beta": 0.5},
         scenarios=_UNTOLD,
-        online=False,
     ),
     "gdumb": Baseline(
-        strategy="GDumb", about="trains anew on a class-balanced memory alone", options={"mem_size": 100}, online=False
+        strategy="GDumb",
+        about="trains anew on a class-balanced memory alone",
+        options={"mem_size": 100},
+        online="memory",
     ),
     "generative-replay": Baseline(
         strategy="GenerativeReplay",
         about="rehearses samples of a variational autoencoder under hard labels",
         options={"latent": 20},
         scenarios=_UNTOLD,
-        online=False,
+        online="never",
     ),
 }
 """By the names that suites call them."""
@@ -125,7 +127,7 @@ def baseline(choice: Choice, scenario: Scenario, online: bool) -> tuple[Baseline
             raise ConfigError(
                 f"baseline '{choice.name}': {name} is {value!r}, where a value such as {found.options[name]!r} is meant"
             )
-    if scenario not in found.scenarios or (online and not found.online):
+    if scenario not in found.scenarios or (online and found.online == "never"):
         where = "on online streams" if online else f"on {scenario}-incremental streams"
         raise ConfigError(f"baseline '{choice.name}' does not work {where} in Avalanche 0.6.0; leave it out there")
     return found, {**found.options, **choice.options}

@@ -15,7 +15,8 @@ class Run:
         budget: For every context.
         seed: Of the order of samples and of whatever a strategy draws.
         device: Of the model.
-        chunk: Samples of an online stream's chunk, each seen once; 0 for whole contexts under ``budget.steps``.
+        chunk: Samples of an online stream's chunk, each seen once; 0 for whole contexts under ``budget.steps``. The
+            budget's steps and batch are then those of strategies that train on a memory alone.
         test: What is evaluated; ``validation`` for tuning.
     """
 

@@ -1,5 +1,6 @@
 """One of Avalanche's strategies on a stream, evaluated before any training and after every context."""
 
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -74,7 +75,8 @@ def _stages(known: Baseline, bench: Any, run: Run) -> Iterator[list[Any]]:
         yield [bench.train_stream]
         return
     for place, experience in enumerate(bench.train_stream):
-        yield list(chunks([experience], run.chunk, run.seed + place)) if run.chunk else [experience]
+        cut = run.chunk and known.online == "chunks"
+        yield list(chunks([experience], run.chunk, run.seed + place)) if cut else [experience]
 
 
 def _strategy(choice: Choice, model: nn.Module, run: Run, metrics: Sequence[Any], loggers: Sequence[Any]) -> Any:
@@ -88,20 +90,30 @@ def _strategy(choice: Choice, model: nn.Module, run: Run, metrics: Sequence[Any]
     plugins, given = prepared(choice.name, options, run)
     told = run.stream.scenario == "task"
     whole = (ToldContexts(model, run.stream.allowed()) if told else model).to(run.device)
-    steps = 1 if run.chunk else run.budget.steps * (len(run.stream.contexts) if known.joint else 1)
+    batch, epochs, steps = _pace(known, run)
     return getattr(training, known.strategy)(
         model=whole,
         optimizer=run.budget.make(whole.parameters()),
         criterion=nn.CrossEntropyLoss(),
-        train_mb_size=run.chunk or run.budget.batch,
-        # An epoch has at least one step.
-        train_epochs=steps,
+        train_mb_size=batch,
+        train_epochs=epochs,
         eval_mb_size=_EVALUATED,
         device=torch.device(run.device),
         plugins=[*plugins, StopAfter(steps)],
         evaluator=EvaluationPlugin(accuracy_metrics(experience=True), *metrics, loggers=list(loggers)),
         **given,
     )
+
+
+def _pace(known: Baseline, run: Run) -> tuple[int, int, int]:
+    """Samples of a batch, and epochs and steps of an experience at most."""
+    if run.chunk and known.online == "chunks":
+        return run.chunk, 1, 1
+    if run.chunk and known.online == "contexts":
+        return run.chunk, 1, sys.maxsize
+    steps = run.budget.steps * (len(run.stream.contexts) if known.joint else 1)
+    # An epoch has at least one step.
+    return run.budget.batch, steps, steps
 
 
 def _evaluated(strategy: Any, bench: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import ClassVar, final
 
 import numpy as np
@@ -15,6 +14,7 @@ from atoll.benchmarks.avalanche.run import Run
 from atoll.benchmarks.avalanche.train import run_baseline
 from atoll.benchmarks.datasets.image_set import ImageSet
 from atoll.benchmarks.datasets.images import read_images
+from atoll.benchmarks.silos.written import written
 from atoll.benchmarks.split.vectors import AboveStem, vectors
 from atoll.benchmarks.suites.outcome import PARAMETERS, SECONDS, Outcome
 from atoll.benchmarks.suites.study import Study, Work
@@ -25,11 +25,15 @@ from atoll.errors import ConfigError
 from atoll.experts.training import TrainingConfig
 from atoll.federation.node_config import ReplayTerms
 from atoll.federation.units import Choice
+from atoll.privacy.audit_config import AuditConfig
 from atoll.workloads.images import ImagesConfig
 
 _AVALANCHE = "avalanche-"
 _SCENARIOS = ("domain", "class")
 _PARTS = ("validation", "test")
+_VALIDATION, _TEST = 0.1, 0.2
+_TEMPERATURE = 8.0
+"""Of the router: a picture is one position, and a text of many adds up more evidence than it holds."""
 
 
 @final
@@ -51,6 +55,7 @@ class SplitArrivals(Study):
         batch: Pictures of a batch; replay comes on top.
         learning_rate: Of experts.
         whole_learning_rate: Of methods that train all blocks.
+        chunk: 0; or samples of a batch of an online stream, in which each is seen once, in place of steps and batch.
         replay: Samples of replay in all, drawn or kept.
         part: What is measured: ``test``, or ``validation`` for tuning.
 
@@ -67,6 +72,7 @@ class SplitArrivals(Study):
     batch: int = 64
     learning_rate: float = 2e-3
     whole_learning_rate: float = 1e-3
+    chunk: int = 0
     replay: int = 512
     part: str = "test"
 
@@ -87,26 +93,26 @@ class SplitArrivals(Study):
         Raises:
             AtollError: data or an anchor that is not there, or a method that cannot be run.
         """
-        config = self.config(work.seed, work.folder)
+        config = self.config(work.seed)
         if work.method.name.startswith(_AVALANCHE):
             return self._avalanche(config, work)
         return run_cell(config, work)
 
-    def config(self, seed: int, folder: Path) -> RunConfig:
-        """The run, as ``atoll run`` takes it.
+    def config(self, seed: int) -> RunConfig:
+        """The run, as ``atoll run`` takes it, with the silos' files in place.
 
         Args:
             seed: Of training, and of which picture is trained on and which is measured.
-            folder: Gets the silos' pictures.
         """
         pictures = read_images(self.dataset)
         pairs = [(label, label + 1) for label in range(0, len(pictures.classes) - 1, 2)]
-        silos = [self._silo(pictures, pair, seed, folder) for pair in pairs]
+        steps, batch = self._pace(pictures)
+        silos = [self._silo(pictures, pair, seed) for pair in pairs]
         stream = StreamConfig(stages=[[silo.name] for silo in silos], metric="accuracy")
         budget = replace(
             stream.budget,
-            steps=self.steps,
-            batch=self.batch,
+            steps=steps,
+            batch=batch,
             learning_rate=self.whole_learning_rate,
             replay=self.replay,
         )
@@ -116,14 +122,26 @@ class SplitArrivals(Study):
             seed=seed,
             silos=silos,
             training=TrainingConfig(
-                steps=self.steps, batch=self.batch, learning_rate=self.learning_rate, patience=0, evaluate_every=200
+                steps=steps, batch=batch, learning_rate=self.learning_rate, patience=0, evaluate_every=200
             ),
-            router=Choice(name="domain"),
+            router=Choice(name="domain", options={"temperature": _TEMPERATURE}),
             evaluation=EvaluationConfig(split=self.part, windows=0, batch=256, baselines={}),
-            stream=replace(stream, budget=budget, arrival=replace(stream.arrival, budget=self.replay)),
+            stream=replace(
+                stream,
+                budget=budget,
+                arrival=replace(stream.arrival, budget=self.replay),
+                audit=AuditConfig(samples=0),  # python -m atoll.benchmarks.privacy.audit is about that
+            ),
         )
 
-    def _silo(self, pictures: ImageSet, pair: tuple[int, int], seed: int, folder: Path) -> SiloConfig:
+    def _pace(self, pictures: ImageSet) -> tuple[int, int]:
+        """Steps and batch of an arrival; of an online stream so many that no silo sees a picture twice."""
+        if not self.chunk:
+            return self.steps, self.batch
+        fewest = 2 * min([int(count) for count in pictures.counts] + ([self.samples] if self.samples else []))
+        return max(1, round((1 - _VALIDATION - _TEST) * fewest) // self.chunk), self.chunk
+
+    def _silo(self, pictures: ImageSet, pair: tuple[int, int], seed: int) -> SiloConfig:
         rng = np.random.default_rng(seed)
         chosen = np.concatenate(
             [rng.permutation(np.flatnonzero(pictures.labels == label))[: self.samples or None] for label in pair]
@@ -132,10 +150,10 @@ class SplitArrivals(Study):
         if self.scenario == "domain":
             labels, classes = labels - pair[0], ("first", "second")
         name = f"silo-{pair[0]}-{pair[1]}"
-        path = folder / "pictures" / f"{name}.npz"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        np.savez(path, images=pictures.images[chosen], labels=labels)
-        data = ImagesConfig(paths=[str(path)], classes=list(classes), validation=0.1, test=0.2, salt=str(seed))
+        path = written(pictures.images[chosen], labels)
+        data = ImagesConfig(
+            paths=[str(path)], classes=list(classes), validation=_VALIDATION, test=_TEST, salt=str(seed)
+        )
         told = " and ".join(pictures.classes[label] for label in pair)
         # As they are: no other method here keeps anything from anybody.
         return SiloConfig(name=name, domain=told, data=data, replay=ReplayTerms(tell="counts", smallest=1.0))
@@ -148,6 +166,7 @@ class SplitArrivals(Study):
             budget=Budget(steps=self.steps, batch=self.batch, learning_rate=self.whole_learning_rate),
             seed=work.seed,
             device=work.device,
+            chunk=self.chunk,
             test="validation" if self.part == "validation" else "test",
         )
         choice = Choice(name=work.method.name.removeprefix(_AVALANCHE), options=work.method.options)

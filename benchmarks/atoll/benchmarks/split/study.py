@@ -44,7 +44,8 @@ class SplitDigits(Study):
         steps: Optimizer steps a context, on batches of its data.
         batch: Samples of a batch; replay comes on top.
         learning_rate: Of Adam.
-        chunk: 0; or samples of the chunks of an online stream, each seen once, in place of steps and batch.
+        chunk: 0; or samples of the chunks of an online stream, each seen once, in place of steps and batch. Boundaries
+            of contexts are told, to methods that can use them.
         part: What is measured: ``test``, or ``validation`` for tuning.
 
     Raises:
