@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from atoll.anchors import resolve
 from atoll.continual import over_stages
-from atoll.continual.baseline import World
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.memory import MemoryWatch
 from atoll.coordinator.release import release_folder
@@ -16,10 +14,9 @@ from atoll.coordinator.stream.collect import collect
 from atoll.coordinator.stream.course import Course, StreamCoordinator
 from atoll.coordinator.stream.page import draw, write_stream_report
 from atoll.coordinator.stream.results import StreamResults
-from atoll.coordinator.stream.studio import device_of
+from atoll.coordinator.stream.world import world_of
 from atoll.coordinator.tracking import Tracker
 from atoll.coordinator.traffic import TrafficLog
-from atoll.workloads.workload import workload_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +80,10 @@ def _baselines(config: RunConfig, folder: Path, on_progress: OnProgress | None) 
     stream = config.stream
     if not stream.baselines:
         return {}
-    anchor = resolve(config.anchor)
     tell = on_progress or (lambda silo, done, total, note: None)
-    workloads = {}
-    for silo in config.silos:
-        workload = workload_class(silo.data.workload)
-        opened_one = workload.open(workload.absolute(silo.data), anchor, folder / "silos" / silo.name / "tokens")
-        opened_one.prepare()
-        workloads[silo.name] = opened_one
-    world = World(
-        anchor=anchor.digest,
-        model=lambda: anchor.model().float(),
-        stages=stream.stages,
-        workloads=workloads,
-        training=stream.budget,
-        seed=config.seed,
-        device=device_of(config.engine.device),
-    )
     return run_baselines(
         stream.baselines,
-        world,
+        world_of(config, folder),
         folder / "baselines",
         metric=stream.metric,
         higher_is_better=stream.metric != "loss",
