@@ -72,6 +72,7 @@ class Policy:
             "membership_*",
             "extraction_*",
             "uniqueness_*",
+            "router_stopped",
         ]
     )
     replay: str = NOISED
