@@ -13,9 +13,10 @@
 ``task_experts``      DriftMoE's second form: a tree for every class
 ``router_only``       the router's network alone, as a classifier
 ``arrivals``          a tree arrives when the concept drifts, and those before it are frozen
-``rivers``            river's own learners, for comparison
+``single``            river's single learners, for comparison
+``ensembles``         river's ensembles, for comparison
 ``timeline``          a picture of the concepts over time
 ====================  =====================================================================================
 
-DriftMoE is Aspis et al. 2025 (arXiv 2507.18464); ``docs/benchmarks/drift.md`` sets its claims beside what is found here.
+DriftMoE is Aspis et al. 2025 (arXiv 2507.18464); ``docs/benchmarks/drift.md`` sets its claims beside what is found.
 """

@@ -30,6 +30,7 @@ class Arrivals(Learner):
         smoothing: Share of chance in every expert's opinion, in (0, 1].
         delta: ADWIN's (Bifet and Gavaldà 2007) chance of seeing a drift that is none.
         most: Experts at most; the one with the least evidence withdraws when another arrives.
+        freeze: Whether only the newest learns.
 
     Raises:
         ConfigError: a value that cannot be.
@@ -41,8 +42,9 @@ class Arrivals(Learner):
     )
     memory: float = 0.98
     smoothing: float = 0.05
-    delta: float = 0.002
+    delta: float = 0.05
     most: int = 12
+    freeze: bool = True
 
     def __post_init__(self) -> None:
         if not (0 < self.memory < 1 and 0 < self.smoothing <= 1 and 0 < self.delta < 1 and self.most > 1):
@@ -76,11 +78,12 @@ class Arriving:
         return first_best(self._votes(self._consult(x)))
 
     def learn_one(self, x: Sample, y: int, /) -> None:
-        """Weigh the experts by a label, teach the newest, and make room for another where errors rise."""
+        """Weigh the experts by a label, teach the newest, and let another arrive where errors rise."""
         opinions_MC = self._consult(x)
         wrong = first_best(self._votes(opinions_MC)) != y
         self._weigh([each[y] for each in opinions_MC])
-        self._trees[-1].learn_one(x, y)
+        for tree in self._trees[-1:] if self._settings.freeze else self._trees:
+            tree.learn_one(x, y)
         before = self._errors.estimation
         self._errors.update(float(wrong))
         if self._errors.drift_detected and self._errors.estimation > before:

@@ -1,4 +1,4 @@
-"""river's ensembles of trees that adapt to drift. DriftMoE's paper has a hundred trees in each; the default here is ten."""
+"""river's ensembles of trees that adapt to drift; ten trees each, where DriftMoE's paper has a hundred in its forest."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
