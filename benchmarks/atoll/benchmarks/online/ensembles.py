@@ -1,4 +1,4 @@
-"""river's ensembles of trees that adapt to drift; ten trees each, where DriftMoE's paper has a hundred in its forest."""
+"""river's ensembles of trees that adapt to drift, of ten trees each unless told otherwise."""
 
 from dataclasses import dataclass
 from typing import ClassVar, final
