@@ -75,4 +75,4 @@ def test_there_are_never_more_than_most() -> None:
 def test_settings_that_cannot_be() -> None:
     for wrong in ({"memory": 1.0}, {"delta": 0.0}, {"smoothing": 0.0}, {"most": 1}):
         with pytest.raises(ConfigError, match="arrivals: memory"):
-            replace(Arrivals(), **wrong)  # type: ignore[arg-type]
+            replace(Arrivals(), **wrong)

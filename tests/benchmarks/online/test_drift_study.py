@@ -1,6 +1,7 @@
 """The study scores every registered learner, and the suites that come with it name what there is."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -85,7 +86,7 @@ def test_suites_name_streams_and_learners_that_there_are(path: Path) -> None:
     assert suite["study"] == "drift"
     assert set(suite["vary"].get("stream", [])) <= set(STREAMS)
     Drifting(**suite["settings"])
-    methods = [{"name": each} if isinstance(each, str) else each for each in suite["methods"]]
+    methods: list[dict[str, Any]] = [{"name": each} if isinstance(each, str) else each for each in suite["methods"]]
     for method in methods:
         build(GROUP, method["name"], method.get("options", {}))
     labels = [method.get("label", method["name"]) for method in methods]

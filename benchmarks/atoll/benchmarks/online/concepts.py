@@ -34,8 +34,9 @@ def shares(drifts: tuple[Drift, ...], length: int) -> NDArray[np.float64]:
     concept-drift streams; its concept is the first whose drift it is not past.
     """
     past_ND = np.stack([_sigmoid(4 * (np.arange(length) - drift.at) / drift.width) for drift in drifts], 1)
-    reached_NC = np.cumprod(np.column_stack([np.ones(length), past_ND]), 1)
-    return reached_NC - np.column_stack([reached_NC[:, 1:], np.zeros(length)])
+    reached_NC = np.multiply.accumulate(np.column_stack([np.ones(length), past_ND]), 1)
+    found: NDArray[np.float64] = -np.diff(reached_NC, axis=1, append=0.0)
+    return found
 
 
 def draw(drifts: tuple[Drift, ...], length: int, seed: int) -> list[int]:

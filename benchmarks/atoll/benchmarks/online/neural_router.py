@@ -87,7 +87,7 @@ class NeuralRouter:
         self._network.train()
         loss = binary_cross_entropy_with_logits(self._network(x_BD), right_BM)
         self._adam.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         self._adam.step()
         self._network.train(self._settings.noisy)
 
