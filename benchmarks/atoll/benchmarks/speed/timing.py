@@ -1,15 +1,15 @@
 """Timings of one case: the anchor, Atoll and peers in turns, in one process."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from statistics import median
-import time
 
 import torch
 
-from atoll.benchmarks.speed.atoll_models import ATOLL, DENSE, dense_runner
+from atoll.benchmarks.speed.atoll_models import DENSE, dense_runner
 from atoll.benchmarks.speed.case import Case
 from atoll.benchmarks.speed.contenders import atoll_alone, pair
 from atoll.benchmarks.speed.paired import Spread, in_turns, spread
@@ -40,6 +40,10 @@ class Timed:
     def to_peer(self, peer: str) -> Spread:
         """How many times as fast as a peer Atoll is, with the same mathematics."""
         return spread(self.seconds, self.partner[peer], peer)
+
+    def to_atoll(self, peer: str) -> Spread:
+        """The other way round."""
+        return spread(self.seconds, peer, self.partner[peer])
 
 
 def time_case(
