@@ -17,7 +17,7 @@ from atoll.errors import ConfigError, PluginError
 
 def names(group: str) -> tuple[str, ...]:
     """Names registered under an entry-point group such as ``atoll.routers``, sorted."""
-    return tuple(sorted({entry.name for entry in _registered().select(group=group)}))
+    return tuple(sorted({entry.name for entry in _registered(group)}))
 
 
 def load(group: str, name: str) -> Any:
@@ -26,7 +26,7 @@ def load(group: str, name: str) -> Any:
     Raises:
         PluginError: nothing has that name, or it fails to import; the message lists what there is.
     """
-    found = _registered().select(group=group, name=name)
+    found = _registered(group).select(name=name)
     if not found:
         known = names(group)
         close = difflib.get_close_matches(name, known, n=1)
@@ -65,9 +65,14 @@ def build(group: str, name: str, options: Mapping[str, Any]) -> Any:
         raise ConfigError(f"'{name}' of {group}: {str(error).splitlines()[0]}") from error
 
 
-def _registered() -> EntryPoints:
+def _registered(group: str) -> EntryPoints:
     """What is installed now."""
-    return _read(tuple((folder, _changed(folder)) for folder in sys.path))
+    return _of(group, tuple((folder, _changed(folder)) for folder in sys.path))
+
+
+@lru_cache(maxsize=64)
+def _of(group: str, folders: tuple[tuple[str, int], ...]) -> EntryPoints:
+    return _read(folders).select(group=group)
 
 
 @lru_cache(maxsize=8)

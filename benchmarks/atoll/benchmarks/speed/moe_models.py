@@ -51,6 +51,6 @@ def _refuse_large(case: Case, config: object) -> None:
     gathered = case.batch * case.length * chosen * 3 * width * hidden * 4
     if gathered > _GATHER_LIMIT:
         raise ConfigError(
-            f"transformers-batched_mm would copy {gathered / 2**30:.1f} GiB of weights a layer for {case.batch} samples "
-            f"of {case.length} tokens; give it fewer tokens"
+            f"transformers-batched_mm would copy {gathered / 2**30:.1f} GiB of weights a layer for {case.batch} "
+            f"samples of {case.length} tokens; give it fewer tokens"
         )
