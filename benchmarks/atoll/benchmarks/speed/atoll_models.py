@@ -6,6 +6,7 @@ from torch import Tensor, nn
 
 from atoll.benchmarks.speed.case import KINDS, Case, layers_of
 from atoll.benchmarks.speed.fixed_routers import Given
+from atoll.benchmarks.speed.methods import ATOLL, DENSE
 from atoll.benchmarks.speed.random_experts import (
     blank_descriptor,
     expert_kind,
@@ -19,9 +20,6 @@ from atoll.mixture import Mixture, Router
 from atoll.mixture.adapt import Adapter
 from atoll.mixture.routing import Rows
 from atoll.plugins import build
-
-ATOLL = "atoll"
-DENSE = "dense"
 
 
 def mixture_of(

@@ -5,24 +5,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from atoll.benchmarks.speed.atoll_models import ATOLL, DENSE, atoll_runner, dense_runner, mixture_of
+from atoll.benchmarks.speed.atoll_models import atoll_runner, dense_runner, mixture_of
 from atoll.benchmarks.speed.case import Case
-from atoll.benchmarks.speed.moe_models import MOE_METHODS, transformers_runner
-from atoll.benchmarks.speed.peft_models import ARROW, MIXED, PEFT_METHODS, X_LORA, arrow, mixed_batch, x_lora
+from atoll.benchmarks.speed.methods import ARROW, ATOLL, DENSE, METHODS, MIXED, MOE_METHODS, X_LORA, peers
+from atoll.benchmarks.speed.moe_models import transformers_runner
+from atoll.benchmarks.speed.peft_models import arrow, mixed_batch, x_lora
 from atoll.benchmarks.speed.runner import Runner, check_same
 from atoll.errors import ConfigError
 from atoll.mixture import Router
 from atoll.mixture.routing import Rows
-
-METHODS = {
-    ATOLL: "the mixture, under router top-k",
-    DENSE: "the anchor without experts: the limit",
-    **{name: f"FlexOlmo or Mixtral with experts by {name.partition('-')[2]}; ffn only" for name in MOE_METHODS},
-    MIXED: "PEFT, one adapter a sample in one batch (adapter_names); lora only",
-    X_LORA: "PEFT, X-LoRA: two passes, all adapters on every token; lora only",
-    ARROW: "PEFT, Arrow: all adapters on every token, the best few kept; lora only",
-}
-"""What can be timed."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -31,14 +22,6 @@ class Pair:
 
     theirs: Runner
     ours: Runner
-
-
-def peers(case: Case) -> list[str]:
-    """The methods that can do what the case asks, besides Atoll and the anchor."""
-    if case.kind == "ffn":
-        return list(MOE_METHODS)
-    # X-LoRA freezes adapters by itself; adapters by name and Arrow have no router that could be trained.
-    return {"inference": [*PEFT_METHODS], "expert": [MIXED, ARROW], "router": [X_LORA]}[case.action]
 
 
 def atoll_alone(case: Case, ids_BS: Tensor) -> Runner:

@@ -5,9 +5,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, final
 
-from atoll.benchmarks.speed.atoll_models import ATOLL, DENSE
 from atoll.benchmarks.speed.case import Case
-from atoll.benchmarks.speed.contenders import METHODS, peers
+from atoll.benchmarks.speed.methods import ATOLL, DENSE, METHODS, peers
 from atoll.benchmarks.speed.paired import Spread
 from atoll.benchmarks.speed.peak import memory_of
 from atoll.benchmarks.speed.timing import Timed, threads, time_case

@@ -6,13 +6,11 @@ from torch import Tensor
 
 from atoll.benchmarks.speed.atoll_models import mixture_of, plain_runner
 from atoll.benchmarks.speed.case import Case
+from atoll.benchmarks.speed.methods import PREFIX
 from atoll.benchmarks.speed.runner import Runner
 from atoll.coordinator.checkpoints import Checkpoint, moe_checkpoint
 from atoll.errors import ConfigError
 
-KERNELS = ("eager", "batched_mm", "grouped_mm")
-_PREFIX = "transformers-"
-MOE_METHODS = tuple(f"{_PREFIX}{kernel}" for kernel in KERNELS)
 _GATHER_LIMIT = 2**30
 
 
@@ -24,7 +22,7 @@ def transformers_runner(case: Case, method: str, ids_BS: Tensor) -> Runner:
     Raises:
         ConfigError: ``batched_mm`` would copy more than a GiB of weights, one set of matrices for every choice.
     """
-    kernel = method.removeprefix(_PREFIX)
+    kernel = method.removeprefix(PREFIX)
     checkpoint = moe_checkpoint(mixture_of(case, case.model(), ids_BS))
     if kernel == "batched_mm":
         _refuse_large(case, checkpoint.config)

@@ -10,19 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import ArrowConfig, PeftModel, XLoraConfig, create_arrow_model, get_peft_model
 from torch import Tensor, nn
 
 from atoll.benchmarks.speed.case import Case
 from atoll.benchmarks.speed.fixed_routers import ArrowRows, Given
+from atoll.benchmarks.speed.methods import ARROW, MIXED, X_LORA
 from atoll.benchmarks.speed.random_experts import expert_kind, random_members, targets_of
 from atoll.benchmarks.speed.runner import Runner
 from atoll.experts import tensors
 from atoll.experts.adapter import NAME, plain_adapter
 from atoll.mixture import ANCHOR
 from atoll.mixture.routing import Rows
-
-MIXED, X_LORA, ARROW = PEFT_METHODS = ("peft-mixed-batch", "x-lora", "arrow")
 
 
 def adapter_folders(case: Case, model: nn.Module, parent: Path) -> dict[str, str]:
@@ -44,6 +42,8 @@ def mixed_batch(case: Case) -> tuple[Runner, Given]:
     Returns:
         The runner, and Atoll's router for the same.
     """
+    from peft import PeftModel  # here and below: it is slow to import
+
     model = case.model()
     with tempfile.TemporaryDirectory() as folder:
         paths = adapter_folders(case, model, Path(folder))
@@ -70,6 +70,8 @@ def x_lora(case: Case) -> tuple[Runner, "XLoraRouting"]:
     Returns:
         The runner, and what tells how it routed.
     """
+    from peft import XLoraConfig, get_peft_model
+
     model = case.model()
     model.config.use_cache = False  # type: ignore[union-attr]
     with tempfile.TemporaryDirectory() as folder, torch.random.fork_rng(devices=[]):
@@ -112,6 +114,8 @@ def arrow(case: Case) -> tuple[Runner, ArrowRows, Rows]:
     Returns:
         The runner, and Atoll's router for the same with its state.
     """
+    from peft import ArrowConfig, create_arrow_model
+
     model = case.model()
     plain = copy.deepcopy(model)
     k = min(case.chosen, case.experts)

@@ -9,9 +9,10 @@ from statistics import median
 
 import torch
 
-from atoll.benchmarks.speed.atoll_models import DENSE, dense_runner
+from atoll.benchmarks.speed.atoll_models import dense_runner
 from atoll.benchmarks.speed.case import Case
 from atoll.benchmarks.speed.contenders import atoll_alone, pair
+from atoll.benchmarks.speed.methods import DENSE
 from atoll.benchmarks.speed.paired import Spread, in_turns, spread
 
 
