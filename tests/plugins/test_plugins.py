@@ -61,8 +61,13 @@ def test_what_is_installed_meanwhile_is_found_and_what_is_removed_is_not(group: 
 
 
 def test_the_registrations_are_read_once(monkeypatch: pytest.MonkeyPatch, group: str) -> None:
-    read = []
-    monkeypatch.setattr(plugins, "entry_points", lambda: read.append(1) or entry_points())
+    read: list[object] = []
+
+    def reading() -> object:
+        read.append(entry_points())
+        return read[-1]
+
+    monkeypatch.setattr(plugins, "entry_points", reading)
     for _ in range(3):
         load(group, "sized")
     assert len(read) == 1

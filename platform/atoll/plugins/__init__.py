@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from functools import lru_cache
 from importlib.metadata import EntryPoints, entry_points
-from typing import Any
+from typing import Any, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -79,7 +79,7 @@ def _of(group: str, folders: tuple[tuple[str, int], ...]) -> EntryPoints:
 def _read(folders: tuple[tuple[str, int], ...]) -> EntryPoints:
     # Python reads the files of every installed package for it, tens of milliseconds; a release of a thousand experts
     # asks thousands of times. An installation changes its folder.
-    return entry_points()
+    return cast(EntryPoints, entry_points())  # in Python 3.11 a mapping, which selects likewise
 
 
 def _changed(folder: str) -> int:

@@ -1,4 +1,4 @@
-"""``python -m atoll.benchmarks.speed``: the tables of docs/benchmarks/speed.md, in about ten minutes on two quiet cores.
+"""``python -m atoll.benchmarks.speed``: the tables of docs/benchmarks/speed.md.
 
 A ratio is how many times as fast Atoll is: the median over rounds of the ratio within each, and its quartiles.
 """

@@ -84,7 +84,6 @@ class Case:
     def _random(self) -> nn.Module:
         from transformers import LlamaConfig, LlamaForCausalLM, Olmo2Config, Olmo2ForCausalLM
 
-        config, model = (LlamaConfig, LlamaForCausalLM) if self.anchor == "llama" else (Olmo2Config, Olmo2ForCausalLM)
         form: dict[str, Any] = {
             "vocab_size": self.vocabulary,
             "hidden_size": self.width,
@@ -98,8 +97,9 @@ class Case:
             "bos_token_id": None,
             "eos_token_id": None,
         }
-        made: nn.Module = model(config(**form))
-        return made
+        if self.anchor == "llama":
+            return LlamaForCausalLM(LlamaConfig(**form))
+        return Olmo2ForCausalLM(Olmo2Config(**form))
 
     def tokens(self, model: nn.Module) -> Tensor:
         """Random token ids [batch, length] of the model's vocabulary."""
@@ -114,10 +114,10 @@ class Case:
 
 def hash_of(seed: int, what: str) -> int:
     """A seed for one purpose, the same in every process."""
-    return seed * 1_000_003 + sum(ord(letter) * 31**place for place, letter in enumerate(what)) % 1_000_003
+    letters = sum(ord(letter) * int(31**place) for place, letter in enumerate(what))
+    return seed * 1_000_003 + letters % 1_000_003
 
 
 def layers_of(model: nn.Module) -> int:
     """How many decoder layers a causal LM of transformers has."""
-    found: int = model.config.num_hidden_layers  # type: ignore[union-attr,assignment]
-    return found
+    return int(model.config.num_hidden_layers)  # type: ignore[union-attr,arg-type]

@@ -42,7 +42,9 @@ def alone(case: Case, method: str, ids_BS: Tensor) -> Runner:
     _require(case, method)
     if method in MOE_METHODS:
         return transformers_runner(case, method, ids_BS)
-    return {MIXED: mixed_batch, X_LORA: x_lora, ARROW: arrow}[method](case)[0]  # type: ignore[operator,no-any-return]
+    if method == X_LORA:
+        return x_lora(case)[0]
+    return mixed_batch(case)[0] if method == MIXED else arrow(case)[0]
 
 
 def pair(case: Case, method: str, atoll: Runner, ids_BS: Tensor) -> Pair:

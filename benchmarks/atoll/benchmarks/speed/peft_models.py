@@ -82,7 +82,7 @@ def x_lora(case: Case) -> tuple[Runner, "XLoraRouting"]:
             adapters=adapter_folders(case, model, Path(folder)),
             top_k_lora=min(case.chosen, case.experts),
         )
-        peft: Any = get_peft_model(model, config)  # type: ignore[arg-type]
+        peft: Any = get_peft_model(model, config)
     peft.eval().requires_grad_(False)
 
     def forward(ids_BS: Tensor) -> Tensor:

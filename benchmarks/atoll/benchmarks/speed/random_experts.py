@@ -83,7 +83,7 @@ def site_inputs(model: nn.Module, sites: tuple[str, ...], ids_BS: Tensor) -> dic
 
     handles = [
         model.get_submodule(site).register_forward_pre_hook(
-            lambda module, args, kwargs, site=site: keep(site, args, kwargs),  # type: ignore[misc]
+            lambda module, args, kwargs, site=site: keep(site, args, kwargs),
             with_kwargs=True,
         )
         for site in sites
@@ -98,10 +98,11 @@ def site_inputs(model: nn.Module, sites: tuple[str, ...], ids_BS: Tensor) -> dic
 def _directions(states_TD: Tensor, slots: int, generator: torch.Generator) -> Tensor:
     mean = states_TD.mean(0)
     mixed_NT = torch.randn(slots, len(states_TD), generator=generator).to(states_TD)
-    rows_ND = mixed_NT @ (states_TD - mean)
+    rows_ND: Tensor = mixed_NT @ (states_TD - mean)
     unit = mean / mean.norm().clamp_min(1e-12)
     rows_ND = rows_ND - (rows_ND @ unit)[:, None] * unit
-    return rows_ND / (states_TD @ rows_ND.T).std(0)[:, None].clamp_min(1e-12)
+    spread_N: Tensor = (states_TD @ rows_ND.T).std(0)
+    return rows_ND / spread_N[:, None].clamp_min(1e-12)
 
 
 def _random(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
