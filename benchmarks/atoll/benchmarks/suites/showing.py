@@ -13,7 +13,8 @@ def list_table(work: Path) -> Table:
     """Every suite of the library, its grid, and how many cells are done in the folder ``work``."""
     table = Table(title="Suites; `atoll bench list NAME` says more")
     for heading in ("name", "title", "study", "cases × methods × seeds", "done"):
-        table.add_column(heading, justify="right" if heading == "done" else "left")
+        narrow = heading in ("name", "done")
+        table.add_column(heading, justify="right" if heading == "done" else "left", no_wrap=narrow)
     for name in library():
         try:
             suite = read_suite(name)
