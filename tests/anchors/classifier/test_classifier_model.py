@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from atoll.anchors import Anchor
-from atoll.anchors.classifier.head import orthonormal_rows
+from atoll.anchors.classifier.head import FixedHead, orthonormal_rows
 from atoll.errors import DataError
 from atoll.mixture import Mixture
 from atoll.plugins import build
@@ -74,12 +74,14 @@ def test_logits_are_bounded_by_the_scale(model: nn.Module) -> None:
 
 def test_training_all_of_it_leaves_the_head(anchor: Anchor) -> None:
     model = anchor.model().requires_grad_(True)
-    before = model.get_submodule("head").rows.clone()  # type: ignore[operator, union-attr]
+    head = model.get_submodule("head")
+    assert isinstance(head, FixedHead)
+    before = head.rows.clone()
     optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
     start = model(pixels=pictures()).logits
     start.logsumexp(-1).sum().backward()
     optimizer.step()
-    assert torch.equal(model.get_submodule("head").rows, before)
+    assert torch.equal(head.rows, before)
     assert not torch.allclose(model(pixels=pictures()).logits, start)
 
 
@@ -117,7 +119,7 @@ def test_an_ensemble_weighs_its_models_alike(anchor: Anchor) -> None:
         mixture: Mixture = made.integrate(anchor.model(), frame, experts, route)
         with mixture.use():
             found.append(mixture(pixels=pictures()).logits)
-    assert torch.allclose(*found, atol=1e-5), "one position leaves nothing that was predicted before"
+    assert torch.allclose(found[0], found[1], atol=1e-5), "one position leaves nothing that was predicted before"
 
 
 def test_replay_is_read_by_a_mixture_too(anchor: Anchor, model: nn.Module, tmp_path: Path) -> None:

@@ -38,8 +38,8 @@ def pools(draw: st.DrawFn) -> Pool:
 
 def lenient(name: str) -> Partition:
     """With its defaults, and no more than one sample a silo asked for."""
-    options: dict[str, Any] = {"dirichlet": {"minimum": 1}, "drifting": {"minimum": 1, "alpha": 5.0}}.get(name, {})
-    found: Partition = build(GROUP, name, options)
+    known: dict[str, dict[str, Any]] = {"dirichlet": {"minimum": 1}, "drifting": {"minimum": 1, "alpha": 5.0}}
+    found: Partition = build(GROUP, name, known.get(name, {}))
     return found
 
 

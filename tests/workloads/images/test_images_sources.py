@@ -26,7 +26,7 @@ def noise(count: int, *shape: int) -> np.ndarray:
 
 
 def saved(path: Path, **arrays: object) -> Path:
-    np.savez(path, **{name: np.asarray(value) for name, value in arrays.items()})
+    np.savez(path, **{name: np.asarray(value) for name, value in arrays.items()})  # type: ignore[arg-type]
     return path
 
 

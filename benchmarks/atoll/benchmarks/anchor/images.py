@@ -28,7 +28,7 @@ def main() -> None:
     """Draw, train, measure on other signs, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, required=True, help="folder for the anchor")
-    parser.add_argument("--steps", type=int, default=6000)
+    parser.add_argument("--steps", type=int, default=5000)
     parser.add_argument("--batch", type=int, default=96, help="pictures a step")
     parser.add_argument("--shapes", type=int, default=120, help="silhouettes, and as many strokes")
     parser.add_argument("--seed", type=int, default=0)

@@ -96,7 +96,8 @@ def _letter(letter: str) -> list[NDArray[np.float32]]:
 def _written(letter: str, font: ImageFont.FreeTypeFont) -> NDArray[np.float32]:
     canvas = Image.new("L", (EDGE, EDGE))
     ImageDraw.Draw(canvas).text((EDGE / 2, EDGE / 2), letter, fill=255, font=font, anchor="mm")
-    return np.asarray(canvas, dtype=np.float32) / 255
+    written: NDArray[np.float32] = np.asarray(canvas, dtype=np.float32) / np.float32(255)
+    return written
 
 
 def _pictures(found: list[tuple[NDArray[np.float32], int]]) -> Pictures:

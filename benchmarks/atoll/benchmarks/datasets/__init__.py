@@ -7,6 +7,6 @@
 ``animal_shapes``   silhouettes of animals, 9,716
 ``digits``          handwritten digits of 8 x 8, 1,797
 ``files``           a file of a package, if it is the one that is known
-``pickled``         arrays in a pickle, without running it
+``pickled``         pickles that are read without running them
 ==================  ==================================================================
 """

@@ -43,7 +43,9 @@ class Look:
         """Pictures as they look, uint8 [N, H, W]; the noise is a function of the seed."""
         if self == PLAIN:
             return images
-        values = turned(images, self.rotation) if self.rotation % 360 else images.astype(np.float32)
+        values: NDArray[np.floating] = (
+            turned(images, self.rotation) if self.rotation % 360 else images.astype(np.float32)
+        )
         middle = _BRIGHTEST / 2
         values = middle + self.contrast * (values - middle)
         if self.inverted:

@@ -12,7 +12,7 @@ def apportioned(weights: NDArray[np.float64], total: int) -> NDArray[np.int64]:
     if weights.sum() <= 0:
         weights = np.ones_like(weights)
     exact = weights / weights.sum() * total
-    whole = np.floor(exact).astype(np.int64)
+    whole: NDArray[np.int64] = np.floor(exact).astype(np.int64)
     most = np.argsort(-(exact - whole), kind="stable")
     whole[most[: total - int(whole.sum())]] += 1
     return whole
@@ -20,7 +20,7 @@ def apportioned(weights: NDArray[np.float64], total: int) -> NDArray[np.int64]:
 
 def at_least(sizes: NDArray[np.int64], minimum: int) -> NDArray[np.int64]:
     """The same total with no number below ``minimum``: what lacks is taken from the largest, one by one."""
-    found = np.maximum(sizes, minimum)
+    found: NDArray[np.int64] = np.maximum(sizes, minimum)
     for _ in range(int(found.sum() - sizes.sum())):
         found[np.argmax(found)] -= 1
     return found

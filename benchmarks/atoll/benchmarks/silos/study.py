@@ -19,8 +19,11 @@ from atoll.errors import ConfigError
 from atoll.experts.training import TrainingConfig
 from atoll.federation.node_config import ReplayTerms
 from atoll.federation.units import Choice
+from atoll.privacy.audit_config import AuditConfig
 from atoll.workloads.images import ImagesConfig
 
+_TEMPERATURE = 8.0
+"""Of the router: a picture is one position, and a text of many adds up more evidence than it holds."""
 _ARRIVE = ("one by one", "together")
 
 
@@ -60,7 +63,7 @@ class Silos(Study):
     side: int = 28
     steps: int = 150
     batch: int = 32
-    learning_rate: float = 3e-3
+    learning_rate: float = 1e-2
     whole_learning_rate: float = 1e-3
     replay: int = 300
     rounds: int = 5
@@ -115,9 +118,13 @@ class Silos(Study):
             training=TrainingConfig(
                 steps=self.steps, batch=self.batch, learning_rate=self.learning_rate, patience=0, validation_windows=64
             ),
-            router=Choice(name="domain"),
+            router=Choice(name="domain", options={"temperature": _TEMPERATURE}),
             evaluation=EvaluationConfig(split=self.split, windows=0, batch=128, baselines={}),
-            stream=replace(stream, arrival=replace(stream.arrival, budget=self.replay)),
+            stream=replace(
+                stream,
+                arrival=replace(stream.arrival, budget=self.replay),
+                audit=AuditConfig(samples=0),  # python -m atoll.benchmarks.privacy.audit is about that
+            ),
         )
 
     def _dealt(self, seed: int) -> tuple[Pictures, list[Part]]:

@@ -162,7 +162,7 @@ class Classification(Workload):
             raise PackageError("a package without its list of classes has nothing to draw samples of")
         return FeatureSpace(ClassList.from_bytes(context), self.form.hidden_size)
 
-    def replay_templates(self, split: Split = "train") -> None:
+    def replay_templates(self, split: Split = "train") -> Any:
         """None: a sample is drawn by itself."""
         return None
 

@@ -21,7 +21,15 @@ from atoll.errors import ConfigError, DataError
 from atoll.replay import Disclosure, Prior, Replay, Sample, Teacher
 from atoll.replay.replay import check_draw
 from atoll.replay.sampling import draw_alike, streams
-from atoll.strategies.replay.moments import COVARIANCES, spread_shape, told_moments
+from atoll.strategies.replay.moments import (
+    COVARIANCES,
+    DIAGONAL,
+    FULL,
+    ISOTROPIC,
+    isotropic_variance,
+    told_moments,
+    told_shapes,
+)
 from atoll.strategies.replay.vectors import as_samples, as_stem, in_steps, said, side_by_side
 from atoll.workloads.classification import FeatureSpace, LabelledFeatures
 
@@ -36,9 +44,11 @@ class Gaussian(Replay):
     Without a prior, vectors point anywhere alike, and their class is what the teacher says.
 
     Attributes:
-        covariance: ``pooled``, variances that all classes share, [D]; ``diagonal``, variances for each class, [K, D];
-            ``full``, one whole covariance that all classes share, [D, D], which an owner that asks for noise does not
-            tell: D² sums bear more of it than they are worth.
+        covariance: ``isotropic``, one variance, which follows from the means and the vectors' common length, so that
+            all of an owner's noise is left for the means; ``pooled``, variances that all classes share, [D];
+            ``diagonal``, variances for each class, [K, D]; ``full``, one whole covariance that all classes share, [D,
+            D], which comes nearest to real data, and which an owner that asks for noise does not tell: D² sums bear
+            more of it than they are worth.
 
     Raises:
         ConfigError: another covariance.
@@ -47,7 +57,7 @@ class Gaussian(Replay):
     name: ClassVar[str] = "gaussian"
     workloads: ClassVar[tuple[str, ...]] = ("images", "tabular")
     above: ClassVar[str] = "stem"
-    covariance: str = "pooled"
+    covariance: str = ISOTROPIC
 
     def __post_init__(self) -> None:
         if self.covariance not in COVARIANCES:
@@ -111,19 +121,19 @@ class Gaussian(Replay):
         self, prior: Prior, context: FeatureSpace, uniform_B: Tensor, normal_BD: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Classes [B] and vectors [B, D] by the prior."""
-        classes, width = len(context.classes), context.width
-        shapes = {
-            _CLASS: (classes,),
-            _MEAN: (classes, width),
-            self.covariance: spread_shape(self.covariance, classes, width),
-        }
+        shapes = told_shapes(self.covariance, len(context.classes), context.width)
         prior.expect(self.name, {"covariance": self.covariance}, shapes, shares=(_CLASS,))
         labels = draw_alike(prior.tensors[_CLASS].double(), uniform_B)
-        spread = prior.tensors[self.covariance].double()
-        if self.covariance == "full":
-            values, directions = torch.linalg.eigh((spread + spread.T) / 2)
-            around = normal_BD @ (directions * values.clamp_min(0).sqrt()).T
-        else:
-            deviations = spread.clamp_min(0).sqrt()
-            around = normal_BD * (deviations[labels] if self.covariance == "diagonal" else deviations)
+        around = self._around(prior, labels, normal_BD)
         return labels, as_stem(prior.tensors[_MEAN].double()[labels] + around)
+
+    def _around(self, prior: Prior, labels_B: Tensor, normal_BD: Tensor) -> Tensor:
+        """How far each vector is from its class's mean, [B, D]."""
+        if self.covariance == ISOTROPIC:
+            return normal_BD.mul(isotropic_variance(prior) ** 0.5)
+        spread = prior.tensors[self.covariance].double()
+        if self.covariance == FULL:
+            values, directions = torch.linalg.eigh((spread + spread.T) / 2)
+            return normal_BD.matmul((directions * values.clamp_min(0).sqrt()).T)
+        deviations = spread.clamp_min(0).sqrt()
+        return normal_BD.mul(deviations[labels_B] if self.covariance == DIAGONAL else deviations)
