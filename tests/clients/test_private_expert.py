@@ -76,9 +76,9 @@ def test_the_card_says_what_was_spent_and_the_policy_takes_it(silo: Silo, name: 
     # Not tokens_seen, which would tell how many units were drawn.
     assert set(card.training) == {"steps", "best_step", "seed", "privacy_unit", "noise", "clip"}
     assert not any("loss" in note.replace("best validation", "") for note in said), "the training loss is not private"
-    strict(node).allow_expert(card, has_shares=True, prior=None, size=1)
+    strict(node).allow_expert(card, has_shares=True, has_directions=True, prior=None, size=1)
     with pytest.raises(Refusal, match="max_epsilon"):
-        strict(node, max_epsilon=7.9).allow_expert(card, has_shares=True, prior=None, size=1)
+        strict(node, max_epsilon=7.9).allow_expert(card, has_shares=True, has_directions=True, prior=None, size=1)
 
 
 @pytest.mark.slow
@@ -273,4 +273,4 @@ def test_trajectories_are_trained_on_person_by_person(town: Node, kind: str) -> 
     assert card.privacy is not None
     assert card.privacy.epsilon <= 8
     assert card.training["privacy_unit"] == "user"
-    strict(town, min_documents=10).allow_expert(card, has_shares=False, prior=None, size=1)
+    strict(town, min_documents=10).allow_expert(card, has_shares=False, has_directions=False, prior=None, size=1)

@@ -37,8 +37,8 @@ def test_the_ablation_of_jumps_keeps_the_contract() -> None:
     check_replay(build("atoll.replay", "movegcl", {"jumps": "template"}))
 
 
-@pytest.mark.parametrize("covariance", ["diagonal", "pooled"])
-def test_either_spread_keeps_the_contract(covariance: str) -> None:
+@pytest.mark.parametrize("covariance", ["diagonal", "isotropic", "pooled"])
+def test_any_spread_keeps_the_contract(covariance: str) -> None:
     check_replay(build("atoll.replay", "gaussian", {"covariance": covariance}))
 
 

@@ -35,6 +35,7 @@ def describe_domain(
     documents: int,
     counted: int,
     frame: Descriptor,
+    directions: int = 0,
 ) -> Descriptor:
     """Describe a silo by a sample of its training documents.
 
@@ -48,6 +49,7 @@ def describe_domain(
         counted: How many documents the token shares rest on, at most, which router ``naive-bayes`` goes by; 0 reveals
             no shares. Counting is cheap, so this may be more, and longer beginnings of them.
         frame: The anchor's own descriptor.
+        directions: In how many directions the variance is told as well; none where the anchor does not know its own.
 
     Raises:
         ConfigError: an unknown embedder, one that is not installed, or one for text where there is none.
@@ -55,7 +57,8 @@ def describe_domain(
     if embedder not in EMBEDDERS:
         raise ConfigError(f"descriptor.embedder is '{embedder}'; there are {', '.join(EMBEDDERS)}")
     if embedder == ANCHOR_STATES:
-        described = describe_states(model, sites, workload.described(documents, 8))
+        told = 0 if frame.directions is None else min(directions, frame.directions.shape[1])
+        described = describe_states(model, sites, workload.described(documents, 8), told)
     elif isinstance(workload, Text):
         batches = workload.descriptor_batches(documents, 8)
         described = _described_by_sentences(anchor, model, sites, workload, batches, documents, frame)

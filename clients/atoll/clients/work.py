@@ -108,6 +108,7 @@ def _train_and_pack(node: Node, unit: TrainUnit, package: Path, report: Report) 
         embedder=unit.embedder,
         documents=unit.descriptor_documents,
         counted=unit.descriptor_counted,
+        directions=unit.descriptor_directions,
         frame=frame,
     )
     place = Place(model, frame, kind, targets, descriptor)

@@ -12,7 +12,10 @@ from atoll.mixture import ANCHOR_STATES, Descriptor
 
 @torch.no_grad()
 def describe_states(
-    model: nn.Module, sites: Sequence[str], batches: Iterable[tuple[Mapping[str, Tensor], Tensor]]
+    model: nn.Module,
+    sites: Sequence[str],
+    batches: Iterable[tuple[Mapping[str, Tensor], Tensor]],
+    directions: int = 0,
 ) -> Descriptor:
     """Mean and variance over tokens of the input of each site's module.
 
@@ -20,11 +23,12 @@ def describe_states(
         model: The unchanged anchor.
         sites: Module paths.
         batches: Inputs of the model, and a bool mask [B, S] that is False at padding; a sequence is one document.
+        directions: In how many directions the variance is told as well, at most the dimension; 0 for none.
 
     Raises:
         DataError: there is no token.
     """
-    sums = {site: _Moments() for site in sites}
+    sums = {site: _Moments(whole=directions > 0) for site in sites}
     mask_now: list[Tensor] = []
 
     def hook(site: str) -> Any:
@@ -58,6 +62,7 @@ def describe_states(
         sites=tuple(sites),
         mean=torch.stack([sums[site].mean() for site in sites]),
         variance=torch.stack([sums[site].variance() for site in sites]),
+        directions=torch.stack([sums[site].directions(directions) for site in sites]) if directions else None,
     )
 
 
@@ -84,9 +89,10 @@ def describe_unigram(batches: Iterable[tuple[Tensor, Tensor]], vocabulary: int, 
 
 
 class _Moments:
-    """Running mean and variance in float64, by Chan's rule for merging two sets."""
+    """Running mean and variance in float64, by Chan's rule for merging two sets; of the whole covariance if asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, whole: bool) -> None:
+        self._whole = whole
         self._count = 0
         self._mean = torch.zeros(())
         self._squares = torch.zeros(())
@@ -98,7 +104,11 @@ class _Moments:
         if not count:
             return
         delta = mean - self._mean
-        self._squares = self._squares + (x - mean).square().sum(0) + delta.square() * (self._count * count / total)
+        apart, between = x - mean, self._count * count / total
+        if self._whole:
+            self._squares = self._squares + apart.T @ apart + torch.outer(delta, delta).mul_(between)
+        else:
+            self._squares = self._squares + apart.square().sum(0) + delta.square() * between
         self._mean = self._mean + delta * (count / total)
         self._count = total
 
@@ -106,4 +116,14 @@ class _Moments:
         return self._mean.float()
 
     def variance(self) -> Tensor:
-        return (self._squares / max(1, self._count)).float()
+        squares = self._squares.diagonal() if self._whole else self._squares
+        return (squares / max(1, self._count)).float()
+
+    def directions(self, count: int) -> Tensor:
+        values, vectors = torch.linalg.eigh(self._squares / max(1, self._count))
+        scaled = vectors * values.clamp_min(0).sqrt()
+        # Eigenvalues rise. The sign of a vector is arbitrary: its largest coordinate is made positive.
+        most = scaled.T.flip(0)[:count]
+        signs = most.gather(1, most.abs().argmax(1, keepdim=True)).sign()
+        told: Tensor = (most * signs).float().contiguous()
+        return told

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from atoll.cli import coordinator, expert, ledger, mixture
+from atoll.cli import anchor, coordinator, expert, ledger, mixture
 from atoll.errors import AtollError
 
 _INTERRUPTED = 130
@@ -23,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+app.add_typer(anchor.app, name="anchor", help="Anchors, as folders: make one for tables, show.")
 app.add_typer(coordinator.app, name="coordinator", help="A coordinator that stays up, for its operator.")
 app.add_typer(expert.app, name="expert", help="Expert packages, as files: show, verify, pack, unpack.")
 app.add_typer(ledger.app, name="ledger", help="What is permitted, by whom, since when: show, verify.")

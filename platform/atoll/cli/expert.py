@@ -166,13 +166,18 @@ def _rows(package: "ExpertPackage") -> list[tuple[str, str]]:
         (
             "descriptor",
             f"{descriptor.embedder}: {descriptor.samples} samples, {descriptor.tokens} tokens, "
-            f"{len(descriptor.sites)} sites of {descriptor.mean.shape[-1]} dimensions; {_unigram(descriptor.unigram)}",
+            f"{len(descriptor.sites)} sites of {descriptor.mean.shape[-1]} dimensions; {_unigram(descriptor.unigram)}, "
+            f"{_directions(descriptor.directions)}",
         ),
     ]
 
 
 def _unigram(shares: "Tensor | None") -> str:
     return "no token shares" if shares is None else f"shares of {int((shares > 0).sum()):,} tokens"
+
+
+def _directions(told: "Tensor | None") -> str:
+    return "no directions" if told is None else f"{told.shape[1]} directions of their variance"
 
 
 def _pairs(values: object) -> str:

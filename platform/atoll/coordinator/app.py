@@ -161,6 +161,7 @@ def train_unit(config: RunConfig, anchor: Anchor) -> TrainUnit:
         embedder=config.descriptor.embedder,
         descriptor_documents=config.descriptor.documents,
         descriptor_counted=config.descriptor.counted,
+        descriptor_directions=config.descriptor.directions,
         seed=config.seed,
         privacy=config.privacy,
     )

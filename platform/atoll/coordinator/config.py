@@ -68,11 +68,14 @@ class DescriptorConfig:
         documents: How many training documents are embedded, at most.
         counted: How many its token shares rest on, at most: only tokens that several of them hold have one. Router
             ``naive-bayes`` needs them; 0 leaves them out.
+        directions: In how many directions the variance of embeddings is told as well, for router ``domain`` with
+            its option ``directions``, over anchors that know their own, as those for pictures do; 0 leaves them out.
     """
 
     embedder: str = "anchor-states"
     documents: int = 400
     counted: int = 400
+    directions: int = 0
 
     def check(self) -> None:
         """Raise ConfigError for a sample that cannot be."""
@@ -80,6 +83,8 @@ class DescriptorConfig:
             raise ConfigError(f"descriptor.documents is {self.documents}; it must be at least 1")
         if self.counted < 0:
             raise ConfigError(f"descriptor.counted is {self.counted}; it must be at least 0")
+        if self.directions < 0:
+            raise ConfigError(f"descriptor.directions is {self.directions}; it must be at least 0")
 
     def check_serves(self, router: Router) -> None:
         """Raise ConfigError when a router cannot make a row of what descriptors of this make hold."""
@@ -91,6 +96,7 @@ class DescriptorConfig:
             mean=torch.zeros(1, 2),
             variance=torch.ones(1, 2),
             unigram=torch.full((2,), 0.5) if self.counted else None,
+            directions=torch.full((1, 1, 2), 0.1) if self.directions else None,
         )
         try:
             router.row("probe", probe, probe, {})

@@ -260,10 +260,10 @@ def _expect_members(members: Collection[str], expected: set[str], kind: str) -> 
 def _read_descriptor(data: bytes, card: ExpertCard) -> Descriptor:
     header = tensors.read_header(Content.of(data), {"atoll": None})
     ranks = {name: len(shape) for name, shape in header.shapes.items()}
-    if ranks.pop("unigram", 1) != 1 or ranks != {"mean": 2, "variance": 2}:
+    if ranks.pop("unigram", 1) != 1 or ranks.pop("directions", 3) != 3 or ranks != {"mean": 2, "variance": 2}:
         raise PackageError(
-            "must hold mean and variance, both [sites, dimension], and may hold unigram [vocabulary]; "
-            "describe the domain again"
+            "must hold mean and variance, both [sites, dimension], and may hold unigram [vocabulary] and directions "
+            "[sites, R, dimension]; describe the domain again"
         )
     try:
         descriptor = Descriptor.from_bytes(data)

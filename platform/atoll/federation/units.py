@@ -129,6 +129,7 @@ class TrainUnit(Unit):
         embedder: What describes the domain.
         descriptor_documents: How many documents are embedded for the descriptor, at most.
         descriptor_counted: How many documents its token shares rest on, at most; 0 for no shares.
+        descriptor_directions: In how many directions the variance is told as well; 0 for none.
         seed: Of everything random but what privacy rests on.
         privacy: Differential privacy of the training.
         past: The mixture to train it beside; ``None`` to train it by itself.
@@ -146,6 +147,7 @@ class TrainUnit(Unit):
     privacy: PrivacyConfig = field(default_factory=PrivacyConfig)
     past: Past | None = None
     replay: Choice | None = None
+    descriptor_directions: int = 0
 
     def check(self) -> None:
         """Raise ConfigError for what cannot be."""

@@ -33,6 +33,8 @@ class Descriptor:
         unigram: [vocabulary], float32: share of each token of the anchor's vocabulary in a sample of documents, which
             may be larger; zero for tokens that few of them hold, so that a rare name in one document is not revealed;
             ``None`` where the owner does not give it.
+        directions: [sites, R, dimension], float32: in which R directions embeddings vary most at each site, the most
+            first, each as long as their standard deviation along it; ``None`` where the owner does not give them.
     """
 
     embedder: str
@@ -42,6 +44,7 @@ class Descriptor:
     mean: Tensor
     variance: Tensor
     unigram: Tensor | None = None
+    directions: Tensor | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.sites), self.mean.shape[-1])
@@ -58,6 +61,10 @@ class Descriptor:
         if bool((self.variance < 0).any()):
             raise PackageError("descriptor: a variance is negative")
         self._check_unigram()
+        if self.directions is not None and self.directions.shape[::2] != shape:
+            raise PackageError(
+                f"descriptor: directions are {tuple(self.directions.shape)}, not [{shape[0]} sites, R, {shape[1]}]"
+            )
         if self.samples < 1 or self.tokens < 0:
             raise PackageError(f"descriptor: rests on {self.samples} samples and {self.tokens} tokens")
 
@@ -70,8 +77,9 @@ class Descriptor:
             raise PackageError("descriptor: unigram holds no shares: one is negative, or they are more than 1 together")
 
     def _tensors(self) -> dict[str, Tensor]:
-        tensors = {"mean": self.mean, "variance": self.variance}
-        return tensors if self.unigram is None else {**tensors, "unigram": self.unigram}
+        told = {"unigram": self.unigram, "directions": self.directions}
+        given = {name: value for name, value in told.items() if value is not None}
+        return {"mean": self.mean, "variance": self.variance, **given}
 
     def at(self, site: str) -> tuple[Tensor, Tensor]:
         """Mean and variance [dimension] at one routing site.
@@ -109,7 +117,7 @@ class Descriptor:
             length = int.from_bytes(data[:8], "little")
             header = json.loads(json.loads(data[8 : 8 + length])["__metadata__"]["atoll"])
             tensors: Mapping[str, Tensor] = load(data)
-            if set(tensors) - {"unigram"} != {"mean", "variance"}:
+            if set(tensors) - {"unigram", "directions"} != {"mean", "variance"}:
                 raise PackageError(f"descriptor: holds {', '.join(sorted(tensors))} instead of mean and variance")
             return cls(
                 embedder=str(header["embedder"]),
@@ -119,6 +127,7 @@ class Descriptor:
                 mean=tensors["mean"],
                 variance=tensors["variance"],
                 unigram=tensors.get("unigram"),
+                directions=tensors.get("directions"),
             )
         except (SafetensorError, ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
             raise PackageError(f"descriptor: not a safetensors file with Atoll's header ({error})") from error

@@ -57,6 +57,7 @@ def test_a_suite_is_run_once_tracked_reported_and_compared(coins: Path, tmp_path
 
     client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{work / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("bench/coins")
+    assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], max_results=100)
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert len(parents) == 1

@@ -72,7 +72,7 @@ def policy(**rules: Any) -> Policy:
 def test_what_is_allowed_passes() -> None:
     policy().allow_coordinator(KEY)
     policy().allow_training(UNIT, SILO)
-    policy().allow_expert(CARD, has_shares=True, prior=None, size=1000)
+    policy().allow_expert(CARD, has_shares=True, has_directions=True, prior=None, size=1000)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +114,18 @@ def test_too_few_documents_are_refused() -> None:
 )
 def test_what_was_made_is_looked_at_too(rules: dict[str, Any], key: str) -> None:
     with pytest.raises(Refusal, match=key):
-        policy(**rules).allow_expert(CARD, has_shares=True, prior=None, size=1000)
+        policy(**rules).allow_expert(CARD, has_shares=True, has_directions=True, prior=None, size=1000)
+
+
+def test_directions_are_told_where_the_policy_lets_them() -> None:
+    told = {"has_shares": False, "has_directions": True, "prior": None, "size": 1}
+    asked = replace(UNIT, descriptor_counted=0, descriptor_directions=8)
+    policy(descriptor="directions").allow_expert(CARD, **told)  # type: ignore[arg-type]
+    policy(descriptor="directions").allow_training(asked, SILO)
+    with pytest.raises(Refusal, match=r"directions of the embeddings' variance.*descriptor\.directions=0"):
+        policy(descriptor="statistics").allow_expert(CARD, **told)  # type: ignore[arg-type]
+    with pytest.raises(Refusal, match="directions of the embeddings' variance"):
+        policy(descriptor="statistics").allow_training(asked, SILO)
 
 
 def prior(**changes: Any) -> Prior:
@@ -137,7 +148,7 @@ def prior(**changes: Any) -> Prior:
     ],
 )
 def test_a_prior_that_keeps_to_the_policy_may_leave(made: dict[str, Any], rules: dict[str, Any]) -> None:
-    policy(**rules).allow_expert(CARD, has_shares=True, prior=prior(**made), size=1)
+    policy(**rules).allow_expert(CARD, has_shares=True, has_directions=True, prior=prior(**made), size=1)
 
 
 @pytest.mark.parametrize(
@@ -155,7 +166,7 @@ def test_a_prior_that_keeps_to_the_policy_may_leave(made: dict[str, Any], rules:
 )
 def test_a_prior_that_keeps_more_may_not(made: dict[str, Any], rules: dict[str, Any], key: str) -> None:
     with pytest.raises(Refusal, match=key):
-        policy(**rules).allow_expert(CARD, has_shares=True, prior=prior(**made), size=1)
+        policy(**rules).allow_expert(CARD, has_shares=True, has_directions=True, prior=prior(**made), size=1)
 
 
 @pytest.mark.parametrize(
@@ -168,15 +179,29 @@ def test_impossible_rules_for_replay_are_refused(rules: dict[str, Any]) -> None:
 
 def test_privacy_counts_by_its_epsilon() -> None:
     strict = policy(privacy_required=True, max_epsilon=2.0)
-    strict.allow_expert(replace(CARD, privacy=Privacy(epsilon=2.0, delta=1e-6)), has_shares=True, prior=None, size=1)
+    strict.allow_expert(
+        replace(CARD, privacy=Privacy(epsilon=2.0, delta=1e-6)),
+        has_shares=True,
+        has_directions=True,
+        prior=None,
+        size=1,
+    )
     with pytest.raises(Refusal, match="privacy"):
         strict.allow_expert(
-            replace(CARD, privacy=Privacy(epsilon=2.1, delta=1e-6)), has_shares=True, prior=None, size=1
+            replace(CARD, privacy=Privacy(epsilon=2.1, delta=1e-6)),
+            has_shares=True,
+            has_directions=True,
+            prior=None,
+            size=1,
         )
 
     with pytest.raises(Refusal, match="no promise to 100 documents"):
         strict.allow_expert(
-            replace(CARD, privacy=Privacy(epsilon=2.0, delta=0.01)), has_shares=True, prior=None, size=1
+            replace(CARD, privacy=Privacy(epsilon=2.0, delta=0.01)),
+            has_shares=True,
+            has_directions=True,
+            prior=None,
+            size=1,
         )
 
 

@@ -11,6 +11,7 @@ from torch.nn.functional import layer_norm
 from atoll.errors import ConfigError, DataError, PackageError
 from atoll.replay import Disclosure, NothingToTell, Prior, Teacher
 from atoll.strategies.replay.gaussian import Gaussian
+from atoll.strategies.replay.moments import isotropic_variance
 from atoll.workloads.classification import ClassList, FeatureSpace, LabelledFeatures
 
 WIDTH = 16
@@ -45,7 +46,7 @@ def drawn(replay: Gaussian, private: LabelledFeatures, disclosure: Disclosure = 
     return LabelledFeatures(features, torch.stack([sample["label"] for sample in found]).numpy(), np.arange(3000))
 
 
-@pytest.mark.parametrize("covariance", ["pooled", "diagonal", "full"])
+@pytest.mark.parametrize("covariance", ["isotropic", "pooled", "diagonal", "full"])
 def test_what_is_drawn_is_distributed_as_what_was_remembered(covariance: str) -> None:
     private = owned()
     made = drawn(Gaussian(covariance=covariance), private)
@@ -55,7 +56,7 @@ def test_what_is_drawn_is_distributed_as_what_was_remembered(covariance: str) ->
     for place in (0, 1):
         one, other = private.features[private.label == place], made.features[made.label == place]
         assert float((one.mean(0) - other.mean(0)).abs().max()) < 0.12
-        assert float((one.var(0).log() - other.var(0).log()).abs().mean()) < 0.4
+        assert float((one.var(0).log() - other.var(0).log()).abs().mean()) < (0.7 if covariance == "isotropic" else 0.4)
 
 
 def test_a_full_covariance_keeps_what_goes_together() -> None:
@@ -84,7 +85,7 @@ def test_noise_is_of_the_declared_scale() -> None:
         sums = exact.tensors["mean"].double() * exact.tensors["class"].double()[:, None] * 400
         off.append((noisy.tensors["mean"].double() * count[:, None] - sums)[:2])
         assert noisy.epsilon == pytest.approx(200.0)
-    assert scale == pytest.approx(2 * WIDTH / (200 * 0.6))
+    assert scale == pytest.approx(2 * WIDTH / (200 * 0.9))
     assert float(torch.stack(off).abs().mean()) == pytest.approx(scale, rel=0.1)  # of a Laplace distribution
 
 
@@ -139,8 +140,19 @@ def test_what_is_not_told_of_a_class_is_not_in_the_pooled_spread_either() -> Non
 
 
 def test_noise_on_a_full_covariance_is_refused() -> None:
-    with pytest.raises(ConfigError, match="not told with noise; take covariance=pooled"):
+    with pytest.raises(ConfigError, match="not told with noise; take covariance=isotropic"):
         Gaussian(covariance="full").remember(owned(), SPACE, Disclosure(epsilon=4.0))
+
+
+def test_noise_on_the_means_does_not_look_like_less_spread() -> None:
+    private = owned(3000)
+    exact, noisy = (
+        isotropic_variance(Gaussian().remember(private, SPACE, told))
+        for told in (EXACT, Disclosure(epsilon=1.0, smallest=0, secret=3))
+    )
+    around = torch.cat([x - x.mean(0) for x in (private.features[private.label == place] for place in (0, 1))])
+    assert exact == pytest.approx(float(around.var()), rel=0.02)
+    assert noisy == pytest.approx(exact, rel=0.2)
 
 
 def test_noise_for_a_few_thousand_people_leaves_the_classes_apart() -> None:
@@ -165,7 +177,7 @@ def test_without_a_prior_the_teacher_says_the_classes() -> None:
 
 def test_what_does_not_fit_is_refused() -> None:
     replay = Gaussian()
-    with pytest.raises(ConfigError, match="covariance is 'round'; it is one of pooled, diagonal, full"):
+    with pytest.raises(ConfigError, match="covariance is 'round'; it is one of isotropic, pooled, diagonal, full"):
         Gaussian(covariance="round")
     with pytest.raises(DataError, match="no sample"):
         replay.remember(owned(0), SPACE, EXACT)

@@ -32,13 +32,18 @@ def main() -> None:
 
 def frozen_accuracy(anchor: Anchor, path: Path) -> tuple[float, float]:
     """Accuracy on the validation split, of the stem's vectors and of pixels."""
-    with np.load(path) as file:
-        classes = [f"class {number}" for number in range(int(file["labels"].max()) + 1)]
-    pictures = Images(ImagesConfig(paths=[str(path)], classes=classes), anchor)
+    pictures = opened(anchor, path)
     known, new = pictures.replay_private("train"), pictures.replay_private("validation")
     labels = torch.from_numpy(known.label), torch.from_numpy(new.label)
     stem = nearest_mean(known.features, labels[0], new.features, labels[1])
     return stem, nearest_mean(_pixels(pictures, "train"), labels[0], _pixels(pictures, "validation"), labels[1])
+
+
+def opened(anchor: Anchor, path: Path) -> Images:
+    """The pictures of a file, whose classes are those that its labels name."""
+    with np.load(path) as file:
+        classes = [f"class {number}" for number in range(int(file["labels"].max()) + 1)]
+    return Images(ImagesConfig(paths=[str(path)], classes=classes), anchor)
 
 
 def _pixels(pictures: Images, split: Split) -> Tensor:

@@ -1,4 +1,4 @@
-"""Study ``cities``: six cities arrive, real tables of locations under generated trajectories."""
+"""Study ``cities``: up to six cities arrive, real tables of locations under generated trajectories."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,6 +22,7 @@ class Cities(Study):
         days: Days of each.
         steps: Optimizer steps of an arrival, for every method.
         split: What is measured.
+        cities: How many of the six, in their order.
     """
 
     name: ClassVar[str] = "cities"
@@ -30,14 +31,21 @@ class Cities(Study):
     days: int = 9
     steps: int = 300
     split: str = "test"
+    cities: int = 6
 
     def methods(self) -> Mapping[str, str]:
         """Atoll and all baselines."""
         return known_methods()
 
     def run(self, work: Work) -> Outcome:
-        """All six arrivals."""
+        """All arrivals."""
         config = cities(
-            Path(self.locations), work.seed, users=self.users, days=self.days, steps=self.steps, split=self.split
+            Path(self.locations),
+            work.seed,
+            users=self.users,
+            days=self.days,
+            steps=self.steps,
+            split=self.split,
+            count=self.cities,
         )
         return run_cell(config, work)

@@ -20,7 +20,7 @@ def moved_bytes(baseline: Baseline, world: World) -> int:
         return 0
     if baseline.sees == "earlier data":
         return sum(map(_data_bytes, [world] * len(world.owners), world.owners))
-    model = sum(value.numel() * value.element_size() for value in world.fresh().state_dict().values())
+    model: int = sum(value.numel() * value.element_size() for value in world.fresh().state_dict().values())
     if baseline.sees == "nothing":
         return 2 * model * len(world.owners)
     arrived = [sum(map(len, world.stages[: stage + 1])) for stage in range(len(world.stages))]

@@ -38,7 +38,11 @@ def train_offline(root: Path, overrides: list[str]) -> Path:
         said, package = train_expert(node, unit, lambda done, total, note: told("train", done, total))
     found = verify_package(package, trusted=node.key.public)
     policy.allow_expert(
-        found.card, has_shares=found.descriptor.unigram is not None, prior=found.prior, size=package.stat().st_size
+        found.card,
+        has_shares=found.descriptor.unigram is not None,
+        has_directions=found.descriptor.directions is not None,
+        prior=found.prior,
+        size=package.stat().st_size,
     )
     place = folder.root / "experts" / f"{config.owner}-{said.digest.removeprefix('sha256:')[:12]}"
     if not place.exists():

@@ -15,7 +15,7 @@ from atoll.replay import Prior
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _WINDOW = re.compile(r"(?:(\w{3})(?:-(\w{3}))? )?(\d\d:\d\d)-(\d\d:\d\d)")
-DESCRIPTOR = ("nothing", "statistics", "token-shares")
+DESCRIPTOR = ("nothing", "statistics", "directions", "token-shares")
 """What may be told of the domain, from least to most."""
 _KEEPS = "the expert's prior keeps something of the data"
 
@@ -39,8 +39,8 @@ class Policy:
         kinds: Expert kinds that may be trained.
         max_steps: Most steps of one training.
         descriptor: What may be told of the domain: ``nothing`` (then no expert can leave, for every package describes
-            its domain), ``statistics`` (means and variances of embeddings) or ``token-shares`` (how often tokens that
-            several documents hold occur).
+            its domain), ``statistics`` (means and variances of embeddings), ``directions`` (also those in which they
+            vary most) or ``token-shares`` (also how often tokens that several documents hold occur).
         metrics: Names of figures that may be told; ``*`` stands for any letters.
         replay: What an expert's prior, from which replay is drawn, may keep of the data: ``nothing``, ``noised``
             (counts with Laplace noise) or ``counts`` (as they are).
@@ -58,7 +58,7 @@ class Policy:
 
     coordinators: list[str]
     work: list[str] = field(default_factory=lambda: ["train", "evaluate"])
-    workloads: list[str] = field(default_factory=lambda: ["text", "mobility"])
+    workloads: list[str] = field(default_factory=lambda: ["text", "mobility", "images"])
     kinds: list[str] = field(default_factory=lambda: ["ffn", "lora"])
     max_steps: int = 100_000
     descriptor: str = "token-shares"
@@ -67,11 +67,14 @@ class Policy:
             "validation_loss_*",
             "loss",
             "shares",
+            "accuracy",
             "accuracy@*",
+            "brier",
             "mrr",
             "membership_*",
             "extraction_*",
             "uniqueness_*",
+            "router_stopped",
         ]
     )
     replay: str = NOISED
@@ -119,7 +122,7 @@ class Policy:
         _among("kinds", unit.expert.kind, self.kinds)
         if unit.training.steps > self.max_steps:
             raise Refusal(f"{unit.training.steps} steps are asked for, and the policy's max_steps is {self.max_steps}")
-        self._allow_descriptor(unit.descriptor_counted > 0)
+        self._allow_descriptor(unit.descriptor_counted > 0, unit.descriptor_directions > 0)
         self._allow_rest(silo.documents["train"], "training")
         if self.privacy_required and not unit.privacy.on:
             raise Refusal(
@@ -140,12 +143,14 @@ class Policy:
             held_out = min(silo.documents["train"], silo.documents["test"])
             self._allow_rest(min(held_out, unit.audit.samples, unit.audit.extraction.prefixes), "the audit")
 
-    def allow_expert(self, card: ExpertCard, *, has_shares: bool, prior: Prior | None, size: int) -> None:
+    def allow_expert(
+        self, card: ExpertCard, *, has_shares: bool, has_directions: bool, prior: Prior | None, size: int
+    ) -> None:
         """Raise Refusal for a package that may not leave: the last look, at what was made and not at what was asked."""
         _among("workloads", card.workload, self.workloads)
         _among("kinds", card.kind, self.kinds)
         self._allow_metrics(card.metrics)
-        self._allow_descriptor(has_shares)
+        self._allow_descriptor(has_shares, has_directions)
         if prior is not None:
             self._allow_prior(prior)
         self._allow_rest(card.documents["train"], "the expert")
@@ -176,13 +181,18 @@ class Policy:
     def _allow_work(self, work: str, silo: Announcement) -> None:
         _among("work", work, self.work)
 
-    def _allow_descriptor(self, has_shares: bool) -> None:
+    def _allow_descriptor(self, has_shares: bool, has_directions: bool) -> None:
         if self.descriptor == "nothing":
             raise Refusal("the policy lets nothing be told of the domain (descriptor), and every expert describes it")
         if has_shares and self.descriptor != "token-shares":
             raise Refusal(
                 f"token shares are asked for, and the policy's descriptor is '{self.descriptor}'; the coordinator can "
                 "ask without them (descriptor.counted=0, with a router that needs none)"
+            )
+        if has_directions and self.descriptor not in ("directions", "token-shares"):
+            raise Refusal(
+                f"directions of the embeddings' variance are asked for, and the policy's descriptor is "
+                f"'{self.descriptor}'; the coordinator can ask without them (descriptor.directions=0)"
             )
 
     def _allow_prior(self, prior: Prior) -> None:

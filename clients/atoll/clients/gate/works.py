@@ -202,7 +202,11 @@ class Works:
         size = path.stat().st_size
         found = verify_package(path, trusted=None)
         self._policy().allow_expert(
-            found.card, has_shares=found.descriptor.unigram is not None, prior=found.prior, size=size
+            found.card,
+            has_shares=found.descriptor.unigram is not None,
+            has_directions=found.descriptor.directions is not None,
+            prior=found.prior,
+            size=size,
         )
         return WorkReply(state=DONE, result=result, blobs={blob: size})
 

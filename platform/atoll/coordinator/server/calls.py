@@ -64,6 +64,7 @@ class TrainSettings:
             embedder=self.descriptor.embedder,
             descriptor_documents=self.descriptor.documents,
             descriptor_counted=self.descriptor.counted,
+            descriptor_directions=self.descriptor.directions,
             seed=self.seed,
             privacy=self.privacy,
             past=past,

@@ -16,6 +16,8 @@ from atoll.workloads.classification.samples import LabelledSamples
 from atoll.workloads.images.drawn import drawn_pictures
 
 _PICTURES, _SEED = 600, 0
+_DIRECTIONS = 16
+"""How many the anchor knows its own of, and so the most that owners are asked for."""
 
 
 def public_pictures(form: ImagesForm) -> LabelledSamples:
@@ -29,8 +31,9 @@ def public_descriptor(
     anchor: Anchor, form: ImagesForm, model: nn.Module, sites: Sequence[str], cache: Path
 ) -> Descriptor:
     """The anchor's own descriptor, computed once for each anchor and list of sites, and kept in ``cache``."""
-    made_from = [anchor.digest, list(sites), _PICTURES, _SEED, "pictures"]
-    return kept_descriptor(cache, made_from, lambda: describe_states(model, sites, _batches(form)))
+    made_from = [anchor.digest, list(sites), _PICTURES, _SEED, _DIRECTIONS, "pictures"]
+    count = min(_DIRECTIONS, anchor.hidden_size)
+    return kept_descriptor(cache, made_from, lambda: describe_states(model, sites, _batches(form), count))
 
 
 def _batches(form: ImagesForm) -> Iterator[tuple[Mapping[str, Tensor], Tensor]]:

@@ -4,7 +4,7 @@
 
 import copy
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, ClassVar, final
 
 import torch
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from atoll.continual.baseline import Baseline, Observe, Sees, World
 from atoll.errors import ConfigError
+from atoll.federation.units import Choice
 from atoll.plugins import build, load, names
 from atoll.replay import Disclosure, Distillation, NothingToTell, Prior, Replay, Teacher, replay_loss
 from atoll.replay.replay import GROUP
@@ -33,7 +34,7 @@ class GenerativeReplay(Baseline):
     and 1 - 1/t at stage t.
 
     Attributes:
-        generator: Registered name of the generator; the first that draws such data if empty.
+        generator: What draws; with an empty name the first that is registered for such data.
         distill: Whether the model is held to what it said of a sample before; else samples are trained on as if they
             were data.
         temperature: Of the distillation.
@@ -47,7 +48,7 @@ class GenerativeReplay(Baseline):
 
     name: ClassVar[str] = "generative-replay"
     sees: ClassVar[Sees] = "nothing"
-    generator: str = ""
+    generator: Choice = field(default_factory=lambda: Choice(name=""))
     distill: bool = True
     temperature: float = 2.0
 
@@ -73,12 +74,12 @@ class GenerativeReplay(Baseline):
     def _replay(self, workload: Workload) -> Replay:
         """The generator for this kind of data."""
         fitting = [name for name in names(GROUP) if workload.name in load(GROUP, name).workloads]
-        if self.generator and self.generator not in fitting:
+        chosen = self.generator.name or fitting[0]
+        if chosen not in fitting:
             raise ConfigError(
-                f"baseline '{self.name}': generator '{self.generator}' draws no {workload.name}; "
-                f"there are {', '.join(fitting)}"
+                f"baseline '{self.name}': generator '{chosen}' draws no {workload.name}; there are {', '.join(fitting)}"
             )
-        found: Replay = build(GROUP, self.generator or fitting[0], {})
+        found: Replay = build(GROUP, chosen, self.generator.options)
         return found
 
     def _publish(self, workload: Workload) -> Told:

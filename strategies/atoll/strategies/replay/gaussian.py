@@ -16,18 +16,24 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from atoll.errors import ConfigError, DataError
 from atoll.replay import Disclosure, Prior, Replay, Sample, Teacher
 from atoll.replay.replay import check_draw
 from atoll.replay.sampling import draw_alike, streams
-from atoll.strategies.replay.moments import COVARIANCES, spread_shape, told_moments
+from atoll.strategies.replay.moments import (
+    COVARIANCES,
+    DIAGONAL,
+    FULL,
+    ISOTROPIC,
+    isotropic_variance,
+    told_moments,
+    told_shapes,
+)
+from atoll.strategies.replay.vectors import as_samples, as_stem, in_steps, said, side_by_side
 from atoll.workloads.classification import FeatureSpace, LabelledFeatures
 
 _CLASS, _MEAN = "class", "mean"
-_STEPS = 4
-"""Into how many steps a unit of length is cut, where vectors are compared."""
 
 
 @final
@@ -38,9 +44,11 @@ class Gaussian(Replay):
     Without a prior, vectors point anywhere alike, and their class is what the teacher says.
 
     Attributes:
-        covariance: ``pooled``, variances that all classes share, [D]; ``diagonal``, variances for each class, [K, D];
-            ``full``, one whole covariance that all classes share, [D, D], which an owner that asks for noise does not
-            tell: D² sums bear more of it than they are worth.
+        covariance: ``isotropic``, one variance, which follows from the means and the vectors' common length, so that
+            all of an owner's noise is left for the means; ``pooled``, variances that all classes share, [D];
+            ``diagonal``, variances for each class, [K, D]; ``full``, one whole covariance that all classes share, [D,
+            D], which comes nearest to real data, and which an owner that asks for noise does not tell: D² sums bear
+            more of it than they are worth.
 
     Raises:
         ConfigError: another covariance.
@@ -49,7 +57,7 @@ class Gaussian(Replay):
     name: ClassVar[str] = "gaussian"
     workloads: ClassVar[tuple[str, ...]] = ("images", "tabular")
     above: ClassVar[str] = "stem"
-    covariance: str = "pooled"
+    covariance: str = ISOTROPIC
 
     def __post_init__(self) -> None:
         if self.covariance not in COVARIANCES:
@@ -91,66 +99,41 @@ class Gaussian(Replay):
         uniform = streams(seed, range(budget), 1 + context.width)
         normal_BD = torch.special.ndtri(uniform[:, 1:].clamp_min(1e-15))
         if prior is None:
-            vectors = _as_stem(normal_BD)
-            labels = _said(teacher, vectors, context, batch)
+            vectors = as_stem(normal_BD)
+            labels = said(teacher, vectors, context, batch)
         else:
             labels, vectors = self._drawn(prior, context, uniform[:, 0], normal_BD)
-        return [{"features": v[None].clone(), "label": k.clone()} for v, k in zip(vectors, labels, strict=True)]
+        return as_samples(vectors, labels)
 
     def tokens(self, sample: Sample) -> NDArray[np.int64]:
         """The vector's coordinates, in steps of a quarter."""
-        return _steps(sample["features"][0])
+        return in_steps(sample["features"][0])
 
     def private_tokens(self, private: LabelledFeatures) -> list[NDArray[np.int64]]:
         """The same of the owner's own vectors."""
-        return [_steps(vector) for vector in private.features]
+        return [in_steps(vector) for vector in private.features]
 
     def batch(self, samples: Sequence[Sample], context: FeatureSpace) -> tuple[dict[str, Tensor], Tensor]:
         """``features`` [B, 1, D], ``classes`` [K], and ``label`` [B], which the model does not look at."""
-        features = torch.stack([sample["features"] for sample in samples])
-        inputs = {
-            "features": features,
-            "classes": context.classes.numbers,
-            "label": torch.stack([sample["label"] for sample in samples]),
-        }
-        return inputs, torch.ones(features.shape[:2], dtype=torch.bool)
+        return side_by_side(samples, context)
 
     def _drawn(
         self, prior: Prior, context: FeatureSpace, uniform_B: Tensor, normal_BD: Tensor
     ) -> tuple[Tensor, Tensor]:
         """Classes [B] and vectors [B, D] by the prior."""
-        classes, width = len(context.classes), context.width
-        shapes = {
-            _CLASS: (classes,),
-            _MEAN: (classes, width),
-            self.covariance: spread_shape(self.covariance, classes, width),
-        }
+        shapes = told_shapes(self.covariance, len(context.classes), context.width)
         prior.expect(self.name, {"covariance": self.covariance}, shapes, shares=(_CLASS,))
         labels = draw_alike(prior.tensors[_CLASS].double(), uniform_B)
+        around = self._around(prior, labels, normal_BD)
+        return labels, as_stem(prior.tensors[_MEAN].double()[labels] + around)
+
+    def _around(self, prior: Prior, labels_B: Tensor, normal_BD: Tensor) -> Tensor:
+        """How far each vector is from its class's mean, [B, D]."""
+        if self.covariance == ISOTROPIC:
+            return normal_BD.mul(isotropic_variance(prior) ** 0.5)
         spread = prior.tensors[self.covariance].double()
-        if self.covariance == "full":
+        if self.covariance == FULL:
             values, directions = torch.linalg.eigh((spread + spread.T) / 2)
-            around = normal_BD @ (directions * values.clamp_min(0).sqrt()).T
-        else:
-            deviations = spread.clamp_min(0).sqrt()
-            around = normal_BD * (deviations[labels] if self.covariance == "diagonal" else deviations)
-        return labels, _as_stem(prior.tensors[_MEAN].double()[labels] + around)
-
-
-def _as_stem(vectors_BD: Tensor) -> Tensor:
-    """Of mean zero and length sqrt(D), as all that comes from a stem; float32."""
-    return functional.layer_norm(vectors_BD, vectors_BD.shape[-1:]).float()
-
-
-def _said(teacher: Teacher, vectors_BD: Tensor, context: FeatureSpace, batch: int) -> Tensor:
-    """The teacher's likeliest class of each, int64 [B]."""
-    numbers = context.classes.numbers.to(teacher.device)
-    parts = [teacher.logits(features=part.to(teacher.device), classes=numbers) for part in vectors_BD.split(batch)]
-    return torch.cat([part[:, 0].argmax(-1) for part in parts]).cpu()
-
-
-def _steps(vector_D: Tensor) -> NDArray[np.int64]:
-    # No coordinate is below -sqrt(D).
-    lowest = _STEPS * (int(len(vector_D) ** 0.5) + 1)
-    found: NDArray[np.int64] = (vector_D.double() * _STEPS).round().long().add(lowest).clamp_min(0).numpy()
-    return found
+            return normal_BD.matmul((directions * values.clamp_min(0).sqrt()).T)
+        deviations = spread.clamp_min(0).sqrt()
+        return normal_BD.mul(deviations[labels_B] if self.covariance == DIAGONAL else deviations)

@@ -15,28 +15,45 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from atoll.errors import ConfigError
-from atoll.replay import Declaration, Disclosure
+from atoll.replay import Declaration, Disclosure, Prior
 from atoll.replay.disclosure import disclosed, laplace
 from atoll.workloads.classification import LabelledFeatures
 
-POOLED, DIAGONAL, FULL = COVARIANCES = ("pooled", "diagonal", "full")
-_PARTS = {"class": 0.1, "mean": 0.6, "spread": 0.3}
-"""Of the epsilon: counts of units need little of it, and classes are told apart by their means."""
+ISOTROPIC, POOLED, DIAGONAL, FULL = COVARIANCES = ("isotropic", "pooled", "diagonal", "full")
+_COUNTS, _SPREAD = 0.1, 0.3
+"""Parts of the epsilon: counts of units need little of it; means, which tell classes apart, get the rest."""
 _LEAST = 1e-3
 """The smallest variance: noise may leave less than none."""
 
 Doubles = NDArray[np.float64]
 
 
-def spread_shape(covariance: str, classes: int, width: int) -> tuple[int, ...]:
-    """Of the tensor that says how vectors spread."""
-    return {POOLED: (width,), DIAGONAL: (classes, width), FULL: (width, width)}[covariance]
+def told_shapes(covariance: str, classes: int, width: int) -> dict[str, tuple[int, ...]]:
+    """Of the tensors that are told."""
+    spread: dict[str, tuple[int, ...]] = {POOLED: (width,), DIAGONAL: (classes, width), FULL: (width, width)}
+    told: dict[str, tuple[int, ...]] = {"class": (classes,), "mean": (classes, width)}
+    return told if covariance == ISOTROPIC else {**told, covariance: spread[covariance]}
+
+
+def isotropic_variance(prior: Prior) -> float:
+    """Of each coordinate around its class's mean, from what is told anyway.
+
+    Vectors have length sqrt(D), so that what the squared lengths of the means leave of D is the variance of all
+    coordinates together. Noise makes means longer, by what its declared scale says.
+    """
+    mean_KD, share_K = prior.tensors["mean"].double(), prior.tensors["class"].double()
+    width, declared = mean_KD.shape[1], prior.declared["mean"]
+    lengths_K = mean_KD.square().sum(1)
+    if declared.epsilon is not None:
+        scale_K = declared.sensitivity / declared.epsilon / (share_K * declared.units).clamp_min(1)
+        lengths_K = lengths_K - 2 * width * scale_K.square()
+    return max(float(width - share_K @ lengths_K) / width, _LEAST)
 
 
 def told_moments(
     private: LabelledFeatures, classes: int, covariance: str, disclosure: Disclosure
 ) -> tuple[dict[str, Tensor], dict[str, Declaration]]:
-    """``class`` shares [K], ``mean`` [K, D], and the spread under the covariance's name, with their declarations.
+    """``class`` shares [K], ``mean`` [K, D], and any spread under the covariance's name, with their declarations.
 
     Raises:
         ConfigError: noise on a full covariance.
@@ -44,18 +61,21 @@ def told_moments(
     """
     if covariance == FULL and disclosure.epsilon is not None:
         raise ConfigError(
-            "replay gaussian: a full covariance is not told with noise; take covariance=pooled, or let the owner tell "
-            "counts as they are (replay.tell=counts)"
+            "replay gaussian: a full covariance is not told with noise; take covariance=isotropic, or let the owner "
+            "tell counts as they are (replay.tell=counts)"
         )
     sums, rng = _Sums.of(private, classes), disclosure.generator()
     shares, of_shares = disclosed(
-        sums.count_K, disclosure, rng, what="share of the units by class", unit="unit", fraction=_PARTS["class"]
+        sums.count_K, disclosure, rng, what="share of the units by class", unit="unit", fraction=_COUNTS
     )
-    teller = _Teller(sums, shares.double().numpy() * sums.units, disclosure, rng)
+    part = 1 - _COUNTS - (0 if covariance == ISOTROPIC else _SPREAD)
+    teller = _Teller(sums, shares.double().numpy() * sums.units, disclosure, rng, part)
     mean_KD, of_mean = teller.means()
-    spread, of_spread = teller.spread(covariance, mean_KD)
-    tensors = {"class": shares, "mean": _single(mean_KD), covariance: _single(spread)}
-    return tensors, {"class": of_shares, "mean": of_mean, covariance: of_spread}
+    tensors, declared = {"class": shares, "mean": _single(mean_KD)}, {"class": of_shares, "mean": of_mean}
+    if covariance != ISOTROPIC:
+        spread, declared[covariance] = teller.spread(covariance, mean_KD)
+        tensors[covariance] = _single(spread)
+    return tensors, declared
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -102,18 +122,20 @@ class _Teller:
         count_K: Units of each class as they are told; zero for classes that are not.
         disclosure: The owner's policy.
         rng: Of its noise.
+        part: Of the epsilon, for means.
     """
 
     sums: _Sums
     count_K: Doubles
     disclosure: Disclosure
     rng: np.random.Generator
+    part: float
 
     def means(self) -> tuple[Doubles, Declaration]:
         """[K, D]; zero for classes that are not told."""
-        noisy = self._noisy(self.sums.first_KD, _PARTS["mean"])
+        noisy = self._noisy(self.sums.first_KD, self.part)
         told = noisy / np.maximum(self.count_K, 1)[:, None] * (self.count_K > 0)[:, None]
-        return told, self._declared("sum of the vectors of each class, told as their mean", _PARTS["mean"])
+        return told, self._declared("sum of the vectors of each class, told as their mean", self.part)
 
     def spread(self, covariance: str, mean_KD: Doubles) -> tuple[Doubles, Declaration]:
         """In the covariance's shape."""
@@ -121,19 +143,19 @@ class _Teller:
         if covariance == FULL:
             apart = (sums.vector_ND - mean_KD[sums.label_N]) * (sums.weight_N * self._told())[:, None] ** 0.5
             whole = apart.T @ apart / max(1.0, float((sums.weight_N * self._told()).sum()))
-            return whole, self._declared("covariance of the vectors around their class's mean", _PARTS["spread"])
+            return whole, self._declared("covariance of the vectors around their class's mean", _SPREAD)
         classes = len(self.count_K)
         squares = _by_class(sums.weight_N[:, None] * sums.vector_ND**2, sums.label_N, classes)
         if covariance == POOLED:
             # What is not told of a class is not told in the sum over classes either.
             squares = (squares * (self.count_K > 0)[:, None]).sum(0, keepdims=True)
-        noisy = self._noisy(squares, _PARTS["spread"])
+        noisy = self._noisy(squares, _SPREAD)
         count = np.maximum(self.count_K, 1)
         around = mean_KD**2 - self._mean_noise()[:, None]
         if covariance == POOLED:
             count, around = np.maximum(self.count_K.sum(keepdims=True), 1), self._weighted(around)
         told = np.maximum(noisy / count[:, None] - around, _LEAST)
-        return (told[0] if covariance == POOLED else told), self._declared(what, _PARTS["spread"])
+        return (told[0] if covariance == POOLED else told), self._declared(what, _SPREAD)
 
     def _told(self) -> Doubles:
         """Whether the class of each sample is told, [N]."""
@@ -150,7 +172,7 @@ class _Teller:
         """Variance that noise adds to each class's mean, by which its square is too large, [K]."""
         if self.disclosure.epsilon is None:
             return np.zeros(len(self.count_K))
-        scale = self._sensitivity / (self.disclosure.epsilon * _PARTS["mean"])
+        scale = self._sensitivity / (self.disclosure.epsilon * self.part)
         found: Doubles = 2 * (scale / np.maximum(self.count_K, 1)) ** 2 * (self.count_K > 0)
         return found
 
