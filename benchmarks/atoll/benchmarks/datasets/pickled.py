@@ -5,9 +5,10 @@ arrays, or whatever is looked for, are made of; anything else ends the reading b
 """
 
 import gzip
+import io
 import pickle
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from atoll.errors import DataError
 
@@ -37,7 +38,7 @@ def read_arrays(path: Path) -> Any:
 class Reader(pickle.Unpickler):
     """A reader that looks up admitted names alone."""
 
-    def __init__(self, stream: IO[bytes], admitted: Names, what: str, *, encoding: str = "ASCII") -> None:
+    def __init__(self, stream: io.BufferedIOBase, admitted: Names, what: str, *, encoding: str = "ASCII") -> None:
         """For a pickle of ``what``, which these names are needed for."""
         super().__init__(stream, encoding=encoding)
         self._admitted, self._what = admitted, what
