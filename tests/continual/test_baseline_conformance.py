@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from atoll.continual.baseline import GROUP, Baseline, Observe, Sees, World
+from atoll.errors import ConfigError
 from atoll.plugins import build, names
 from atoll.strategies.baselines.fit import fit_stage
 from atoll.testing import check_baseline, toy_world
@@ -17,6 +18,7 @@ from atoll.workloads.workload import Batch, Workload
 
 BASELINES = names(GROUP)
 QUICK: Mapping[str, Mapping[str, Any]] = {"ewc": {"samples": 8}}
+CLASSES_ONLY = {"class-means"}
 WORKLOADS: tuple[Literal["text", "mobility", "images"], ...] = ("text", "mobility", "images")
 
 
@@ -36,6 +38,10 @@ def test_the_usual_baselines_are_there() -> None:
 def test_baseline(name: str, workload: str, worlds: Mapping[str, World]) -> None:
     baseline: Baseline = build(GROUP, name, QUICK.get(name, {}))
     assert baseline.name == name
+    if name in CLASSES_ONLY and workload != "images":
+        with pytest.raises(ConfigError, match="takes data with classes"):
+            check_baseline(baseline, worlds[workload])
+        return
     check_baseline(baseline, worlds[workload])
 
 
@@ -132,6 +138,15 @@ def test_a_baseline_that_breaks_a_promise_is_caught(how: str, told: str, worlds:
 def test_what_is_read_in_secret_is_missed(worlds: Mapping[str, World]) -> None:
     with pytest.raises(AssertionError, match="depends on data that it says it does not see"):
         check_baseline(Secret(), worlds["text"])
+
+
+def test_what_is_not_random_must_not_depend_on_the_seed(worlds: Mapping[str, World]) -> None:
+    class Fixed(Broken):
+        seeded: ClassVar[bool] = False
+
+    check_baseline(Fixed(how="ignores the seed"), worlds["text"])
+    with pytest.raises(AssertionError, match="nothing of it is random"):
+        check_baseline(Fixed(), worlds["text"])
 
 
 def test_old_data_may_be_read_where_that_is_said(worlds: Mapping[str, World]) -> None:

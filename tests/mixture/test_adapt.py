@@ -8,8 +8,9 @@ from torch import Tensor
 
 from atoll.errors import MixtureError
 from atoll.experts.integrator import members
-from atoll.mixture import Mixture
+from atoll.mixture import ExpertKind, Mixture
 from atoll.mixture.adapt import Adapter, rows_of
+from atoll.mixture.layer import Mixed
 from atoll.plugins import build, names
 from atoll.testing import toy_anchor, toy_experts, toy_frame
 
@@ -68,6 +69,30 @@ def test_only_what_was_opened_changes(tmp_path: Path, kind: str) -> None:
             equal = torch.equal(state["row"], rows[site][slot]["row"])
             assert equal == (slot != "clinic")
     assert torch.equal(logits(model, ("archive",)), before), "somebody else's answer has changed"
+
+
+@pytest.mark.parametrize("kind", names("atoll.experts"))
+def test_gradients_are_those_of_the_stacks(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However a kind spares itself the frozen experts, what is trained gets the same gradients."""
+    model = mixture(tmp_path, kind)
+    adapter = Adapter(model, experts=["clinic"], rows=["clinic"])
+    parameters = [*adapter.parameters.values()]
+    spared = torch.autograd.grad(logits(model).square().sum(), parameters)
+    monkeypatch.setattr(type(model.kind), "mix_opened", ExpertKind.mix_opened)
+    whole = torch.autograd.grad(logits(model).square().sum(), parameters)
+    for one, other in zip(spared, whole, strict=True):
+        assert bool(one.any())
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_frozen_feed_forward_blocks_get_no_gradient(tmp_path: Path) -> None:
+    model = mixture(tmp_path, "ffn")
+    adapter = Adapter(model, experts=["clinic"])
+    layer = model.model.get_submodule("model.layers.0.mlp")
+    assert isinstance(layer, Mixed)
+    needs = [part.requires_grad for part in layer.slots["up_proj"]()]
+    assert needs == [False, False, True, False]  # the anchor, archive, clinic, court
+    assert len(adapter.parameters) == 6
 
 
 def test_fitted_rows_are_kept_by_whoever_stays(tmp_path: Path) -> None:

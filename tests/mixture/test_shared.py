@@ -1,6 +1,7 @@
 """The shared part of a release: what it says of itself survives, and nothing else is taken for one."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import torch
@@ -32,6 +33,15 @@ def test_it_comes_back_as_it_was() -> None:
     assert (back.router, back.fits) == (there.router, there.fits)
     assert back.to_bytes() == there.to_bytes()
     assert torch.equal(back.rows["model.layers.1.mlp"]["clinic"]["row"], torch.ones(3))
+
+
+def test_a_fitting_that_was_stopped_comes_back_and_others_are_written_as_ever() -> None:
+    there = part()
+    stopped = replace(there, fits=(there.fits[0], replace(there.fits[1], stopped=30)))
+    assert Shared.from_bytes(stopped.to_bytes()).fits == stopped.fits
+    data = there.to_bytes()
+    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])["__metadata__"]["atoll"]
+    assert [len(entry) for entry in json.loads(header)["fits"]] == [4, 4]
 
 
 def test_it_says_for_which_releases_an_owners_samples_were_used() -> None:

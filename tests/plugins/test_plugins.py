@@ -1,10 +1,14 @@
 """Plug-ins by name: what is there, what is built, and what is said when it is not to be had."""
 
 import dataclasses
+import os
+import shutil
+from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
 
+from atoll import plugins
 from atoll.errors import ConfigError, PluginError
 from atoll.plugins import build, load, names
 
@@ -41,6 +45,32 @@ def test_what_atoll_registers_loads_under_its_own_name(registered: str) -> None:
     assert names(registered)
     for name in names(registered):
         assert load(registered, name).name == name
+
+
+def test_what_is_installed_meanwhile_is_found_and_what_is_removed_is_not(group: str, tmp_path: Path) -> None:
+    assert names("atoll.shapes") == ()
+    later = tmp_path / "shapes-1.0.dist-info"
+    later.mkdir()
+    (later / "METADATA").write_text("Metadata-Version: 2.1\nName: shapes\nVersion: 1.0\n")
+    (later / "entry_points.txt").write_text("[atoll.shapes]\nround = sizes_of_things:Sized\n")
+    os.utime(tmp_path, (1, 1))  # as a later installation would leave it, whatever the clock's grain
+    assert names("atoll.shapes") == ("round",)
+    shutil.rmtree(later)
+    os.utime(tmp_path, (2, 2))
+    assert names("atoll.shapes") == ()
+
+
+def test_the_registrations_are_read_once(monkeypatch: pytest.MonkeyPatch, group: str) -> None:
+    read: list[object] = []
+
+    def reading() -> object:
+        read.append(entry_points())
+        return read[-1]
+
+    monkeypatch.setattr(plugins, "entry_points", reading)
+    for _ in range(3):
+        load(group, "sized")
+    assert len(read) == 1
 
 
 def test_options_go_over_the_defaults(group: str) -> None:

@@ -15,6 +15,7 @@ from atoll.coordinator.stream.run import StreamOutcome, execute_stream
 from atoll.errors import ConfigError
 from atoll.experts.arrival_config import ArrivalConfig
 from atoll.experts.package import verify_package
+from atoll.experts.stop_config import RouterStop
 from atoll.experts.training import TrainingConfig
 from atoll.federation.units import Choice
 from atoll.ledger import Ledger
@@ -56,8 +57,8 @@ def config(folder: Path, output: str = "run") -> RunConfig:
         stream=StreamConfig(
             stages=[["alpha"], ["beta"], ["gamma"]],
             metric="accuracy@1",
-            arrival=ArrivalConfig(budget=16),
-            refit=RefitConfig(steps=3, budget=16, batch=4),
+            arrival=ArrivalConfig(budget=16, stop=RouterStop(when="steps", after=4)),
+            refit=RefitConfig(steps=3, budget=16, batch=4, stop=RouterStop(when="steps", after=2)),
             baselines=[Choice(name="joint"), Choice(name="sequential")],
             budget=replace(StreamConfig().budget, steps=4, batch=4, rounds=2),
         ),
@@ -90,6 +91,14 @@ def test_the_router_is_fitted_on_replay_of_all_domains(done: StreamOutcome) -> N
     assert release.shared
     opened = open_release(done.folder / "releases" / "release-0003", anchor=str(done.folder.parent / "anchor"))
     assert opened.mixture.slots == ("anchor", *CITIES)
+
+
+def test_every_stage_says_when_its_router_was_stopped(done: StreamOutcome) -> None:
+    assert [stage.stopped for stage in done.results.stages] == [{"alpha": 4}, {"beta": 4}, {"gamma": 4}]
+    assert [stage.fitting_stopped for stage in done.results.stages] == [2, 2, 2]
+    text = done.report.read_text("utf-8")
+    assert "steps until the router was stopped" in text
+    assert "gamma 4, fitting 2" in text
 
 
 def test_a_later_expert_says_what_it_was_trained_beside(done: StreamOutcome) -> None:

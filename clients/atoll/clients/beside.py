@@ -119,11 +119,12 @@ def train_beside(
     replayed = _replay(node, unit, release, report) if config.replay else {}
 
     def real(step: int) -> list[Batch]:
-        trainable.step = step
+        trainable.begin(step)
         indices = workload.batch_indices(step, training.batch, unit.seed)
         size = training.batch // training.accumulation
         return [workload.samples("train", indices[at : at + size]) for at in range(0, len(indices), size)]
 
+    trainable.probe = [_first_batch(node, unit), *(batches[-1] for batches in replayed.values())]
     turns = [_turns(batches[:-1] or batches) for batches in replayed.values()]
     parts = ReplayedParts(real, turns, release.teacher, config, past.stage)
     loss = arrival_loss(workload, config)
@@ -133,7 +134,7 @@ def train_beside(
     drawn = sum(len(batch.targets["mask"]) for batches in replayed.values() for batch in batches)
     facts = {**progress.facts(), "stage": past.stage, "beside": past.release, "replayed": drawn}
     metrics = {"validation_loss_before": progress.first_loss, "validation_loss_expert": progress.best_loss}
-    return trainable.export(), facts, metrics
+    return trainable.export(), facts, {**metrics, **trainable.metrics()}
 
 
 def kind_settings(expert: ExpertConfig) -> Settings:

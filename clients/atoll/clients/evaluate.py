@@ -84,7 +84,7 @@ class Evaluator:
             predicted = found.count
             loss[variant.name] = found.loss / found.count
             if found.scores:
-                scores[variant.name] = {name: total / found.count for name, total in sorted(found.scores.items())}
+                scores[variant.name] = dict(sorted(self._workload.finish(found.scores, found.count).items()))
             if slots:
                 shares[variant.name] = slots
         report(len(variants), len(variants), "evaluated")

@@ -9,8 +9,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from atoll.cli import coordinator, expert, ledger, mixture
+from atoll.cli import anchor, coordinator, expert, ledger, mixture
 from atoll.errors import AtollError
+
+_INTERRUPTED = 130
 
 app = typer.Typer(
     name="atoll",
@@ -21,6 +23,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
+app.add_typer(anchor.app, name="anchor", help="Anchors, as folders: make one for tables, show.")
 app.add_typer(coordinator.app, name="coordinator", help="A coordinator that stays up, for its operator.")
 app.add_typer(expert.app, name="expert", help="Expert packages, as files: show, verify, pack, unpack.")
 app.add_typer(ledger.app, name="ledger", help="What is permitted, by whom, since when: show, verify.")
@@ -78,9 +81,10 @@ def main() -> None:
     except AtollError as error:
         Console(stderr=True).print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; the same command goes on where this stopped")
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == _INTERRUPTED:  # what Typer makes of Ctrl-C
+            Console(stderr=True).print("interrupted; the same command goes on where this stopped")
+        raise
 
 
 def _plain(text: str) -> str:

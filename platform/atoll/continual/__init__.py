@@ -14,7 +14,7 @@ from atoll.continual.measures import (
     intransigence,
     share_of_joint,
 )
-from atoll.continual.spread import Spread, paired_difference, spread
+from atoll.continual.spread import Spread, paired_difference, paired_probability, spread, spread_of
 from atoll.continual.summary import Summary, over_stages, summarize
 from atoll.continual.tensor import StreamTensor
 
@@ -35,7 +35,9 @@ __all__ = [
     "intransigence",
     "over_stages",
     "paired_difference",
+    "paired_probability",
     "share_of_joint",
     "spread",
+    "spread_of",
     "summarize",
 ]

@@ -95,11 +95,13 @@ class Baseline(ABC):
         name: As registered.
         sees: What of earlier silos it needs when another comes.
         bound: Whether it is the ``upper`` or the ``lower`` bound of what methods reach; empty for neither.
+        seeded: Whether anything of it is random, and so depends on the world's seed.
     """
 
     name: ClassVar[str]
     sees: ClassVar[Sees]
     bound: ClassVar[Literal["upper", "lower", ""]] = ""
+    seeded: ClassVar[bool] = True
 
     @abstractmethod
     def run(self, world: World, observe: Observe) -> None:
@@ -130,14 +132,16 @@ def measure(model: nn.Module, workload: Workload, split: Split, limit: int | Non
     """
     device = next(model.parameters()).device
     indices = workload.evaluation_indices(split, limit or None)
-    sums, count = {"loss": 0.0}, 0
+    total, count, sums = 0.0, 0, dict[str, float]()
     for start in range(0, len(indices), batch):
         part = workload.samples(split, indices[start : start + batch]).to(device)
         logits = model(**part.inputs, use_cache=False).logits
         loss, predicted = workload.loss(logits, part.targets)
-        for name, value in {"loss": float(loss), **workload.scores(logits, part.targets)}.items():
+        total, count = total + float(loss), count + predicted
+        for name, value in workload.scores(logits, part.targets).items():
             sums[name] = sums.get(name, 0.0) + value
-        count += predicted
-    if not count or not all(map(math.isfinite, sums.values())):
-        raise DataError(f"the model cannot be measured: {sums} summed over {count} {workload.unit}s of {split} data")
-    return {name: total / count for name, total in sums.items()}
+    odd = [name for name, value in {"loss": total, **sums}.items() if not math.isfinite(value)]
+    if odd or not count:
+        why = f"the sum of '{odd[0]}' is not finite" if odd else f"there is no {workload.unit} to predict"
+        raise DataError(f"the model cannot be measured on {split} data: {why}")
+    return {"loss": total / count, **workload.finish(sums, count)}

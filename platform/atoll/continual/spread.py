@@ -1,13 +1,13 @@
 """Figures over seeds: means, spreads and differences, with Student's interval."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import final
 
 import numpy as np
 
-from atoll.continual.student import quantile
+from atoll.continual.student import quantile, within
 from atoll.continual.summary import Summary
 from atoll.errors import DataError
 
@@ -51,7 +51,7 @@ def spread(runs: Mapping[int, Summary], confidence: float = 0.95) -> dict[str, S
     """
     _check(runs, confidence)
     names = next(iter(runs.values())).figures()
-    return {name: _spread([run.figures()[name] for run in runs.values()], confidence) for name in names}
+    return {name: spread_of([run.figures()[name] for run in runs.values()], confidence) for name in names}
 
 
 def paired_difference(
@@ -77,9 +77,50 @@ def paired_difference(
     if _stream(one) != _stream(other):
         raise DataError(f"methods are compared on the same stream, not {_stream(one)} with {_stream(other)}")
     return {
-        name: _spread([_difference(first[seed], second[seed], name) for seed in first], confidence)
+        name: spread_of([_difference(first[seed], second[seed], name) for seed in first], confidence)
         for name in one.figures()
     }
+
+
+def spread_of(found: Sequence[float | None], confidence: float = 0.95) -> Spread | None:
+    """Mean, deviation and Student's interval of one figure over seeds; None where it is undefined under any of them.
+
+    Raises:
+        DataError: no figure, or a confidence outside (0, 1).
+    """
+    if not found or not 0 < confidence < 1:
+        raise DataError(f"a spread of {len(found)} figures with confidence {confidence}: give one or more, and (0, 1)")
+    known = np.array([value for value in found if value is not None], dtype=np.float64)
+    count = len(known)
+    if count < len(found):
+        return None
+    mean = float(known.mean())
+    deviation = float(known.std(ddof=1)) if count > 1 else None
+    half = None
+    if deviation is not None and count >= FEWEST:
+        half = quantile((1 + confidence) / 2, count - 1) * deviation / math.sqrt(count)
+    return Spread(
+        mean=mean,
+        deviation=deviation,
+        low=None if half is None else mean - half,
+        high=None if half is None else mean + half,
+        confidence=confidence,
+        seeds=count,
+    )
+
+
+def paired_probability(differences: Sequence[float]) -> float | None:
+    """Two-sided p-value of Student's paired t-test: how often a mean at least this far from zero comes by chance.
+
+    None for fewer than three differences. Where all are equal it is 0, or 1 if they are zero.
+    """
+    if len(differences) < FEWEST:
+        return None
+    values = np.array(differences, dtype=np.float64)
+    error = float(values.std(ddof=1)) / math.sqrt(len(values))
+    if error == 0:
+        return 1.0 if values[0] == 0 else 0.0
+    return 1 - within(abs(float(values.mean())) / error, len(values) - 1)
 
 
 def _check(runs: Mapping[int, Summary], confidence: float) -> None:
@@ -99,23 +140,3 @@ def _stream(run: Summary) -> tuple[str, bool, int, int]:
 def _difference(first: Summary, second: Summary, name: str) -> float | None:
     one, other = first.figures()[name], second.figures()[name]
     return None if one is None or other is None else one - other
-
-
-def _spread(found: list[float | None], confidence: float) -> Spread | None:
-    known = np.array([value for value in found if value is not None], dtype=np.float64)
-    count = len(known)
-    if count < len(found):
-        return None
-    mean = float(known.mean())
-    deviation = float(known.std(ddof=1)) if count > 1 else None
-    half = None
-    if deviation is not None and count >= FEWEST:
-        half = quantile((1 + confidence) / 2, count - 1) * deviation / math.sqrt(count)
-    return Spread(
-        mean=mean,
-        deviation=deviation,
-        low=None if half is None else mean - half,
-        high=None if half is None else mean + half,
-        confidence=confidence,
-        seeds=count,
-    )

@@ -354,7 +354,12 @@ def open_release(folder: Path, *, anchor: str = "", device: str = "cpu", without
     check_consent(experts, date.today())
     mixture = integrate(release, found, found.model(device=device), experts)
     shared = read_shared(release, folder)
-    return OpenRelease(release, found, experts, mixture if shared is None else mixture.with_rows(shared.rows))
+    if shared is not None:
+        mixture = mixture.with_rows(shared.rows)
+    # The mixture's own tensors, so that every expert is in memory once.
+    weights = {member.owner: member.weights for member in mixture.members}
+    experts = [replace(expert, weights=weights[expert.card.owner]) for expert in experts]
+    return OpenRelease(release, found, experts, mixture)
 
 
 def shared_digest(shared: Shared) -> str:

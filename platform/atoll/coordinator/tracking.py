@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 EXPERIMENT = "atoll"
 MODEL = "atoll-release"
 _RUN_FILE = "mlflow-run"
+_PARENT = "mlflow.parentRunId"  # what MLflow's own pages nest runs by
 _LONGEST = 5000  # characters of a parameter or tag; MLflow has limits of its own, a little above
 _BATCH = 100  # values in one request
 
@@ -41,21 +42,35 @@ def ui_command(run_folder: Path) -> str:
 class Tracker:
     """One MLflow run, which a later tracker over the same run folder goes on with; a context manager."""
 
-    def __init__(self, run_folder: Path, title: str = "") -> None:
+    def __init__(
+        self,
+        run_folder: Path,
+        title: str = "",
+        *,
+        store: Path | None = None,
+        experiment: str = EXPERIMENT,
+        parent: str = "",
+    ) -> None:
         """Nothing is written before the context is entered.
 
         Args:
-            run_folder: Where store and artifacts are.
+            run_folder: Keeps which run it is.
             title: Name of a new run; the folder's name where it is empty.
+            store: Folder of store and artifacts; the run folder if not given.
+            experiment: MLflow's name for the runs that belong together.
+            parent: Id of the run that a new run is nested under; empty for none.
         """
         self.folder = run_folder.absolute()
+        self._store = (store or run_folder).absolute()
+        self._experiment, self._parent = experiment, parent
         self._title = title or self.folder.name
         self._open: MlflowClient | None = None
         self.run_id = ""
 
     def __enter__(self) -> "Tracker":
-        self.folder.mkdir(parents=True, exist_ok=True)
-        self._open = _client(self.folder)
+        for folder in (self.folder, self._store):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._open = _client(self._store)
         self.run_id = self._known_run() or self._new_run()
         self._client.update_run(self.run_id, status="RUNNING")
         return self
@@ -97,6 +112,10 @@ class Tracker:
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log figures by name; logged again at the same step, they are replaced in what MLflow shows."""
         self._log(metrics={_key(name): float(value) for name, value in metrics.items()}, step=step)
+
+    def log_tags(self, tags: Mapping[str, str]) -> None:
+        """Log what can change, such as where a figure comes from."""
+        self._log(tags=tags)
 
     def log_artifact(self, path: Path, under: str = "") -> None:
         """Copy a file, or a folder with all in it, among the artifacts."""
@@ -177,13 +196,14 @@ class Tracker:
         return str(run.info.run_id) if run.info.lifecycle_stage == "active" else ""
 
     def _new_run(self) -> str:
-        found = self._client.get_experiment_by_name(EXPERIMENT)
+        found = self._client.get_experiment_by_name(self._experiment)
         if found is None:
-            place = (self.folder / "mlartifacts").as_uri()
-            experiment = self._client.create_experiment(EXPERIMENT, artifact_location=place)
+            place = (self._store / "mlartifacts").as_uri()
+            experiment = self._client.create_experiment(self._experiment, artifact_location=place)
         else:
             experiment = found.experiment_id
-        run_id = str(self._client.create_run(experiment, run_name=self._title).info.run_id)
+        tags = {_PARENT: self._parent} if self._parent else {}
+        run_id = str(self._client.create_run(experiment, run_name=self._title, tags=tags).info.run_id)
         (self.folder / _RUN_FILE).write_text(run_id + "\n", encoding="utf-8")
         return run_id
 

@@ -1,8 +1,10 @@
 """How a new owner's expert is trained beside those that are there already."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 from atoll.errors import ConfigError
+from atoll.experts.stop_config import RouterStop
 from atoll.replay.distill import DIVERGENCES, Distillation
 
 NOTHING = "none"
@@ -27,6 +29,9 @@ class ArrivalConfig:
             in any case: what the release's router becomes is fitted by the coordinator.
         labels: Whether the owner's own samples are learned from. Without, as for an owner whose data has no labels,
             the previous release says what they are (Meta-DMoE, Zhong et al. 2022, arXiv 2210.03885).
+        stop: When the rows of the router stay as they are, while the new expert goes on.
+        locality: Weight of the locality loss, which makes it dear to send tokens to the new expert while it moves much
+            (Li et al. 2025, arXiv 2406.16437); 0 for none.
     """
 
     replay: bool = True
@@ -37,6 +42,8 @@ class ArrivalConfig:
     progressive: bool = False
     rows: bool = False
     labels: bool = True
+    stop: RouterStop = field(default_factory=RouterStop)
+    locality: float = 0.0
 
     def divergence(self) -> Distillation | None:
         """The distillation, or ``None`` for none of it."""
@@ -54,5 +61,8 @@ class ArrivalConfig:
             raise ConfigError(f"arrival.temperature is {self.temperature}; it must be positive")
         if self.budget < 1:
             raise ConfigError(f"arrival.budget is {self.budget}; it must be at least 1")
+        if not 0 <= self.locality < math.inf:
+            raise ConfigError(f"arrival.locality is {self.locality}; give 0 for none, or a weight")
+        self.stop.check("arrival.stop")
         if not self.labels and self.distillation == NOTHING:
             raise ConfigError("arrival.labels is false and arrival.distillation none: there is nothing to learn from")

@@ -108,6 +108,15 @@ class FeedForward(ExpertKind):
         )
         return feed_forward(x_TD, gate, up, down, routing, activation(module), backend)
 
+    def mix_opened(
+        self, module: nn.Module, slots: Mapping[str, Sequence[Tensor] | Tensor], x_TD: Tensor, routing: Routing
+    ) -> Tensor:
+        """On CPU one block after the other: so no gradient of a frozen block is computed, and no stack is copied."""
+        if x_TD.device.type != "cpu":  # there a loop waits for the counts, and one kernel for all is worth the copy
+            return super().mix_opened(module, slots, x_TD, routing)
+        gate, up, down = (slots[projection] for projection in PROJECTIONS)
+        return feed_forward(x_TD, gate, up, down, routing, activation(module), "loop")
+
     def average(self, module: nn.Module, stacked: Mapping[str, Tensor], x_TD: Tensor, shares_N: Tensor) -> Tensor:
         """The block whose three matrices are averaged."""
         gate, up, down = (torch.einsum("n,noi->oi", shares_N.to(x_TD), stacked[p]) for p in PROJECTIONS)

@@ -2,7 +2,7 @@
 
 What generative replay distillation trains after an arrival (MoveGCL, arXiv 2506.06694) is a mixture in which most is
 frozen. A mixture keeps its experts stacked, so a trainable expert is a slice of a stack: the slice becomes a parameter,
-and the stack is put together again in every forward pass.
+and takes its place among the others in every forward pass.
 """
 
 from collections.abc import Collection, Mapping
@@ -20,14 +20,16 @@ class _Open(nn.Module):
 
     def __init__(self, whole: Tensor, trained: Collection[int]) -> None:
         super().__init__()
-        self._size = whole.shape[0]
         self.register_buffer("frozen", whole)
         self.slices = nn.ParameterDict({str(place): whole[place].detach().clone() for place in sorted(trained)})
 
-    def stacked(self) -> Tensor:
+    def slots(self) -> list[Tensor]:
         frozen = self.frozen
         assert isinstance(frozen, Tensor)
-        return torch.stack([self.slices[str(i)] if str(i) in self.slices else frozen[i] for i in range(self._size)])
+        return [self.slices.get(str(i), part) for i, part in enumerate(frozen.unbind(0))]
+
+    def stacked(self) -> Tensor:
+        return torch.stack(self.slots())
 
 
 class Adapter:
@@ -74,6 +76,8 @@ class Adapter:
             return
         opened = _Open(whole, trained)
         module.opened[name] = opened.stacked
+        if isinstance(module, Mixed):
+            module.slots[name] = opened.slots
         for place, owner in trained.items():
             parameter = opened.slices[str(place)]
             assert isinstance(parameter, nn.Parameter)

@@ -94,6 +94,21 @@ class ExpertKind(ABC):
     def mix(self, module: nn.Module, stacked: Mapping[str, Tensor], x_TD: Tensor, routing: Routing) -> Tensor:
         """Mixture of the outputs of the anchor's module and the experts', [T, O]."""
 
+    def mix_opened(
+        self, module: nn.Module, slots: Mapping[str, Sequence[Tensor] | Tensor], x_TD: Tensor, routing: Routing
+    ) -> Tensor:
+        """:meth:`mix` in training, where most slots are frozen.
+
+        Args:
+            module: The anchor's.
+            slots: One tensor a slot, parameters among them; whole stacks of what is not opened.
+            x_TD: Tokens.
+            routing: As for :meth:`mix`. A kind whose tensors are large can do without the gradients of those that are
+                frozen; this puts the stacks together, and computes all.
+        """
+        stacked = {name: each if isinstance(each, Tensor) else torch.stack(list(each)) for name, each in slots.items()}
+        return self.mix(module, stacked, x_TD, routing)
+
     @abstractmethod
     def average(self, module: nn.Module, stacked: Mapping[str, Tensor], x_TD: Tensor, shares_N: Tensor) -> Tensor:
         """Output [T, O] of the one module whose weights are the average of the slots' by ``shares_N`` (sums to one)."""

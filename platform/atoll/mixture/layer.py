@@ -1,6 +1,6 @@
 """The layers of a mixture: a gate where tokens are routed, and mixed modules where experts act."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -58,6 +58,7 @@ class Mixed(nn.Module):
         self.kind = kind
         self._names = tuple(stacked)
         self.opened: dict[str, Callable[[], Tensor]] = {}
+        self.slots: dict[str, Callable[[], Sequence[Tensor]]] = {}
         for name, value in stacked.items():
             self.register_buffer(name, value)
 
@@ -71,7 +72,11 @@ class Mixed(nn.Module):
         return flat.reshape(*x.shape[:-1], flat.shape[-1])
 
     def _act(self, x_TD: Tensor) -> Tensor:
-        return self.kind.mix(self.anchor, self.stacked(), x_TD, current_call().routing[self.site])
+        routing = current_call().routing[self.site]
+        if not self.slots:
+            return self.kind.mix(self.anchor, self.stacked(), x_TD, routing)
+        slots = {name: self.slots[name]() if name in self.slots else getattr(self, name) for name in self._names}
+        return self.kind.mix_opened(self.anchor, slots, x_TD, routing)
 
 
 class Averaged(Mixed):

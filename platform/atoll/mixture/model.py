@@ -3,7 +3,7 @@
 import copy
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -36,7 +36,8 @@ class Mixture(nn.Module):
     """An anchor, its experts and a router as one model.
 
     The anchor is not changed: the mixture shares its tensors and has modules of its own. Slot 0 is the anchor, slot
-    i the i-th member. Every forward pass runs inside :meth:`use`, which says whose experts may answer.
+    i the i-th member; :attr:`members` share the mixture's stacked tensors where those are what they brought, so that
+    nothing is held twice. Every forward pass runs inside :meth:`use`, which says whose experts may answer.
 
     An anchor's model that reads no token ids may have two methods, each called with its keyword arguments before a
     forward pass: ``routing_features``, for what routers may look at besides the token ([B, S, C], causal), and
@@ -119,11 +120,22 @@ class Mixture(nn.Module):
         for target in site.targets:
             module = _submodule(self.model, target)
             experts = [self.kind.unpack(target, member.weights, member.settings) for member in self.members]
-            _replace(self.model, target, layer(module, gate_at.path, self.kind, self.kind.stack(module, experts)))
+            stacked = self.kind.stack(module, experts)
+            _replace(self.model, target, layer(module, gate_at.path, self.kind, stacked))
+            self._hold_once(target, experts, stacked)
         if gated:
             gate = self.gates[-1]
             assert isinstance(gate, Gate)
             _submodule(self.model, site.path).register_forward_pre_hook(gate.before, with_kwargs=True)
+
+    def _hold_once(self, target: str, experts: Sequence[Mapping[str, Tensor]], stacked: Mapping[str, Tensor]) -> None:
+        """Let the members' weights of a target be rows of the stacks."""
+        held = []
+        for place, (member, expert) in enumerate(zip(self.members, experts, strict=True)):
+            # Counted from the end: some kinds have the anchor in front.
+            rows = {name: _row(stacked[name], place - len(experts), own) for name, own in expert.items()}
+            held.append(replace(member, weights={**member.weights, **self.kind.pack(target, rows)}))
+        self.members = tuple(held)
 
     @property
     def slots(self) -> tuple[str, ...]:
@@ -253,6 +265,13 @@ class Mixture(nn.Module):
 
     def _device(self) -> torch.device:
         return next(self.model.parameters()).device
+
+
+def _row(whole: Tensor, place: int, own: Tensor) -> Tensor:
+    """An expert's row of a stack; its own tensor, where it was cast, moved or padded to go there."""
+    row = whole[place]
+    same = row.dtype == own.dtype and row.device == own.device and row.shape == own.shape
+    return row if same else own
 
 
 def _share(model: nn.Module, *, unwrap: bool = False) -> nn.Module:

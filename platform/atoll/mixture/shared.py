@@ -29,12 +29,14 @@ class Fit:
         teacher: Digest of the frozen release that the samples came from.
         replay: Name of the generator.
         samples: How many synthetic samples were used, by the owner whose domain they stand for.
+        stopped: Optimizer steps after which the router's updates were stopped; 0 where they were not.
     """
 
     release: int
     teacher: str
     replay: str
     samples: dict[str, int]
+    stopped: int = 0
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
@@ -64,7 +66,7 @@ class Shared:
                 for name, value in sorted(state.items()):
                     tensors[f"{len(keys):05d}"] = value.detach().to("cpu", torch.float32).contiguous().clone()
                     keys.append([site, slot, name])
-        fits = [[fit.release, fit.teacher, fit.replay, dict(sorted(fit.samples.items()))] for fit in self.fits]
+        fits = [_written(fit) for fit in self.fits]
         header = json.dumps({"router": self.router, "keys": keys, "fits": fits}, sort_keys=True)
         return save(tensors, metadata={"atoll": header})
 
@@ -98,7 +100,15 @@ def _rows(keys: list[Any], tensors: dict[str, Tensor]) -> dict[str, dict[str, di
     return rows
 
 
+def _written(fit: Fit) -> list[Any]:
+    """As it was before fittings could be stopped, where this one was not."""
+    entry = [fit.release, fit.teacher, fit.replay, dict(sorted(fit.samples.items()))]
+    return [*entry, fit.stopped] if fit.stopped else entry
+
+
 def _fit(entry: list[Any]) -> Fit:
-    release, teacher, replay, samples = entry
+    release, teacher, replay, samples, *stopped = entry
+    if len(stopped) > 1:
+        raise ValueError(f"a fitting has {len(entry)} entries")
     counted = {str(owner): int(count) for owner, count in dict(samples).items()}
-    return Fit(release=int(release), teacher=str(teacher), replay=str(replay), samples=counted)
+    return Fit(release=int(release), teacher=str(teacher), replay=str(replay), samples=counted, stopped=int(*stopped))

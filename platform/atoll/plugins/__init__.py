@@ -2,9 +2,12 @@
 
 import dataclasses
 import difflib
+import os
+import sys
 from collections.abc import Mapping
-from importlib.metadata import entry_points
-from typing import Any
+from functools import lru_cache
+from importlib.metadata import EntryPoints, entry_points
+from typing import Any, cast
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -14,7 +17,7 @@ from atoll.errors import ConfigError, PluginError
 
 def names(group: str) -> tuple[str, ...]:
     """Names registered under an entry-point group such as ``atoll.routers``, sorted."""
-    return tuple(sorted({entry.name for entry in entry_points(group=group)}))
+    return tuple(sorted({entry.name for entry in _registered(group)}))
 
 
 def load(group: str, name: str) -> Any:
@@ -23,7 +26,7 @@ def load(group: str, name: str) -> Any:
     Raises:
         PluginError: nothing has that name, or it fails to import; the message lists what there is.
     """
-    found = entry_points(group=group, name=name)
+    found = _registered(group).select(name=name)
     if not found:
         known = names(group)
         close = difflib.get_close_matches(name, known, n=1)
@@ -60,6 +63,30 @@ def build(group: str, name: str, options: Mapping[str, Any]) -> Any:
         return OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(kind), dict(options)))
     except OmegaConfBaseException as error:
         raise ConfigError(f"'{name}' of {group}: {str(error).splitlines()[0]}") from error
+
+
+def _registered(group: str) -> EntryPoints:
+    """What is installed now."""
+    return _of(group, tuple((folder, _changed(folder)) for folder in sys.path))
+
+
+@lru_cache(maxsize=64)
+def _of(group: str, folders: tuple[tuple[str, int], ...]) -> EntryPoints:
+    return _read(folders).select(group=group)
+
+
+@lru_cache(maxsize=8)
+def _read(folders: tuple[tuple[str, int], ...]) -> EntryPoints:
+    # Python reads the files of every installed package for it, tens of milliseconds; a release of a thousand experts
+    # asks thousands of times. An installation changes its folder.
+    return cast(EntryPoints, entry_points())  # in Python 3.11 a mapping, which selects likewise
+
+
+def _changed(folder: str) -> int:
+    try:
+        return os.stat(folder or ".").st_mtime_ns
+    except OSError:
+        return 0
 
 
 __all__ = ["build", "load", "names"]

@@ -33,6 +33,8 @@ class Declaration:
         smallest: Entries that rest on fewer of them, after noise where there is any, are zero.
         sensitivity: By how much the sum of all counts' changes is bounded when one unit is replaced by another (L1).
         epsilon: Of the Laplace mechanism on the counts, whose scale is sensitivity / epsilon; ``None`` for no noise.
+        delta: Above zero where the noise is that of DP-SGD instead; the sensitivity is then the norm to which the
+            gradient of one unit is clipped, and (epsilon, delta) is of one unit more or less.
 
     Raises:
         PackageError: an impossible value.
@@ -44,6 +46,7 @@ class Declaration:
     smallest: float
     sensitivity: float
     epsilon: float | None
+    delta: float = 0.0
 
     def __post_init__(self) -> None:
         for name in ("what", "unit"):
@@ -57,16 +60,22 @@ class Declaration:
                 raise PackageError(f"prior: '{name}' of a declaration is {getattr(self, name)!r:.40}")
         if self.epsilon is not None and (not _real(self.epsilon) or self.epsilon <= 0):
             raise PackageError(f"prior: 'epsilon' of a declaration is {self.epsilon!r:.40}")
+        if not _real(self.delta) or not 0 <= self.delta < 1 or (self.delta and self.epsilon is None):
+            raise PackageError(f"prior: 'delta' of a declaration is {self.delta!r:.40}")
+
+    @property
+    def noise(self) -> str:
+        """How it was blurred, in words."""
+        if self.epsilon is None:
+            return "exact"
+        if self.delta:
+            return f"DP-SGD (epsilon {self.epsilon:g}, delta {self.delta:.1e}, clipped to {self.sensitivity:g})"
+        scale = self.sensitivity / self.epsilon
+        return f"Laplace noise of scale {scale:g} (epsilon {self.epsilon:g}, sensitivity {self.sensitivity:g})"
 
     def __str__(self) -> str:
-        noise = (
-            "exact"
-            if self.epsilon is None
-            else f"Laplace noise of scale {self.sensitivity / self.epsilon:g} (epsilon {self.epsilon:g}, "
-            f"sensitivity {self.sensitivity:g})"
-        )
         least = f"nothing below {self.smallest:g}" if self.smallest else "nothing left out"
-        return f"{self.what}; rests on {self.units} {self.unit}s, each counted once; {noise}; {least}"
+        return f"{self.what}; rests on {self.units} {self.unit}s, each counted once; {self.noise}; {least}"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
@@ -173,7 +182,8 @@ class Prior:
             raise PackageError("prior: 'settings' and 'declared' must be mappings")
         names = tuple(field.name for field in fields(Declaration))
         made = {
-            name: Declaration(**expect_keys("prior: a declaration", value, names)) for name, value in declared.items()
+            name: Declaration(**expect_keys("prior: a declaration", _with_delta(value), names))
+            for name, value in declared.items()
         }
         generator, most = header["generator"], header["most"]
         return cls(generator=generator, settings=settings, tensors=tensors, declared=made, most=most)
@@ -182,7 +192,7 @@ class Prior:
         return {
             "generator": self.generator,
             "settings": dict(self.settings),
-            "declared": {name: asdict(value) for name, value in self.declared.items()},
+            "declared": {name: _without_delta(value) for name, value in self.declared.items()},
             "most": self.most,
         }
 
@@ -190,3 +200,12 @@ class Prior:
 def _real(value: object) -> bool:
     """A number that a double can be; JSON's truth values are ints to Python, and its whole numbers have no limit."""
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
+
+
+def _without_delta(declared: Declaration) -> dict[str, Any]:
+    """As plain values; a delta is written only where there is one, so that priors without keep their digests."""
+    return {name: value for name, value in asdict(declared).items() if name != "delta" or value}
+
+
+def _with_delta(value: Any) -> Any:
+    return {"delta": 0.0, **value} if isinstance(value, dict) else value

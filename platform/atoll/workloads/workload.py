@@ -176,8 +176,20 @@ class Workload(ABC):
         """Positions whose output :meth:`loss` looks at, bool [B, S]."""
 
     def scores(self, logits: Tensor, targets: Mapping[str, Tensor]) -> dict[str, float]:
-        """Further figures by name, each summed over the units that :meth:`loss` sums over; none by default."""
+        """Further sums by name over the units that :meth:`loss` sums over, added up over batches; none by default."""
         return {}
+
+    def finish(self, sums: Mapping[str, float], count: int) -> dict[str, float]:
+        """Figures by name, from what :meth:`scores` summed up to over a whole split: each sum per unit, by default.
+
+        A workload whose figures are no means, such as areas under curves, makes them here of sums that are enough for
+        them. Only figures leave an owner's machine, never sums. A figure that the data does not define is left out.
+
+        Args:
+            sums: By name.
+            count: Over how many units they go; at least one.
+        """
+        return {name: total / count for name, total in sums.items()}
 
     @abstractmethod
     def public_context(self) -> bytes | None:

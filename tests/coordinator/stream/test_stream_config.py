@@ -8,6 +8,7 @@ import pytest
 from atoll.coordinator.stream.config import RefitConfig, StreamConfig, generator_for
 from atoll.errors import ConfigError, PluginError
 from atoll.experts.arrival_config import ArrivalConfig
+from atoll.experts.stop_config import RouterStop
 from atoll.federation.units import Choice
 
 SILOS = ["clinic", "court", "yard"]
@@ -46,6 +47,9 @@ def test_stages_name_everyone_once() -> None:
         ({"refit": RefitConfig(batch=0)}, "refit.batch"),
         ({"refit": RefitConfig(learning_rate=0.0)}, "refit.learning_rate"),
         ({"refit": RefitConfig(divergence="kl")}, "divergence"),
+        ({"refit": RefitConfig(fittings=-1)}, "refit.fittings"),
+        ({"refit": RefitConfig(stop=RouterStop(when="soon"))}, "refit.stop.when"),
+        ({"arrival": ArrivalConfig(stop=RouterStop(after=0))}, "arrival.stop.after"),
     ],
 )
 def test_impossible_values_are_named(changes: dict[str, Any], why: str) -> None:

@@ -15,6 +15,7 @@ from torch import Tensor, tensor
 from atoll.continual.baseline import World
 from atoll.errors import ConfigError
 from atoll.strategies.baselines.fedavg import FederatedAveraging
+from atoll.strategies.baselines.fedavg_replay import FederatedReplay
 from atoll.strategies.baselines.fedprox import FederatedProximal
 from atoll.strategies.baselines.grid import InProcessGrid, strategy_here
 from atoll.strategies.baselines.local import Local
@@ -47,6 +48,24 @@ def test_everyone_who_has_come_takes_a_stages_steps_and_none_twice(world: World)
     workload = world.workloads["clinic"]
     wanted = [tuple(workload.batch_indices(step, budget.batch, world.seed)) for step in range(15)]
     assert [indices for owner, indices in reads if owner == "clinic"] == wanted
+
+
+def test_earlier_owners_train_on_what_they_kept_and_new_ones_on_all(world: World) -> None:
+    reads: list[tuple[str, tuple[int, ...]]] = []
+    budget = replace(world.training, steps=5, rounds=2, replay=6)
+    run(FederatedReplay(), watched(replace(world, training=budget), reads))
+    assert Counter(owner for owner, _ in reads) == {"clinic": 15, "court": 10, "yard": 5}
+    clinic = [set(indices) for owner, indices in reads if owner == "clinic"]
+    workload = world.workloads["clinic"]
+    assert set.union(*clinic[:5]) - set(workload.evaluation_indices("train", 6))
+    assert set.union(*clinic[5:10]) == set(workload.evaluation_indices("train", 6))
+    assert set.union(*clinic[10:]) == set(workload.evaluation_indices("train", 3))
+
+
+def test_without_anything_kept_only_new_owners_train(world: World) -> None:
+    reads: list[tuple[str, tuple[int, ...]]] = []
+    run(FederatedReplay(), watched(replace(world, training=replace(world.training, replay=0)), reads))
+    assert Counter(owner for owner, _ in reads) == dict.fromkeys(("clinic", "court", "yard"), world.training.steps)
 
 
 def test_owners_weigh_by_what_they_have() -> None:

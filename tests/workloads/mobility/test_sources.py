@@ -9,9 +9,9 @@ from omegaconf import OmegaConf
 from tests.workloads.mobility.samples import city, same
 
 from atoll.errors import ConfigError, DataError
+from atoll.workloads.files import find_files
 from atoll.workloads.mobility.city import write_locations
 from atoll.workloads.mobility.config import MobilityConfig
-from atoll.workloads.mobility.files import find_files
 from atoll.workloads.mobility.lines import write_trajectories
 from atoll.workloads.mobility.measures import measured
 from atoll.workloads.mobility.sources import read_silo
@@ -114,7 +114,8 @@ def test_folders_and_globs(tmp_path: Path) -> None:
 
     def names(*entries: str) -> list[str]:
         return [
-            path.relative_to(tmp_path).as_posix() for path in find_files([f"{tmp_path}/{entry}" for entry in entries])
+            path.relative_to(tmp_path).as_posix()
+            for path in find_files([f"{tmp_path}/{entry}" for entry in entries], "mobility")
         ]
 
     assert names("") == ["a/deep/w.txt", "a/y.txt", "b/x.txt"]
@@ -124,11 +125,11 @@ def test_folders_and_globs(tmp_path: Path) -> None:
 
 def test_no_files(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="does not exist"):
-        find_files([str(tmp_path / "x")])
+        find_files([str(tmp_path / "x")], "mobility")
     with pytest.raises(ConfigError, match="matches no file"):
-        find_files([str(tmp_path / "*.txt")])
+        find_files([str(tmp_path / "*.txt")], "mobility")
     with pytest.raises(DataError, match="no file in folder"):
-        find_files([str(tmp_path)])
+        find_files([str(tmp_path)], "mobility")
 
 
 GOOD = MobilityConfig(paths=["x"], locations="y.npy")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pyarrow import parquet
 
 from atoll.errors import ConfigError, DataError
-from atoll.workloads.mobility import columns
+from atoll.workloads import tables
 from atoll.workloads.mobility.table import Positions, read_points, read_positions
 from atoll.workloads.mobility.table_config import TableConfig
 
@@ -188,7 +188,7 @@ def test_bad_parquet_rows(tmp_path: Path, values: dict[str, object], message: st
 
 
 def test_rows_are_counted_over_batches(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(columns, "_ROWS", 7)
+    monkeypatch.setattr(tables, "_ROWS", 7)
     latitude = [0.0] * 30
     latitude[23] = 91
     values = {"user": ["u"] * 30, "time": [0] * 30, "latitude": latitude, "longitude": [0] * 30}

@@ -14,6 +14,8 @@ _SCHEMAS = (
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
 
+INSTALL = "pip install --no-deps -r benchmarks/avalanche.txt"
+
 
 @cache
 def avalanche() -> ModuleType:
@@ -36,9 +38,7 @@ def avalanche() -> ModuleType:
                 _operators()
             return importlib.import_module("avalanche")
         except ImportError as error:
-            raise ConfigError(
-                f"benchmarks: Avalanche cannot be imported ({error}); run: pip install avalanche-lib==0.6.0"
-            ) from error
+            raise ConfigError(f"benchmarks: Avalanche cannot be imported ({error}); run: {INSTALL}") from error
 
 
 @cache

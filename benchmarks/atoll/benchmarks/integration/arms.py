@@ -18,11 +18,13 @@ class Model:
     router: str = "top-k"
     router_options: dict[str, Any] = field(default_factory=dict)
     integrator_options: dict[str, Any] = field(default_factory=dict)
+    only: str = ""
+    """The one owner whose expert is in it; empty for all."""
 
     @property
     def name(self) -> str:
         """Integrator, router and options, for a table."""
-        options = {**self.integrator_options, **self.router_options}
+        options = {**self.integrator_options, **self.router_options, **({"only": self.only} if self.only else {})}
         shown = ", ".join(f"{key}={value}" for key, value in options.items())
         routed = f" {self.router}" if self.integrator == "flexolmo" else ""
         return f"{self.integrator}{routed}{f' ({shown})' if shown else ''}"
@@ -32,7 +34,7 @@ class Model:
         integrator = Choice(name=self.integrator, options=self.integrator_options)
         return Variant(
             name=self.name,
-            members=owners,
+            members=[self.only] if self.only else owners,
             integrator=integrator,
             router=Choice(name=self.router, options=self.router_options),
         )

@@ -1,24 +1,18 @@
 """A reader of pickled data frames that runs nothing but what makes arrays and frames.
 
-A pickle is a program: it may name any function of any module, and reading it calls them. Here it may name the few of
-numpy and pandas that a data frame is made of, and Python's ``slice``; anything else ends the reading before it is
-looked up.
+A pickle may name the few of numpy and pandas that a data frame is made of, and Python's ``slice``.
 """
 
-import pickle
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
+from atoll.benchmarks.datasets.pickled import ARRAY, Reader
 from atoll.errors import DataError
 
-_ADMITTED = frozenset(
+_ADMITTED = ARRAY | frozenset(
     {
         ("builtins", "slice"),
-        ("numpy", "dtype"),
-        ("numpy", "ndarray"),
-        ("numpy._core.multiarray", "_reconstruct"),
         ("numpy._core.multiarray", "scalar"),
         ("numpy._core.numeric", "_frombuffer"),
         ("pandas", "DataFrame"),
@@ -43,7 +37,7 @@ def read_frame(path: Path) -> pd.DataFrame:
     """
     try:
         with path.open("rb") as stream:
-            found = _Reader(stream).load()
+            found = Reader(stream, _ADMITTED, "data frame").load()
     except DataError as error:
         raise DataError(f"{path}: {error}") from None
     except OSError as error:
@@ -53,13 +47,3 @@ def read_frame(path: Path) -> pd.DataFrame:
     if not isinstance(found, pd.DataFrame):
         raise DataError(f"{path}: a pickled {type(found).__name__}, not a data frame")
     return found
-
-
-class _Reader(pickle.Unpickler):
-    def find_class(self, module: str, name: str) -> Any:
-        """What the pickle calls by this name, where that is admitted."""
-        # Where numpy 1 had what is pickled.
-        module = module.replace("numpy.core.", "numpy._core.", 1)
-        if (module, name) not in _ADMITTED:
-            raise DataError(f"the pickle names {module}.{name}, which no data frame needs; it was not run")
-        return super().find_class(module, name)

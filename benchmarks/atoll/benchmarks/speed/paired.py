@@ -4,7 +4,8 @@ import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import median
+from functools import partial
+from statistics import quantiles
 
 import torch
 from torch import Tensor
@@ -61,24 +62,58 @@ def check_equal(contenders: Sequence[Contender], x_TD: Tensor, tolerance: float 
 
 def times(contenders: Sequence[Contender], x_TD: Tensor, repeats: int) -> tuple[dict[str, list[float]], ...]:
     """Seconds of every round by contender, of inference and of training; each round runs all in an order of its own."""
-    infer: dict[str, list[float]] = {contender.name: [] for contender in contenders}
-    train: dict[str, list[float]] = {contender.name: [] for contender in contenders}
-    for contender in contenders:
-        contender.infer(x_TD)
-        contender.train(x_TD)
+    infer = {contender.name: partial(contender.infer, x_TD) for contender in contenders}
+    train = {contender.name: partial(contender.train, x_TD) for contender in contenders}
+    return tuple(in_turns(steps, repeats, x_TD.device) for steps in (infer, train))
+
+
+def in_turns(
+    steps: Mapping[str, Callable[[], object]],
+    repeats: int,
+    device: torch.device,
+    clock: Callable[[], float] = time.perf_counter,
+) -> dict[str, list[float]]:
+    """Seconds of every round by step, after one round that is not counted; each round has an order of its own.
+
+    Args:
+        steps: What is timed, by name.
+        repeats: Rounds.
+        device: Where the work is done, which may go on after a step returns.
+        clock: Seconds from some moment on.
+    """
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for step in steps.values():
+        step()
     for turn in range(repeats):
         # Who runs after a large one finds the memory in another state.
-        order = random.Random(turn).sample(contenders, len(contenders))
-        for contender in order:
-            infer[contender.name].append(_seconds(contender.infer, x_TD))
-        for contender in order:
-            train[contender.name].append(_seconds(contender.train, x_TD))
-    return infer, train
+        for name in random.Random(turn).sample(list(steps), len(steps)):
+            _finish(device)
+            start = clock()
+            steps[name]()
+            _finish(device)
+            seconds[name].append(clock() - start)
+    return seconds
 
 
 def ratio(seconds: Mapping[str, Sequence[float]], name: str, baseline: str) -> float:
     """How many times as fast as the baseline: the median over rounds of the ratio in each."""
-    return median(theirs / ours for theirs, ours in zip(seconds[baseline], seconds[name], strict=True))
+    return spread(seconds, name, baseline).median
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """A ratio over rounds: its median, and the quartiles around it."""
+
+    low: float
+    median: float
+    high: float
+
+
+def spread(seconds: Mapping[str, Sequence[float]], name: str, baseline: str) -> Spread:
+    """How many times as fast as the baseline, with the spread of the ratio over rounds."""
+    ratios = [theirs / ours for theirs, ours in zip(seconds[baseline], seconds[name], strict=True)]
+    low, middle, high = quantiles(ratios, n=4, method="inclusive") if len(ratios) > 1 else ratios * 3
+    return Spread(low, middle, high)
 
 
 def _output_and_gradient(contender: Contender, x_TD: Tensor) -> tuple[Tensor, Tensor]:
@@ -86,14 +121,6 @@ def _output_and_gradient(contender: Contender, x_TD: Tensor) -> tuple[Tensor, Te
     y_TO = contender.forward(x_TD)
     (gradient,) = torch.autograd.grad(y_TO.square().sum(), [x_TD])
     return y_TO.detach(), gradient
-
-
-def _seconds(step: Callable[[Tensor], None], x_TD: Tensor) -> float:
-    _finish(x_TD.device)
-    start = time.perf_counter()
-    step(x_TD)
-    _finish(x_TD.device)
-    return time.perf_counter() - start
 
 
 def _finish(device: torch.device) -> None:

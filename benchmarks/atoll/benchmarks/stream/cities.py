@@ -6,7 +6,7 @@ from typing import Any
 
 from atoll.coordinator.config import DescriptorConfig, EvaluationConfig, RunConfig, SiloConfig
 from atoll.coordinator.stream.config import StreamConfig
-from atoll.errors import DataError
+from atoll.errors import ConfigError, DataError
 from atoll.experts.training import TrainingConfig
 from atoll.federation.node_config import ReplayTerms
 from atoll.federation.units import Choice
@@ -20,7 +20,9 @@ PEOPLE = GeneratorConfig(tastes=3.0, habit=4.0, shift_hours=3.0)
 _NAMES = {city: city.lower() for city in CITIES}
 
 
-def cities(folder: Path, seed: int, *, users: int, days: int, steps: int, split: str) -> RunConfig:
+def cities(
+    folder: Path, seed: int, *, users: int, days: int, steps: int, split: str, count: int = len(CITIES)
+) -> RunConfig:
     """The stream in which a city arrives at every stage.
 
     Args:
@@ -30,12 +32,16 @@ def cities(folder: Path, seed: int, *, users: int, days: int, steps: int, split:
         days: Days of each.
         steps: Optimizer steps of an arrival, for Atoll and for every baseline.
         split: What is measured.
+        count: How many of the cities arrive, in their order.
 
     Raises:
+        ConfigError: fewer cities than two, or more than there are.
         DataError: a table that is not there.
     """
+    if not 2 <= count <= len(CITIES):
+        raise ConfigError(f"{count} cities: a stream has 2 to {len(CITIES)}")
     silos = []
-    for number, city in enumerate(CITIES):
+    for number, city in enumerate(CITIES[:count]):
         table = (folder / f"{city}.npy").absolute()
         if not table.is_file():
             raise DataError(f"{table}: there is no such table of locations; say where they are with --locations FOLDER")
@@ -52,7 +58,7 @@ def cities(folder: Path, seed: int, *, users: int, days: int, steps: int, split:
     stream = StreamConfig(stages=[[silo.name] for silo in silos], metric="accuracy@1")
     stream = replace(stream, budget=replace(stream.budget, steps=steps, batch=16, learning_rate=1e-3))
     return RunConfig(
-        title="Six cities arrive",
+        title="Six cities arrive" if count == len(CITIES) else f"{count} cities arrive",
         anchor="atoll-mobility",
         seed=seed,
         silos=silos,

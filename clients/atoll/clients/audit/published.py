@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from atoll.privacy.intervals import clopper_pearson
 from atoll.privacy.uniqueness import Traces, point_distances
 from atoll.replay import Draw, Memorised, Prior, Replay, ReplaySet, Sample, Teacher, draw_replay, without_memorised
 from atoll.replay.grams import Tokens, grams
+from atoll.workloads.classification import Classification
 from atoll.workloads.mobility import Mobility
 from atoll.workloads.mobility.trajectories import SLOTS, Trajectories, starts
 from atoll.workloads.workload import Split, Workload
@@ -78,7 +80,12 @@ def records(workload: Workload, split: Split) -> int:
 def distances(
     workload: Workload, replay: Replay, split: Split, chosen: NDArray[np.int64], published: Sequence[Sample]
 ) -> Tensor:
-    """Jaccard distances [chosen, published]: of trajectories as sets of points, of text as sets of token trigrams."""
+    """Distances [chosen, published]: Jaccard's of trajectories as sets of points and of text as sets of token trigrams;
+    for classifiers Euclid's between what the anchor's stem says of them.
+    """
+    if isinstance(workload, Classification):
+        own = workload.replay_private(split).features[torch.from_numpy(chosen)]
+        return torch.cdist(own, torch.cat([sample["features"] for sample in published]))
     if isinstance(workload, Mobility):
         return point_distances(traces(workload.trajectories(split).select(chosen)), replayed_traces(published))
     private = replay.private_tokens(workload.replay_private(split))

@@ -74,6 +74,7 @@ class Policy:
             "membership_*",
             "extraction_*",
             "uniqueness_*",
+            "router_stopped",
         ]
     )
     replay: str = NOISED

@@ -12,15 +12,19 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from atoll.clients.training.locality import Locality
 from atoll.clients.training.loop import Loss
 from atoll.clients.training.trainable import Trainable, TrainedExpert
 from atoll.experts.arrival_config import ArrivalConfig
+from atoll.experts.router_watch import RouterWatch, first_choices
+from atoll.experts.stop_config import ROUTER_STOPPED
 from atoll.mixture import Member, Mixture
 from atoll.mixture.adapt import Adapter
+from atoll.mixture.call import current_call
 from atoll.replay import mix_weights
 from atoll.workloads.workload import Batch, Workload
 
-_TEACHER = "teacher"
+_TEACHER, _ROUTER = "teacher", "router."
 _FAIR, _REACH, _HALVINGS = 0.5, 64.0, 12
 """The share of the routing weight that a new expert starts with, within which bias, and how exactly."""
 _STAGES = (0.3, 0.6)
@@ -28,7 +32,12 @@ _STAGES = (0.3, 0.6)
 
 
 class ArrivalTrainable(Trainable):
-    """The previous release with the new expert in it, open for training."""
+    """The previous release with the new expert in it, open for training.
+
+    Attributes:
+        step: Number of the step that is taken, which says whose turn it is where layers take turns.
+        probe: Batches on which it is looked whether the router's choice has settled.
+    """
 
     def __init__(
         self,
@@ -53,6 +62,11 @@ class ArrivalTrainable(Trainable):
         self._adapter = Adapter(student, experts=[owner], rows=student.slots if config.rows else [owner])
         self.parameters = self._adapter.parameters
         self.step = 0
+        self.probe: Sequence[Batch] = ()
+        self._watch, self._weight = RouterWatch(config.stop), config.locality
+        self._router = [value for name, value in self.parameters.items() if name.startswith(_ROUTER)]
+        moving = {name: value for name, value in self.parameters.items() if not name.startswith(_ROUTER)}
+        self._locality = Locality(student, owner, moving) if config.locality else None
         if config.progressive:
             self._take_turns()
 
@@ -72,6 +86,35 @@ class ArrivalTrainable(Trainable):
         if pairs <= len(_STAGES):
             return min(pairs - 1, self.step * pairs // max(1, self._steps))
         return sum(self.step >= share * self._steps for share in _STAGES)
+
+    def begin(self, step: int) -> None:
+        """A step begins. From the one on in which the router's updates have ended, its rows have no gradient, and the
+        optimizer leaves them alone; everything else goes on.
+
+        Args:
+            step: Its number, from 0; every step in turn.
+        """
+        self.step = step
+        updates = self._watch.updates(step, self._choices)
+        for row in self._router:
+            row.requires_grad_(updates)
+        if self._locality is not None:
+            self._locality.step()
+
+    @torch.no_grad()
+    def _choices(self) -> Tensor:
+        """First choices for the batches of :attr:`probe`, the same ones at every look."""
+        found = []
+        with self.model.use() as call:
+            for batch in self.probe:
+                moved = batch.to(next(self.model.parameters()).device)
+                self.model(**moved.inputs, use_cache=False)
+                found.append(first_choices(call))
+        return torch.cat(found)
+
+    def metrics(self) -> dict[str, float]:
+        """When the router's updates ended, where that was asked for."""
+        return {ROUTER_STOPPED: float(self._watch.stopped)} if self._watch.config.on else {}
 
     @torch.no_grad()
     def meet(self, batch: Batch) -> None:
@@ -105,8 +148,20 @@ class ArrivalTrainable(Trainable):
             return {site: float(r.dense(len(self.model.slots))[mask, slot].mean()) for site, r in call.routing.items()}
 
     def auxiliary_loss(self) -> Tensor | None:
-        """None: replay already says where the other domains' tokens go."""
-        return None
+        """The locality loss where it has a weight. Otherwise none: replay already says where other domains' tokens
+        go.
+        """
+        return None if self._locality is None else self._weight * self._locality.loss(current_call())
+
+    def state(self) -> dict[str, Tensor]:
+        """What was seen of the router, and where the expert was before the latest step."""
+        return {**self._watch.state(), **(self._locality.state() if self._locality is not None else {})}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what :meth:`state` gave."""
+        self._watch.restore(state)
+        if self._locality is not None:
+            self._locality.restore(state)
 
     def rows(self) -> dict[str, dict[str, dict[str, Tensor]]]:
         """The router's rows as they are now."""

@@ -192,6 +192,7 @@ def _save(
         "best": best,
         "now": _copy(trainable),
         "optimizer": optimizer.state_dict(),
+        "trainable": trainable.state(),
     }
     with partial.open("wb") as handle:
         torch.save(content, handle)
@@ -206,6 +207,7 @@ def _resume(trainable: Trainable, optimizer: torch.optim.Optimizer, path: Path) 
         return Progress(), {}
     _restore(trainable, content["now"])
     optimizer.load_state_dict(content["optimizer"])
+    trainable.restore(content.get("trainable", {}))
     return Progress(**content["progress"]), content["best"]
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, nn
 
+from atoll.errors import DataError
 from atoll.mixture import Settings
 
 
@@ -39,6 +40,19 @@ class Trainable(ABC):
     @abstractmethod
     def auxiliary_loss(self) -> Tensor | None:
         """Loss that the latest forward pass adds to the text's own, if any; a scalar."""
+
+    def state(self) -> dict[str, Tensor]:
+        """What a training that goes on must know beside the parameters and the number of the step."""
+        return {}
+
+    def restore(self, state: Mapping[str, Tensor]) -> None:
+        """Take over what :meth:`state` gave.
+
+        Raises:
+            DataError: it is of another training.
+        """
+        if state:
+            raise DataError(f"a checkpoint holds '{next(iter(state))}', which is of another training; remove it")
 
     @abstractmethod
     def export(self) -> TrainedExpert:

@@ -6,12 +6,13 @@ from typing import Any
 
 from atoll.anchors.classifier.images import ImagesForm
 from atoll.anchors.classifier.stem import StemForm, whole_numbers
+from atoll.anchors.classifier.tabular import TabularForm
 from atoll.errors import AnchorError
 
 MODEL_TYPE = "atoll-classifier"
 """What ``model_type`` of config.json says."""
 
-STEMS: Mapping[str, type[Any]] = {form.input: form for form in (ImagesForm,)}
+STEMS: Mapping[str, type[Any]] = {form.input: form for form in (ImagesForm, TabularForm)}
 """Forms of stems by what they read."""
 
 _REAL = ("scale", "norm_epsilon")
@@ -113,5 +114,5 @@ def _stem(given: Mapping[str, Any]) -> StemForm:
     form, rest = STEMS[kind], {name: value for name, value in given.items() if name != "input"}
     if unknown := sorted(set(rest) - {one.name for one in fields(form)}):
         raise AnchorError(f"config.json of a classifier anchor: a stem for {kind} does not know {', '.join(unknown)}")
-    made: StemForm = form(**whole_numbers(f"a stem for {kind}", rest))
+    made: StemForm = form.of(rest)
     return made

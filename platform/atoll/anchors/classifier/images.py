@@ -3,14 +3,15 @@
 Shapes: B pictures, C channels, H and W pixels, D width.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import torch
 from torch import Tensor, nn
 
-from atoll.anchors.classifier.stem import Stem
+from atoll.anchors.classifier.stem import Stem, whole_numbers
 from atoll.errors import AnchorError, DataError
 
 _GROUPS = 8
@@ -38,6 +39,11 @@ class ImagesForm:
     def __post_init__(self) -> None:
         if any(count % _GROUPS for count in self.filters):
             raise AnchorError(f"an image stem's filters are {self.filters}; each must be a multiple of {_GROUPS}")
+
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> "ImagesForm":
+        """From config.json."""
+        return cls(**whole_numbers("a stem for images", given))
 
     def build(self, width: int) -> "ImagesStem":
         """With random weights, for vectors of this width."""

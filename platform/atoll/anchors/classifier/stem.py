@@ -45,6 +45,15 @@ class StemForm(Protocol):
 
     input: ClassVar[str]
 
+    @classmethod
+    def of(cls, given: Mapping[str, Any]) -> "StemForm":
+        """From config.json.
+
+        Raises:
+            AnchorError: what cannot be.
+        """
+        ...
+
     def build(self, width: int) -> Stem:
         """The stem with random weights, for vectors of this width."""
         ...

@@ -4,6 +4,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
+from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,13 @@ def write_report(results: RunResults, figures: Sequence[Path], folder: Path) -> 
     return write_page(html, folder)
 
 
-def rendered(template: str, **values: Any) -> str:
-    """A template of this folder, with the style that all pages have; nothing in the values is markup."""
+def rendered(template: str | Traversable, **values: Any) -> str:
+    """A template with the style that all pages have; nothing in the values is markup.
+
+    Args:
+        template: Name of one of this folder, or the file of another.
+        values: What it shows.
+    """
     environment = Environment(
         loader=FunctionLoader(_ours),
         autoescape=True,
@@ -72,7 +78,8 @@ def rendered(template: str, **values: Any) -> str:
         keep_trailing_newline=True,
     )
     environment.filters |= {"size": size_text, "time": time_text, "difference": difference_text}
-    return environment.get_template(template).render(style=Markup(_ours("page.css")), **values)
+    text = _ours(template) if isinstance(template, str) else template.read_text(encoding="utf-8")
+    return environment.from_string(text).render(style=Markup(_ours("page.css")), **values)
 
 
 def picture_of(path: Path, alt: str) -> Picture:

@@ -127,6 +127,8 @@ def _stage(stage: Stage, shared: Shared | None) -> StageResult:
         guarantee=stage.release.guarantee,
         seconds=dict(stage.seconds),
         drawn=dict(shared.fits[-1].samples) if shared is not None else {},
+        stopped=dict(stage.stopped),
+        fitting_stopped=shared.fits[-1].stopped if shared is not None else 0,
     )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from atoll.continual.budget import Budget
 from atoll.errors import ConfigError
 from atoll.experts.arrival_config import ArrivalConfig
+from atoll.experts.stop_config import RouterStop
 from atoll.federation.units import Choice
 from atoll.plugins import build, load, names
 from atoll.privacy.audit_config import AuditConfig
@@ -25,6 +26,9 @@ class RefitConfig:
         budget: Samples of replay in all, however many domains there are.
         divergence: What ties the new mixture to the teachers: ``forward-kl``, ``reverse-kl`` or ``mse``.
         temperature: Of it.
+        stop: When a fitting ends before its steps are done; there is nothing in it but the router.
+        fittings: How many fittings of a stream move everyone's rows. Later ones move the rows of those who came since,
+            and leave the router as it was for everyone else; 0 for no such end.
     """
 
     steps: int = 100
@@ -33,6 +37,8 @@ class RefitConfig:
     budget: int = 512
     divergence: str = "forward-kl"
     temperature: float = 2.0
+    stop: RouterStop = field(default_factory=RouterStop)
+    fittings: int = 0
 
     def distillation(self) -> Distillation:
         """The loss."""
@@ -45,6 +51,9 @@ class RefitConfig:
         for name in ("batch", "budget"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"stream.refit.{name} is {getattr(self, name)}; it must be at least 1")
+        if self.fittings < 0:
+            raise ConfigError(f"stream.refit.fittings is {self.fittings}; give 0 for no end, or how many")
+        self.stop.check("stream.refit.stop")
         if not 0 < self.learning_rate < math.inf:
             raise ConfigError(f"stream.refit.learning_rate is {self.learning_rate}; it must be positive")
         self.distillation()

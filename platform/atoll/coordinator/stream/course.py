@@ -30,6 +30,7 @@ from atoll.coordinator.stream.config import generator_for
 from atoll.coordinator.stream.studio import Studio
 from atoll.coordinator.variants import whole
 from atoll.errors import FederationError
+from atoll.experts.stop_config import ROUTER_STOPPED
 from atoll.federation.units import (
     Announcement,
     Choice,
@@ -54,6 +55,8 @@ class Stage:
         release: The mixture after it.
         evaluated: What each silo measured, by owner.
         seconds: Wall time by phase.
+        stopped: Optimizer steps in which the router was updated in a newcomer's training, by owner, where it was
+            stopped before the end.
     """
 
     number: int
@@ -61,6 +64,7 @@ class Stage:
     release: Release
     evaluated: Mapping[str, EvaluateReply]
     seconds: Mapping[str, float]
+    stopped: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -160,6 +164,11 @@ class StreamCoordinator:
             release=release,
             evaluated=evaluated,
             seconds=self._timed(release, {name: end - start for name, start, end in phases}),
+            stopped={
+                owner: int(steps)
+                for owner, said in sorted(trained.items())
+                if (steps := said.metrics.get(ROUTER_STOPPED, 0.0))
+            },
         )
 
     def _timed(self, release: Release, seconds: dict[str, float]) -> dict[str, float]:

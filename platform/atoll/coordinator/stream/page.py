@@ -12,6 +12,7 @@ from atoll.coordinator.stream.tables import (
     matrix_grid,
     methods_grid,
     silos_grid,
+    stops_cells,
     withdrawal_grid,
     withdrawal_sentences,
 )
@@ -46,6 +47,7 @@ def write_stream_report(results: StreamResults, figures: list[Path], folder: Pat
         methods=methods_grid(results),
         silos=[silos_grid(results, figure) for figure in figures_of(results)],
         matrix=matrix_grid(results.stream, results.metric),
+        stops=stops_cells(results),
         audits=audit_grid(results),
         withdrawal=None if gone is None else withdrawal_grid(gone, results.metric),
         left=[] if gone is None else withdrawal_sentences(gone),

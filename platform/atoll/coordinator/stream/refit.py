@@ -3,6 +3,8 @@
 Each domain's samples are drawn from a teacher that knows it: for owners who were there before, the previous release;
 for a new one, the mixture that it was trained in. The rows of the router then move until the new mixture says of all
 samples what their teachers say. Experts stay as their owners made them.
+
+The router's updates can be stopped in two ways: within a fitting, and over a stream, after so many fittings.
 """
 
 import logging
@@ -15,9 +17,10 @@ from torch import Tensor
 
 from atoll.coordinator.stream.config import RefitConfig
 from atoll.experts.package import ExpertPackage
+from atoll.experts.router_watch import RouterWatch, first_choices
 from atoll.federation.units import Choice
 from atoll.mixture import Mixture
-from atoll.mixture.adapt import Adapter
+from atoll.mixture.adapt import Adapter, rows_of
 from atoll.mixture.shared import Fit, Shared
 from atoll.plugins import build
 from atoll.replay import Replay, Teacher
@@ -67,6 +70,14 @@ class _Samples:
         """Of the batch that is kept back."""
         return float(self._of(student, self._kept_back))
 
+    @torch.no_grad()
+    def choices(self, student: Mixture) -> Tensor:
+        """First choices [T] for the batch that is kept back."""
+        moved = self._kept_back.to(next(student.parameters()).device)
+        with student.use() as call:
+            student(**moved.inputs, use_cache=False)
+            return first_choices(call)
+
     def _of(self, student: Mixture, batch: Batch) -> Tensor:
         moved = batch.to(next(student.parameters()).device)
         told = Teacher(self._domain.teacher, self._domain.entitlement).logits(**moved.inputs, use_cache=False)
@@ -86,7 +97,7 @@ def refit(
     before: Shared | None,
     seed: int,
 ) -> Shared:
-    """Fit the rows of everyone.
+    """Fit the rows of everyone, or of the newcomers where the router has had as many fittings as it is to have.
 
     Args:
         student: The new mixture, under the rows that it starts with; its rows are trained in place.
@@ -101,6 +112,10 @@ def refit(
     Raises:
         PackageError: a prior that cannot be read, or that permits no sample.
     """
+    fits = before.fits if before is not None else ()
+    opened = _opened(student, before, config)
+    if not opened:
+        return Shared(router=student.router.name, rows=rows_of(student), fits=fits)
     generator: Replay = build("atoll.replay", replay.name, replay.options)
     share = max(config.batch, config.budget // len(domains))
     drawn = {
@@ -108,13 +123,20 @@ def refit(
         for place, each in enumerate(domains)
     }
     samples = [_Samples(each, drawn[each.owner], workload, config) for each in domains]
-    adapter = Adapter(student, rows=student.slots)
-    start, left = _fit(adapter, samples, config)
+    adapter = Adapter(student, rows=opened)
+    start, left, stopped = _fit(adapter, samples, config)
     log.info("router fitted on synthetic samples of %d domains: %.4f, before %.4f", len(domains), left, start)
     counts = {owner: sum(len(batch.targets["mask"]) for batch in found) for owner, found in drawn.items()}
-    fit = Fit(release=number, teacher=domains[0].release, replay=replay.name, samples=counts)
-    fits = before.fits if before is not None else ()
+    fit = Fit(release=number, teacher=domains[0].release, replay=replay.name, samples=counts, stopped=stopped)
     return Shared(router=student.router.name, rows=adapter.rows(), fits=(*fits, fit))
+
+
+def _opened(student: Mixture, before: Shared | None, config: RefitConfig) -> list[str]:
+    """Slots whose rows are fitted."""
+    if before is None or not config.fittings or len(before.fits) < config.fittings:
+        return list(student.slots)
+    known = {slot for slots in before.rows.values() for slot in slots}
+    return [slot for slot in student.slots if slot not in known]
 
 
 def _draw(domain: Domain, generator: Replay, workload: Workload, batch: int, budget: int, seed: int) -> Sequence[Batch]:
@@ -133,9 +155,11 @@ def _draw(domain: Domain, generator: Replay, workload: Workload, batch: int, bud
     )
 
 
-def _fit(adapter: Adapter, samples: Sequence[_Samples], config: RefitConfig) -> tuple[float, float]:
-    """Train, and leave the rows with the lowest loss on what is kept back: that loss before and after."""
-    student = adapter.mixture
+def _fit(adapter: Adapter, samples: Sequence[_Samples], config: RefitConfig) -> tuple[float, float, int]:
+    """Train, and leave the rows with the lowest loss on what is kept back: that loss before and after, and after how
+    many steps the router's updates were stopped; 0 where they were not.
+    """
+    student, watch = adapter.mixture, RouterWatch(config.stop)
     optimizer = torch.optim.AdamW(adapter.parameters.values(), lr=config.learning_rate, weight_decay=0.0)
     start = best = _left(student, samples)
     kept = _copy(adapter.parameters)
@@ -147,19 +171,26 @@ def _fit(adapter: Adapter, samples: Sequence[_Samples], config: RefitConfig) -> 
         samples[place].loss(student, turn).backward()
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
-        if (step + 1) % _LOOK == 0 or step + 1 == config.steps:
+        last = step + 1 == config.steps or not watch.updates(step + 1, lambda: _choices(student, samples))
+        if (step + 1) % _LOOK == 0 or last:
             left = _left(student, samples)
             if left < best:
                 best, kept = left, _copy(adapter.parameters)
+        if last:
+            break
     with torch.no_grad():
         for name, parameter in adapter.parameters.items():
             parameter.copy_(kept[name])
-    return start, best
+    return start, best, watch.stopped
 
 
 def _left(student: Mixture, samples: Sequence[_Samples]) -> float:
     """Every domain counts alike."""
     return sum(each.left(student) for each in samples) / len(samples)
+
+
+def _choices(student: Mixture, samples: Sequence[_Samples]) -> Tensor:
+    return torch.cat([each.choices(student) for each in samples])
 
 
 def _copy(parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:

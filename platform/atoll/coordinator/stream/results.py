@@ -45,6 +45,9 @@ class StageResult:
         guarantee: What a withdrawal from it leaves.
         seconds: Wall time by phase.
         drawn: Samples of replay that the fitting of its router was made on, by owner.
+        stopped: Optimizer steps in which the router was updated in a newcomer's training, by owner, where it was
+            stopped before the end.
+        fitting_stopped: The same of the fitting at the coordinator; 0 where that was not stopped.
     """
 
     arrived: list[str]
@@ -54,6 +57,8 @@ class StageResult:
     guarantee: str
     seconds: dict[str, float]
     drawn: dict[str, int]
+    stopped: dict[str, int] = field(default_factory=dict)
+    fitting_stopped: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

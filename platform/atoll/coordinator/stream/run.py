@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from atoll.anchors import resolve
 from atoll.continual import over_stages
-from atoll.continual.baseline import World
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.memory import MemoryWatch
 from atoll.coordinator.release import release_folder
@@ -15,11 +13,11 @@ from atoll.coordinator.stream.baselines import BaselineResults, run_baselines
 from atoll.coordinator.stream.collect import collect
 from atoll.coordinator.stream.course import Course, StreamCoordinator
 from atoll.coordinator.stream.page import draw, write_stream_report
-from atoll.coordinator.stream.results import StreamResults
-from atoll.coordinator.stream.studio import device_of
+from atoll.coordinator.stream.results import StageResult, StreamResults
+from atoll.coordinator.stream.world import world_of
 from atoll.coordinator.tracking import Tracker
 from atoll.coordinator.traffic import TrafficLog
-from atoll.workloads.workload import workload_class
+from atoll.experts.stop_config import ROUTER_STOPPED
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,26 +81,10 @@ def _baselines(config: RunConfig, folder: Path, on_progress: OnProgress | None) 
     stream = config.stream
     if not stream.baselines:
         return {}
-    anchor = resolve(config.anchor)
     tell = on_progress or (lambda silo, done, total, note: None)
-    workloads = {}
-    for silo in config.silos:
-        workload = workload_class(silo.data.workload)
-        opened_one = workload.open(workload.absolute(silo.data), anchor, folder / "silos" / silo.name / "tokens")
-        opened_one.prepare()
-        workloads[silo.name] = opened_one
-    world = World(
-        anchor=anchor.digest,
-        model=lambda: anchor.model().float(),
-        stages=stream.stages,
-        workloads=workloads,
-        training=stream.budget,
-        seed=config.seed,
-        device=device_of(config.engine.device),
-    )
     return run_baselines(
         stream.baselines,
-        world,
+        world_of(config, folder),
         folder / "baselines",
         metric=stream.metric,
         higher_is_better=stream.metric != "loss",
@@ -125,6 +107,8 @@ def _track(config: RunConfig, results: StreamResults, course: Course, folder: Pa
                     tracker.log_metrics(found, step=stage)
                 for stage, summary in enumerate(over_stages(matrix), 1):
                     tracker.log_metrics(_named(method.name, summary.named()), step=stage)
+        for number, stage_found in enumerate(results.stages, 1):
+            tracker.log_metrics(stops_of(stage_found), step=number)
         for owner, figures in results.audits.items():
             tracker.log_metrics(_named(f"audit/{owner}", figures), step=len(course.stages))
         for name in ("config.yaml", "results.json", "report.html", "figures"):
@@ -137,6 +121,12 @@ def _track(config: RunConfig, results: StreamResults, course: Course, folder: Pa
                 members={member.owner: member.digest for member in release.members},
                 guarantee=release.guarantee,
             )
+
+
+def stops_of(stage: StageResult) -> dict[str, float]:
+    """When the router's updates were stopped at a stage, by what is tracked; nothing where they were not."""
+    found = {f"{ROUTER_STOPPED}/{owner}": float(steps) for owner, steps in stage.stopped.items()}
+    return found | ({f"{ROUTER_STOPPED}/fitting": float(stage.fitting_stopped)} if stage.fitting_stopped else {})
 
 
 def _named(method: str, figures: Mapping[str, float]) -> dict[str, float]:

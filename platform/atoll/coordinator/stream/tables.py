@@ -51,6 +51,16 @@ def matrix_grid(method: Method, figure: str) -> Grid:
     return Grid(columns=["stage", *matrix.silos], rows=rows, summary=[])
 
 
+def stops_cells(results: StreamResults) -> list[str]:
+    """By stage, after how many steps the router's updates were stopped; nothing at all where that never happened."""
+    cells = []
+    for stage in results.stages:
+        said = [f"{owner} {steps}" for owner, steps in stage.stopped.items()]
+        said += [f"fitting {stage.fitting_stopped}"] if stage.fitting_stopped else []
+        cells.append(", ".join(said) or NOTHING)
+    return cells if any(cell != NOTHING for cell in cells) else []
+
+
 def audit_grid(results: StreamResults) -> Grid | None:
     """What releases give away, as owners measured it; ``None`` where nobody did."""
     return privacy_grid(results.audits) if results.audits else None

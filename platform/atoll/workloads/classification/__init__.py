@@ -4,7 +4,8 @@
 ``classes``    the public list of classes, and the context of replay
 ``samples``    samples by column, and which split each is in
 ``features``   what the anchor's frozen stem says of samples, for replay
-``scores``     loss, accuracy and Brier score
+``loss``       what training lowers
+``figures``    accuracy, Brier score, calibration error and areas under ROC curves
 ``workload``   :class:`Classification`, the base of ``images`` and ``tabular``
 =============  =====================================================================
 """

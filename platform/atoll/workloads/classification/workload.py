@@ -17,8 +17,9 @@ from atoll.anchors.classifier import ClassifierArchitecture
 from atoll.errors import ConfigError, DataError, PackageError
 from atoll.workloads.classification.classes import ClassList, FeatureSpace
 from atoll.workloads.classification.features import LabelledFeatures, stem_features
+from atoll.workloads.classification.figures import class_figures, class_sums
+from atoll.workloads.classification.loss import class_loss
 from atoll.workloads.classification.samples import LabelledSamples
-from atoll.workloads.classification.scores import class_loss, class_scores
 from atoll.workloads.order import batch_indices, evaluation_indices
 from atoll.workloads.workload import SPLITS, Batch, Progress, Split, SplitCounts, Workload
 
@@ -131,8 +132,21 @@ class Classification(Workload):
         return class_loss(logits, targets)
 
     def scores(self, logits: Tensor, targets: Mapping[str, Tensor]) -> dict[str, float]:
-        """Sums of ``accuracy`` and ``brier``."""
-        return class_scores(logits, targets)
+        """What :meth:`finish` needs; of groups that :meth:`groups_of` names too."""
+        return class_sums(logits[:, 0], targets["label"], self.groups_of(targets))
+
+    def finish(self, sums: Mapping[str, float], count: int) -> dict[str, float]:
+        """``accuracy``, ``brier``, ``ece`` and ``auroc``, of two classes ``tpr``; see :mod:`.figures`."""
+        return class_figures(sums, count, len(self.classes), self.group_names)
+
+    @property
+    def group_names(self) -> Sequence[str]:
+        """Groups of samples whose figures are given too."""
+        return ()
+
+    def groups_of(self, targets: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+        """Which samples of a batch are of each, bool [B]."""
+        return {}
 
     def predicts(self, targets: Mapping[str, Tensor]) -> Tensor:
         """Every sample's one position."""

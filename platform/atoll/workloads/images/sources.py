@@ -1,6 +1,5 @@
 """From folders of pictures and files of arrays to labelled samples."""
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 from atoll.anchors.classifier import ImagesForm
 from atoll.errors import ConfigError, DataError
 from atoll.workloads.classification.classes import ClassList
-from atoll.workloads.classification.samples import LabelledSamples
+from atoll.workloads.classification.samples import LabelledSamples, numbered
 from atoll.workloads.images.convert import Bytes, as_read
 
 
@@ -103,5 +102,4 @@ def _numbered(persons: NDArray[Any], where: str) -> NDArray[np.int64]:
         return persons.astype(np.int64)
     if persons.dtype.kind != "U":
         raise DataError(f"{where}: persons is {persons.dtype}; it must be whole numbers or names")
-    digests = (hashlib.blake2b(str(name).encode(), digest_size=8).digest() for name in persons)
-    return np.array([int.from_bytes(digest, "big") >> 1 for digest in digests], dtype=np.int64)
+    return numbered(persons)

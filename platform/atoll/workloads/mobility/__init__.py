@@ -2,7 +2,6 @@
 
 ====================  =====================================================================
 ``config``            what to read and how to split it
-``files``             paths, folders and globs to a sorted list of files
 ``lines``             the reader and writer of MoveGCL's published trajectory lines
 ``table_config``      how a table of positions becomes a city and trajectories
 ``columns``           the reader of the columns of such a table

@@ -3,8 +3,7 @@
 What the rows hold is private: no message repeats it.
 """
 
-import difflib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atoll.errors import ConfigError, DataError
-
-_ROWS = 1 << 16
+from atoll.errors import DataError
+from atoll.workloads.tables import column_of, read_table, trimmed
 
 
 @dataclass(frozen=True)
@@ -83,43 +81,15 @@ def read_rows(path: Path, names: Sequence[str]) -> Iterator[Rows]:
         ConfigError: pyarrow is not installed.
         DataError: the file cannot be read, has no such column, or a value is missing.
     """
-    try:
-        import pyarrow as pa
-        from pyarrow import compute
-    except ImportError as error:
-        raise ConfigError(f"mobility: tables need pyarrow ({error}): pip install 'atoll[text]'") from error
     first = 1
-    try:
-        opened = _parquet if path.suffix.lower() in (".parquet", ".pq") else _csv
-        for batch in opened(path, names):
-            columns = [batch.column(batch.schema.get_field_index(name)) for name in names]
-            rows = Rows(path, first, tuple(map(_plain, columns)))
-            for name, column in zip(names, rows.columns, strict=True):
-                if column.null_count:
-                    row = compute.index(compute.is_null(column), True).as_py()
-                    raise rows.fault(row, f"there is no value in column '{name}'")
-            if batch.num_rows:
-                yield rows
-            first += batch.num_rows
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        # What pyarrow says may repeat a row.
-        why = getattr(error, "strerror", None) or f"it is no readable table ({type(error).__name__})"
-        raise DataError(f"{path}: cannot be read: {why}") from None
-
-
-def is_text(kind: Any) -> bool:
-    """Whether a pyarrow type is one of text."""
-    import pyarrow as pa
-
-    checks: tuple[Callable[[Any], bool], ...] = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-    return any(check(kind) for check in checks)
-
-
-def trimmed(column: Any) -> Any:
-    """A pyarrow array without white space around its texts."""
-    from pyarrow import compute
-
-    return compute.utf8_trim_whitespace(column) if is_text(column.type) else column
+    for batch in read_table(path, names, "mobility"):
+        rows = Rows(path, first, tuple(column_of(batch, name) for name in names))
+        for name, column in zip(names, rows.columns, strict=True):
+            if column.null_count:
+                raise rows.fault(column.is_null().index(True).as_py(), f"there is no value in column '{name}'")
+        if batch.num_rows:
+            yield rows
+        first += batch.num_rows
 
 
 def castable(column: Any, kind: Any) -> bool:
@@ -132,54 +102,3 @@ def castable(column: Any, kind: Any) -> bool:
     except pa.ArrowException:
         return False
     return True
-
-
-def _plain(column: Any) -> Any:
-    import pyarrow as pa
-
-    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
-
-
-def _parquet(path: Path, names: Sequence[str]) -> Iterator[Any]:
-    from pyarrow import parquet
-
-    with path.open("rb") as stream:
-        file = parquet.ParquetFile(stream, pre_buffer=False)
-        _require(path, names, file.schema_arrow.names)
-        yield from file.iter_batches(batch_size=_ROWS, columns=list(names), use_threads=False)
-
-
-def _csv(path: Path, names: Sequence[str]) -> Iterator[Any]:
-    import pyarrow as pa
-    from pyarrow import csv
-
-    bad: list[int] = []
-
-    def refuse(row: Any) -> str:
-        bad.append(row.number)
-        return "error"
-
-    read = csv.ReadOptions(use_threads=False)
-    parse = csv.ParseOptions(delimiter="\t" if ".tsv" in path.suffixes else ",", invalid_row_handler=refuse)
-    try:
-        with csv.open_csv(path, read_options=read, parse_options=parse) as reader:
-            there = reader.schema.names
-        _require(path, names, there)
-        # Everything is read as text, so that a bad value is found here, with its row.
-        convert = csv.ConvertOptions(include_columns=list(names), column_types=dict.fromkeys(names, pa.string()))
-        with csv.open_csv(path, read_options=read, parse_options=parse, convert_options=convert) as reader:
-            yield from reader
-    except pa.ArrowInvalid:
-        if bad:
-            raise DataError(f"{path}: line {bad[0]} has another number of columns than the header") from None
-        raise
-
-
-def _require(path: Path, names: Sequence[str], there: Sequence[str]) -> None:
-    for name in names:
-        if there.count(name) > 1:
-            raise DataError(f"{path}: there are {there.count(name)} columns '{name}'")
-        if name not in there:
-            close = difflib.get_close_matches(name, there, n=1)
-            hint = f"; did you mean '{close[0]}'?" if close else ""
-            raise DataError(f"{path}: no column '{name}': there are {', '.join(there)}{hint}")

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from atoll.workloads.files import find_files
 from atoll.workloads.mobility.city import City, read_locations
 from atoll.workloads.mobility.config import MobilityConfig
-from atoll.workloads.mobility.files import find_files
 from atoll.workloads.mobility.generator import generate, make_city
 from atoll.workloads.mobility.grid import gridded
 from atoll.workloads.mobility.lines import read_trajectories
@@ -22,14 +22,14 @@ def read_silo(config: MobilityConfig) -> tuple[City, Trajectories]:
     """
     config.check()
     if config.format == "table":
-        positions = read_positions(find_files(config.paths), config.table)
+        positions = read_positions(find_files(config.paths, "mobility"), config.table)
         city, trajectories = gridded(positions, config.table, config.city or "city")
     elif config.format == "generated":
         city = read_city(config) if config.locations else make_city(config.generator, config.city or "city")
         trajectories = generate(config.generator, city)
     else:
         city = read_city(config)
-        trajectories = read_trajectories(find_files(config.paths), city)
+        trajectories = read_trajectories(find_files(config.paths, "mobility"), city)
         if config.quantities == "measured":
             trajectories = measured(trajectories, city)
     return city, trajectories.cut(config.sequence_length)

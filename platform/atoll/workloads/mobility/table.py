@@ -13,9 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atoll.errors import DataError
-from atoll.workloads.mobility.columns import Rows, castable, is_text, read_rows, trimmed
+from atoll.workloads.mobility.columns import Rows, castable, read_rows
 from atoll.workloads.mobility.features import POIS
 from atoll.workloads.mobility.table_config import TableConfig, zone
+from atoll.workloads.tables import is_text, trimmed
 
 Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]

@@ -19,8 +19,9 @@ class FederatedAveraging(Baseline):
 
     def run(self, world: World, observe: Observe) -> None:
         """Go on with one owner more in every stage."""
-        run_federated(self.name, world, observe, _strategy)
+        run_federated(self.name, world, observe, averaging)
 
 
-def _strategy(nodes: int) -> FedAvg:
+def averaging(nodes: int) -> FedAvg:
+    """Flower's strategy for so many nodes, all of which train."""
     return FedAvg(fraction_evaluate=0.0, min_train_nodes=nodes, min_available_nodes=nodes)

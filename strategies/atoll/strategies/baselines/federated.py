@@ -1,6 +1,6 @@
 """A stream in which owners who came earlier go on training: rounds of one of Flower's strategies in every stage."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from flwr.app import ArrayRecord, MetricRecord, RecordDict
@@ -9,12 +9,15 @@ from torch import Tensor, nn
 from atoll.continual.baseline import Observe, World
 from atoll.strategies.baselines.fit import fit, own_loss
 from atoll.strategies.baselines.grid import InProcessGrid, strategy_here
+from atoll.strategies.baselines.kept import Kept, kept_of, loss_again
 
 if TYPE_CHECKING:
     from flwr.serverapp.strategy import Strategy
 
 
-def run_federated(name: str, world: World, observe: Observe, strategy: Callable[[int], "Strategy"]) -> None:
+def run_federated(
+    name: str, world: World, observe: Observe, strategy: Callable[[int], "Strategy"], *, keep: bool = False
+) -> None:
     """Train by rounds with everyone who has come by then.
 
     In every stage, each of them takes the budget's steps, shared out over the rounds: the schedule goes over the stage,
@@ -25,31 +28,36 @@ def run_federated(name: str, world: World, observe: Observe, strategy: Callable[
         world: The stream.
         observe: Told of the averaged model after every stage.
         strategy: Flower's, for so many nodes.
+        keep: Whether earlier owners keep but their shares of the budget's samples of replay, and train on these.
 
     Raises:
         DataError: training diverged.
     """
-    model, arrived = world.fresh(), list[str]()
+    model, earlier = world.fresh(), list[str]()
     rounds, steps = world.training.rounds, world.training.steps
     done: dict[str, int] = {}
     for stage, owners in enumerate(world.stages, 1):
-        arrived += owners
-        node = _Node(model, world, arrived, f"baseline '{name}', stage {stage}", done)
+        kept = kept_of(world, earlier) if keep else {}
+        taking_part = [*(kept if keep else earlier), *owners]
+        node = _Node(model, world, taking_part, kept, f"baseline '{name}', stage {stage}", done)
         with strategy_here():
-            found = strategy(len(arrived)).start(
-                InProcessGrid(len(arrived), node.train), _arrays(model), num_rounds=rounds
+            found = strategy(len(taking_part)).start(
+                InProcessGrid(len(taking_part), node.train), _arrays(model), num_rounds=rounds
             )
         model.load_state_dict(found.arrays.to_torch_state_dict())
-        done |= {owner: done.get(owner, 0) + steps for owner in arrived}
+        done |= {owner: done.get(owner, 0) + steps for owner in taking_part}
         observe(stage, model)
+        earlier += owners
 
 
 class _Node:
     """What every owner does in a round of a stage."""
 
-    def __init__(self, model: nn.Module, world: World, owners: list[str], where: str, done: dict[str, int]) -> None:
+    def __init__(
+        self, model: nn.Module, world: World, owners: Sequence[str], kept: Kept, where: str, done: Mapping[str, int]
+    ) -> None:
         self._model, self._world, self._owners, self._where = model, world, owners, where
-        self._done = done
+        self._kept, self._done = kept, done
         self._rounds = dict.fromkeys(owners, 0)
 
     def train(self, node: int, sent: RecordDict) -> RecordDict:
@@ -60,7 +68,7 @@ class _Node:
         start = [value.detach().clone() for value in model.parameters()]
 
         def loss(step: int) -> Tensor:
-            own = own_loss(model, self._world, owner, self._done.get(owner, 0) + step)
+            own = self._own(owner, self._done.get(owner, 0) + step)
             return own + proximal / 2 * _distance(model, start) if proximal else own
 
         where = f"{self._where}, silo '{owner}'"
@@ -68,6 +76,11 @@ class _Node:
         units = float(self._world.workloads[owner].counts["train"].tokens)
         content = {"arrays": _arrays(model), "metrics": MetricRecord({"num-examples": units})}
         return RecordDict(content)  # type: ignore[arg-type]
+
+    def _own(self, owner: str, step: int) -> Tensor:
+        if owner in self._kept:
+            return loss_again(self._model, self._world, self._kept, owner, step)
+        return own_loss(self._model, self._world, owner, step)
 
     def _part(self, owner: str) -> range:
         """The steps of the owner's next round."""

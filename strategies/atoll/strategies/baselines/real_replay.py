@@ -1,6 +1,6 @@
 """Baseline ``real-replay``: real samples of all earlier silos are kept and trained on again."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal, final
 
@@ -8,11 +8,8 @@ from torch import Tensor, nn
 
 from atoll.continual.baseline import Baseline, Observe, Sees, World
 from atoll.replay import replay_loss
-from atoll.strategies.baselines.fit import fit, mean_loss, own_loss
-from atoll.workloads.text.order import shuffled
-
-Kept = Mapping[str, Sequence[int]]
-"""Which training samples were kept, by owner."""
+from atoll.strategies.baselines.fit import fit, own_loss
+from atoll.strategies.baselines.kept import Kept, kept_of, loss_again
 
 
 @final
@@ -33,7 +30,7 @@ class RealReplay(Baseline):
         """Go on from the model as the stage before left it, with what is kept."""
         model, earlier = world.fresh(), list[str]()
         for stage, owners in enumerate(world.stages, 1):
-            self._arrive(model, world, owners, _kept(world, earlier), stage)
+            self._arrive(model, world, owners, kept_of(world, earlier), stage)
             observe(stage, model)
             earlier += owners
 
@@ -44,23 +41,7 @@ class RealReplay(Baseline):
             own = own_loss(model, world, owners[step % len(owners)], step // len(owners))
             if not old:
                 return own
-            return replay_loss(own, _again(model, world, kept, old[step % len(old)], step // len(old)), stage)
+            return replay_loss(own, loss_again(model, world, kept, old[step % len(old)], step // len(old)), stage)
 
         steps = world.training.steps * len(owners)
         fit(model, loss, steps, world.training, f"baseline '{self.name}', stage {stage}")
-
-
-def _kept(world: World, earlier: Sequence[str]) -> Kept:
-    share = world.training.replay // max(1, len(earlier))
-    if not share:
-        return {}
-    return {owner: world.workloads[owner].evaluation_indices("train", share) for owner in earlier}
-
-
-def _again(model: nn.Module, world: World, kept: Kept, owner: str, step: int) -> Tensor:
-    """Mean loss of a batch of what is kept of an earlier silo; every epoch takes each sample once."""
-    held, size = kept[owner], world.training.batch
-    places = (divmod(number, len(held)) for number in range(step * size, (step + 1) * size))
-    indices = [held[shuffled(place, len(held), world.seed, epoch)] for epoch, place in places]
-    batch = world.workloads[owner].samples("train", indices).to(world.device)
-    return mean_loss(world.workloads[owner], batch, model(**batch.inputs, use_cache=False).logits)

@@ -16,7 +16,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
 from atoll.errors import ConfigError, DataError
 from atoll.replay import Disclosure, Prior, Replay, Sample, Teacher
@@ -31,11 +30,10 @@ from atoll.strategies.replay.moments import (
     told_moments,
     told_shapes,
 )
+from atoll.strategies.replay.vectors import as_samples, as_stem, in_steps, said, side_by_side
 from atoll.workloads.classification import FeatureSpace, LabelledFeatures
 
 _CLASS, _MEAN = "class", "mean"
-_STEPS = 4
-"""Into how many steps a unit of length is cut, where vectors are compared."""
 
 
 @final
@@ -101,29 +99,23 @@ class Gaussian(Replay):
         uniform = streams(seed, range(budget), 1 + context.width)
         normal_BD = torch.special.ndtri(uniform[:, 1:].clamp_min(1e-15))
         if prior is None:
-            vectors = _as_stem(normal_BD)
-            labels = _said(teacher, vectors, context, batch)
+            vectors = as_stem(normal_BD)
+            labels = said(teacher, vectors, context, batch)
         else:
             labels, vectors = self._drawn(prior, context, uniform[:, 0], normal_BD)
-        return [{"features": v[None].clone(), "label": k.clone()} for v, k in zip(vectors, labels, strict=True)]
+        return as_samples(vectors, labels)
 
     def tokens(self, sample: Sample) -> NDArray[np.int64]:
         """The vector's coordinates, in steps of a quarter."""
-        return _steps(sample["features"][0])
+        return in_steps(sample["features"][0])
 
     def private_tokens(self, private: LabelledFeatures) -> list[NDArray[np.int64]]:
         """The same of the owner's own vectors."""
-        return [_steps(vector) for vector in private.features]
+        return [in_steps(vector) for vector in private.features]
 
     def batch(self, samples: Sequence[Sample], context: FeatureSpace) -> tuple[dict[str, Tensor], Tensor]:
         """``features`` [B, 1, D], ``classes`` [K], and ``label`` [B], which the model does not look at."""
-        features = torch.stack([sample["features"] for sample in samples])
-        inputs = {
-            "features": features,
-            "classes": context.classes.numbers,
-            "label": torch.stack([sample["label"] for sample in samples]),
-        }
-        return inputs, torch.ones(features.shape[:2], dtype=torch.bool)
+        return side_by_side(samples, context)
 
     def _drawn(
         self, prior: Prior, context: FeatureSpace, uniform_B: Tensor, normal_BD: Tensor
@@ -133,7 +125,7 @@ class Gaussian(Replay):
         prior.expect(self.name, {"covariance": self.covariance}, shapes, shares=(_CLASS,))
         labels = draw_alike(prior.tensors[_CLASS].double(), uniform_B)
         around = self._around(prior, labels, normal_BD)
-        return labels, _as_stem(prior.tensors[_MEAN].double()[labels] + around)
+        return labels, as_stem(prior.tensors[_MEAN].double()[labels] + around)
 
     def _around(self, prior: Prior, labels_B: Tensor, normal_BD: Tensor) -> Tensor:
         """How far each vector is from its class's mean, [B, D]."""
@@ -145,22 +137,3 @@ class Gaussian(Replay):
             return normal_BD.matmul((directions * values.clamp_min(0).sqrt()).T)
         deviations = spread.clamp_min(0).sqrt()
         return normal_BD.mul(deviations[labels_B] if self.covariance == DIAGONAL else deviations)
-
-
-def _as_stem(vectors_BD: Tensor) -> Tensor:
-    """Of mean zero and length sqrt(D), as all that comes from a stem; float32."""
-    return functional.layer_norm(vectors_BD, vectors_BD.shape[-1:]).float()
-
-
-def _said(teacher: Teacher, vectors_BD: Tensor, context: FeatureSpace, batch: int) -> Tensor:
-    """The teacher's likeliest class of each, int64 [B]."""
-    numbers = context.classes.numbers.to(teacher.device)
-    parts = [teacher.logits(features=part.to(teacher.device), classes=numbers) for part in vectors_BD.split(batch)]
-    return torch.cat([part[:, 0].argmax(-1) for part in parts]).cpu()
-
-
-def _steps(vector_D: Tensor) -> NDArray[np.int64]:
-    # No coordinate is below -sqrt(D).
-    lowest = _STEPS * (int(len(vector_D) ** 0.5) + 1)
-    found: NDArray[np.int64] = (vector_D.double() * _STEPS).round().long().add(lowest).clamp_min(0).numpy()
-    return found

@@ -8,31 +8,35 @@ from pathlib import Path
 from atoll.errors import ConfigError, DataError
 
 
-def find_files(paths: Iterable[str]) -> tuple[Path, ...]:
+def find_files(paths: Iterable[str], workload: str) -> tuple[Path, ...]:
     """The files that these name, each once, sorted by path; folders with their subfolders, hidden files left out.
+
+    Args:
+        paths: Files, folders and globs.
+        workload: Who asks, for messages.
 
     Raises:
         ConfigError: a path that does not exist, or a glob that matches no file.
         DataError: a folder that cannot be read, or holds no file.
     """
-    found = {file.resolve(): file for entry in paths for file in _expand(entry)}
+    found = {file.resolve(): file for entry in paths for file in _expand(entry, workload)}
     return tuple(sorted(found.values()))
 
 
-def _expand(entry: str) -> list[Path]:
+def _expand(entry: str, workload: str) -> list[Path]:
     path = Path(entry).expanduser()
     if path.is_dir():
         files = _walk(path)
         if not files:
-            raise DataError(f"mobility: there is no file in folder '{entry}'")
+            raise DataError(f"{workload}: there is no file in folder '{entry}'")
         return files
     if path.is_file():
         return [path]
     if not glob.has_magic(entry):
-        raise ConfigError(f"mobility: path '{entry}' does not exist, or is neither a file nor a folder")
+        raise ConfigError(f"{workload}: path '{entry}' does not exist, or is neither a file nor a folder")
     files = [Path(match) for match in glob.glob(str(path), recursive=True) if os.path.isfile(match)]
     if not files:
-        raise ConfigError(f"mobility: glob '{entry}' matches no file")
+        raise ConfigError(f"{workload}: glob '{entry}' matches no file")
     return files
 
 

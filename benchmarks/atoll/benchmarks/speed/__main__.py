@@ -1,0 +1,56 @@
+"""``python -m atoll.benchmarks.speed``: the tables of docs/benchmarks/speed.md.
+
+A ratio is how many times as fast Atoll is: the median over rounds of the ratio within each, and its quartiles.
+"""
+
+import argparse
+import itertools
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+from atoll.benchmarks.speed import page
+from atoll.benchmarks.speed.case import ACTIONS, KINDS
+
+PARTS = ("models", "others", "memory", "scale")
+
+
+def main() -> None:
+    """Measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
+    parser.add_argument("--kinds", nargs="+", choices=tuple(KINDS), default=tuple(KINDS))
+    parser.add_argument("--repeats", type=int, default=7, help="rounds in which all take turns")
+    parser.add_argument("--most", type=int, default=1000, help="experts, in the part scale")
+    args = parser.parse_args()
+    versions = ", ".join(f"{name} {version(name)}" for name in ("atoll", "torch", "transformers", "peft"))
+    print(f"{versions}; {page.machine()}", flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for part, kind in itertools.product(args.parts, args.kinds):
+            for line in _part(part, kind, args.repeats, args.most, Path(folder)):
+                print(line, flush=True)
+
+
+def _part(part: str, kind: str, repeats: int, most: int, folder: Path) -> Iterator[str]:
+    if part == "models":
+        for action in ACTIONS:
+            yield f"\n{kind}, {action}\n"
+            yield from page.models(kind, action, repeats, _tell)
+        return
+    yield f"\n{kind}, {part}\n"
+    if part == "others":
+        yield from page.others(kind, repeats, _tell)
+    elif part == "memory":
+        yield from page.memory(kind, _tell)
+    else:
+        yield from page.scale(kind, folder, _tell, most)
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

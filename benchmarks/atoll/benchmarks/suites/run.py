@@ -1,0 +1,146 @@
+"""Run a suite's cells: each in a process of its own, several at a time, none twice."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from threading import Lock
+
+import torch
+
+from atoll.benchmarks.suites.record import SuiteFolder
+from atoll.benchmarks.suites.suite import Cell
+from atoll.benchmarks.suites.worker import PROGRESS, Job
+from atoll.errors import ConfigError
+
+_JOB, _LOG = "job.json", "log.txt"
+
+OnProgress = Callable[[Cell, int, int, str], None]
+"""Told a cell, how much of it is done, of how much, and a note."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """A cell that failed.
+
+    Attributes:
+        cell: Which.
+        reason: The last line that it said.
+        log: File with all of them.
+    """
+
+    cell: Cell
+    reason: str
+    log: str
+
+
+def device_of(wanted: str) -> str:
+    """``auto`` takes a GPU where there is one.
+
+    Raises:
+        ConfigError: there is no such device here.
+    """
+    if wanted == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(1, device=wanted)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"device '{wanted}' cannot be used here: {str(error).splitlines()[0]}") from error
+    return wanted
+
+
+def run_cells(
+    folder: SuiteFolder,
+    *,
+    jobs: int,
+    device: str,
+    on_progress: OnProgress = lambda cell, done, total, note: None,
+    on_end: Callable[[Cell], None] = lambda cell: None,
+) -> list[Failure]:
+    """Run what is not done yet; a failed cell does not stop the others.
+
+    Args:
+        folder: Of the suite.
+        jobs: Cells at a time; each computes with one thread where there are several.
+        device: Of torch.
+        on_progress: Listener, called from several threads.
+        on_end: Told of every finished cell, in this thread.
+
+    Returns:
+        What failed. The same call runs that again.
+    """
+    open_cells = [cell for cell in folder.suite.cells if not folder.is_done(cell)]
+    threads = 1 if jobs > 1 else max(1, torch.get_num_threads())
+    running = _Running()
+    failures = []
+    with ThreadPoolExecutor(jobs) as pool:
+        futures = {
+            pool.submit(_run, Job.of(folder, cell, device), folder, cell, threads, running, on_progress): cell
+            for cell in open_cells
+        }
+        try:
+            for future in as_completed(futures):
+                if (failure := future.result()) is not None:
+                    failures.append(failure)
+                else:
+                    on_end(futures[future])
+        except BaseException:
+            running.stop()
+            pool.shutdown(cancel_futures=True)
+            raise
+    return failures
+
+
+class _Running:
+    """The processes there are, so that none outlives the suite."""
+
+    def __init__(self) -> None:
+        self._lock, self._stopped = Lock(), False
+        self._processes: list[subprocess.Popen[str]] = []
+
+    def start(self, command: Sequence[str], log: int, threads: int) -> "subprocess.Popen[str] | None":
+        """A process; ``None`` when the suite is being stopped."""
+        with self._lock:
+            if self._stopped:
+                return None
+            env = {**os.environ, "OMP_NUM_THREADS": str(threads)}
+            made = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=env)
+            self._processes.append(made)
+            return made
+
+    def stop(self) -> None:
+        """End all."""
+        with self._lock:
+            self._stopped = True
+            for process in self._processes:
+                process.terminate()
+
+
+def _run(
+    job: Job, folder: SuiteFolder, cell: Cell, threads: int, running: _Running, on_progress: OnProgress
+) -> Failure | None:
+    own = folder.of(cell)
+    own.mkdir(parents=True, exist_ok=True)
+    (own / _JOB).write_text(job.to_json(), encoding="utf-8")
+    command = [sys.executable, "-m", "atoll.benchmarks.suites.worker", str(own / _JOB)]
+    on_progress(cell, 0, 0, "starting")
+    with (own / _LOG).open("w", encoding="utf-8") as log:
+        process = running.start(command, log.fileno(), threads)
+        if process is None:
+            return None
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith(PROGRESS):
+                done, total, *note = line.removeprefix(PROGRESS).split(maxsplit=2)
+                on_progress(cell, int(done), int(total), note[0].strip() if note else "")
+            else:
+                log.write(line)
+                log.flush()  # the process's own errors go to the same file
+        code = process.wait()
+    if code == 0 and folder.is_done(cell):
+        return None
+    said = [line for line in (own / _LOG).read_text("utf-8", errors="replace").splitlines() if line.strip()]
+    reason = said[-1] if said else f"the process ended with code {code}"
+    return Failure(cell=cell, reason=reason, log=str(own / _LOG))

@@ -1,0 +1,65 @@
+"""A suite in MLflow: one run for the suite, and a run nested under it for every cell."""
+
+from pathlib import Path
+
+import numpy as np
+
+from atoll.benchmarks.suites.record import Done, SuiteFolder
+from atoll.benchmarks.suites.suite import Cell
+from atoll.coordinator.tracking import Tracker
+
+_TRACKED = "tracked"
+
+
+def suite_tracker(folder: SuiteFolder, store: Path) -> Tracker:
+    """The run that the cells are nested under.
+
+    Args:
+        folder: Of the suite.
+        store: Folder of the tracking store, which suites share.
+    """
+    return Tracker(folder.path, folder.suite.name, store=store, experiment=_experiment(folder))
+
+
+def is_tracked(folder: SuiteFolder, cell: Cell) -> bool:
+    """Whether a finished cell is in the store."""
+    return (folder.of(cell) / _TRACKED).is_file()
+
+
+def track_cell(folder: SuiteFolder, done: Done, parent: str, store: Path) -> None:
+    """Log a cell: settings as parameters, figures, R with its stages as steps, curves with their places as steps.
+
+    A cell that was logged before is logged over; MLflow shows the later values.
+    """
+    suite, cell = folder.suite, done.cell
+    title = " / ".join(part for part in (cell.title, cell.method.title, f"seed {cell.seed}") if part)
+    tracker = Tracker(folder.of(cell), title, store=store, experiment=_experiment(folder), parent=parent)
+    with tracker:
+        tracker.log_params(
+            {
+                "suite": suite.name,
+                "study": suite.config.study,
+                "settings": {**suite.config.settings, **cell.case},
+                "method": cell.method.name,
+                "label": cell.method.title,
+                "options": cell.method.options,
+                "seed": cell.seed,
+            }
+        )
+        tracker.log_metrics(done.figures)
+        for metric, matrix in done.outcome.streams.items():
+            for stage, row in enumerate(matrix.values):
+                cells = zip(matrix.silos, row.tolist(), strict=True)
+                tracker.log_metrics(
+                    {f"R/{metric}/{silo}": value for silo, value in cells if np.isfinite(value)}, step=stage
+                )
+        for metric, curve in done.outcome.curves.items():
+            for x, y in zip(curve.x, curve.y, strict=True):
+                tracker.log_metrics({f"curve/{metric}": y}, step=round(x))
+        tracker.log_tags({name: str(value) for name, value in done.origin.items()})
+        tracker.log_artifact(folder.of(cell) / "outcome.json")
+    (folder.of(cell) / _TRACKED).touch()
+
+
+def _experiment(folder: SuiteFolder) -> str:
+    return f"bench/{folder.suite.name}"
