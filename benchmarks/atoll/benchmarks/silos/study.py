@@ -1,6 +1,5 @@
 """Study ``silos``: data sets of pictures, dealt out to silos that arrive one after the other or together."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,8 +23,9 @@ from atoll.privacy.audit_config import AuditConfig
 from atoll.workloads.images import ImagesConfig
 
 _DIRECTIONS = 16
-_ROUTER = Choice(name="domain", options={"temperature": 8.0, "directions": True, "anchor": -math.inf})
-"""A picture is one position, where a text has many: means and variances alone tell too little of it."""
+_ROUTER = Choice(name="domain", options={"temperature": 8.0, "directions": True, "anchor": -20.0})
+"""A picture is one position, where a text has many: means and variances alone tell too little of it. The anchor, which
+knows none of the classes, hardly ever answers."""
 _REPLAY = Choice(name="gaussian", options={"covariance": "full"})
 """Owners of public data tell their moments as they are."""
 _ARRIVE = ("one by one", "together")
