@@ -13,7 +13,7 @@ from atoll.benchmarks.partitions.read import read_partition
 from atoll.benchmarks.silos.written import written
 from atoll.benchmarks.suites.outcome import Outcome
 from atoll.benchmarks.suites.study import Study, Work
-from atoll.coordinator.config import EvaluationConfig, RunConfig, SiloConfig
+from atoll.coordinator.config import DescriptorConfig, EvaluationConfig, RunConfig, SiloConfig
 from atoll.coordinator.stream.config import StreamConfig
 from atoll.errors import ConfigError
 from atoll.experts.training import TrainingConfig
@@ -22,8 +22,12 @@ from atoll.federation.units import Choice
 from atoll.privacy.audit_config import AuditConfig
 from atoll.workloads.images import ImagesConfig
 
-_TEMPERATURE = 8.0
-"""Of the router: a picture is one position, and a text of many adds up more evidence than it holds."""
+_DIRECTIONS = 16
+_ROUTER = Choice(name="domain", options={"temperature": 8.0, "directions": True, "anchor": -20.0})
+"""A picture is one position, where a text has many: means and variances alone tell too little of it. The anchor, which
+knows none of the classes, hardly ever answers."""
+_REPLAY = Choice(name="gaussian", options={"covariance": "full"})
+"""Owners of public data tell their moments as they are."""
 _ARRIVE = ("one by one", "together")
 
 
@@ -118,10 +122,12 @@ class Silos(Study):
             training=TrainingConfig(
                 steps=self.steps, batch=self.batch, learning_rate=self.learning_rate, patience=0, validation_windows=64
             ),
-            router=Choice(name="domain", options={"temperature": _TEMPERATURE}),
+            descriptor=DescriptorConfig(counted=0, directions=_DIRECTIONS),
+            router=_ROUTER,
             evaluation=EvaluationConfig(split=self.split, windows=0, batch=128, baselines={}),
             stream=replace(
                 stream,
+                replay=_REPLAY,
                 arrival=replace(stream.arrival, budget=self.replay),
                 audit=AuditConfig(samples=0),  # python -m atoll.benchmarks.privacy.audit is about that
             ),
