@@ -10,6 +10,7 @@ from tests.benchmarks.avalanche.blobs import needs_avalanche
 from atoll.benchmarks.datasets.image_set import ImageSet
 from atoll.benchmarks.split import arrivals
 from atoll.benchmarks.split.arrivals import SplitArrivals
+from atoll.benchmarks.split.routing import told_apart
 from atoll.benchmarks.split.vectors import AboveStem, vectors
 from atoll.benchmarks.suites.study import Work
 from atoll.continual import StreamMatrix
@@ -93,6 +94,13 @@ def test_baselines_of_atoll_run(study: SplitArrivals, tmp_path: Path) -> None:
     # The classes that came last are what it answers.
     assert matrix.values[-1, -1] > 0.9
     assert matrix.values[-1, 0] < 0.3
+
+
+def test_silos_of_other_stripes_are_told_apart(study: SplitArrivals) -> None:
+    found = told_apart(study, seed=0)
+    # Of two silos a coin tells a half.
+    assert found["by a mean for each class"] > 0.8
+    assert all(0 <= share <= 1 for share in found.values())
 
 
 @needs_avalanche

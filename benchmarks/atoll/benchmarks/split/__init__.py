@@ -7,5 +7,8 @@
 ``scholar``   deep generative replay, with distillation
 ``own``       methods over a stream that are none of Avalanche's
 ``measure``   accuracy by context
+``arrivals``  study ``split-arrivals``: contexts as silos over a frozen anchor
+``vectors``   what the anchor's stem says of silos, as a stream of arrays
+``routing``   how well such silos can be told apart
 ============  =====================================================================
 """
