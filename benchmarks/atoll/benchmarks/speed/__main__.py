@@ -14,7 +14,7 @@ from pathlib import Path
 from atoll.benchmarks.speed import page
 from atoll.benchmarks.speed.case import ACTIONS, KINDS
 
-PARTS = ("models", "others", "memory", "scale")
+PARTS = ("routers", "models", "others", "memory", "scale")
 
 
 def main() -> None:
@@ -28,7 +28,9 @@ def main() -> None:
     versions = ", ".join(f"{name} {version(name)}" for name in ("atoll", "torch", "transformers", "peft"))
     print(f"{versions}; {page.machine()}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        for part, kind in itertools.product(args.parts, args.kinds):
+        if "routers" in args.parts:
+            print("\n".join(["\nmicroseconds a token of routing\n", *page.routers(args.repeats, _tell)]), flush=True)
+        for part, kind in itertools.product([part for part in args.parts if part != "routers"], args.kinds):
             for line in _part(part, kind, args.repeats, args.most, Path(folder)):
                 print(line, flush=True)
 

@@ -4,13 +4,17 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
+
+import torch
 
 from atoll.benchmarks.speed.case import ACTIONS, Case
 from atoll.benchmarks.speed.integration_scale import IntegrationScale
 from atoll.benchmarks.speed.methods import ATOLL, DENSE, peers
 from atoll.benchmarks.speed.mixture_speed import BATCHED
-from atoll.benchmarks.speed.paired import Spread
+from atoll.benchmarks.speed.paired import Spread, in_turns
 from atoll.benchmarks.speed.peak import memory_of
+from atoll.benchmarks.speed.router_time import routing_step
 from atoll.benchmarks.speed.timing import threads, time_case
 from atoll.benchmarks.suites.study import Work
 from atoll.federation.units import Choice
@@ -20,7 +24,9 @@ Tell = Callable[[str], None]
 _SIZES = ((1, 2), (4, 2), (16, 1), (16, 2), (16, 4), (64, 2))
 """Experts, and slots kept for a token."""
 
-_SCALES = (("top-k", 10), ("top-k", 100), ("top-k", 1000), ("domain", 1000), ("naive-bayes", 1000), ("uniform", 1000))
+_SCALES = (("top-k", 10), ("top-k", 100), ("top-k", 1000), ("domain", 100), ("naive-bayes", 100), ("uniform", 100))
+_ROUTERS = ("uniform", "top-k", "domain", "naive-bayes")
+_COUNTS = (1, 10, 100, 1000)
 _PIECES = (
     "pack",
     "assemble",
@@ -73,6 +79,20 @@ def scale(kind: str, folder: Path, tell: Tell, most: int) -> Iterator[str]:
         pieces = [_milliseconds(found[f"{piece}_seconds"]) for piece in _PIECES]
         sizes = [f"{found[f'{what}_bytes'] / 1e6:.2f}" for what in ("release", "mixture")]
         yield _row([router, f"{experts:,}", *pieces, *sizes])
+
+
+def routers(repeats: int, tell: Tell) -> Iterator[str]:
+    """Microseconds a token of routing alone: routers down, numbers of experts across."""
+    yield from _rows(("router", *(f"{experts:,}" for experts in _COUNTS)))
+    tell("routers")
+    steps = {(router, experts): routing_step(router, experts) for router in _ROUTERS for experts in _COUNTS}
+    tokens = {key: len(step()) for key, step in steps.items()}
+    named = {f"{router} {experts}": step for (router, experts), step in steps.items()}
+    with threads(1):
+        seconds = in_turns(named, repeats, torch.device("cpu"))
+    for router in _ROUTERS:
+        taken = [median(seconds[f"{router} {experts}"]) / tokens[router, experts] for experts in _COUNTS]
+        yield _row([router, *(f"{each * 1e6:.2g}" for each in taken)])
 
 
 def machine() -> str:
