@@ -150,13 +150,13 @@ class Mixture(nn.Module):
         """
         if entitlement is None:
             return torch.ones(len(self.slots), dtype=torch.bool, device=self._device())
-        unknown = sorted(set(entitlement) - set(self.slots))
+        wanted = {ANCHOR, *entitlement}  # a set: a list would be searched for every slot
+        unknown = sorted(wanted - set(self.slots))
         if unknown:
             raise MixtureError(
                 f"not in this mixture: {', '.join(unknown)}; it has {', '.join(self.slots[1:]) or 'no expert'}"
             )
-        chosen = [slot == ANCHOR or slot in entitlement for slot in self.slots]
-        return torch.tensor(chosen, device=self._device())
+        return torch.tensor([slot in wanted for slot in self.slots], device=self._device())
 
     @contextmanager
     def use(
@@ -189,7 +189,8 @@ class Mixture(nn.Module):
             MixtureError: a name that is not in this mixture.
         """
         self.allowed(owners)
-        return self._again([member for member in self.members if member.owner in owners], self._rows)
+        kept = set(owners)
+        return self._again([member for member in self.members if member.owner in kept], self._rows)
 
     def with_rows(self, rows: Rows) -> "Mixture":
         """The same mixture under a router that was fitted: its state by site, slot and name.

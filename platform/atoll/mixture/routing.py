@@ -110,6 +110,19 @@ class Router(ABC):
         """
 
 
+def largest(weights_TN: Tensor, k: int) -> tuple[Tensor, Tensor]:
+    """The k largest weights of each token, scaled to sum to one, and their slots; 0 for all, in the slots' order.
+
+    Sorting all weights of a thousand slots would take several times as long as finding them.
+    """
+    slots = weights_TN.shape[-1]
+    if k and k < slots:
+        weights_TK, slots_TK = weights_TN.topk(k, dim=-1)
+    else:
+        weights_TK, slots_TK = weights_TN, torch.arange(slots, device=weights_TN.device).expand_as(weights_TN)
+    return weights_TK / weights_TK.sum(-1, keepdim=True), slots_TK
+
+
 def stack_rows(rows: list[Mapping[str, Tensor]]) -> dict[str, Tensor]:
     """Stack the slots' rows along a new first dimension."""
     return {name: torch.stack([row[name] for row in rows]) for name in rows[0]}

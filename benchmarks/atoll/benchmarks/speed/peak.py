@@ -1,5 +1,6 @@
 """Peak memory of one step, in a fresh process that does nothing else."""
 
+import ctypes
 import gc
 import json
 import resource
@@ -54,10 +55,10 @@ def measure(case: Case, method: str) -> Memory:
     small = replace(case, anchor="olmo2", layers=1, width=8, hidden=8, heads=1, experts=1, batch=1, length=2)
     alone(small, method, small.tokens(small.model())).step(small.tokens(small.model()))  # imports what it needs
     ids_BS = case.tokens(case.model())
-    gc.collect()
+    give_back()
     before = 0 if on_gpu else resident()
     runner = alone(case, method, ids_BS)
-    gc.collect()  # modules refer to themselves
+    give_back()
     held = torch.cuda.memory_allocated() if on_gpu else resident()
     built = highest()
     forget_highest()
@@ -65,6 +66,15 @@ def measure(case: Case, method: str) -> Memory:
         runner.step(ids_BS)
     step = torch.cuda.max_memory_allocated() if on_gpu else highest()
     return Memory(peak=step if on_gpu else max(built, highest()), held=held - before, step=step - before)
+
+
+def give_back() -> None:
+    """Collect garbage (modules refer to themselves), and let the C library return what is free: it keeps some."""
+    gc.collect()
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, musl does not
+        if trim is not None:
+            trim(0)
 
 
 def resident() -> int:

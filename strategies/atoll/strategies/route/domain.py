@@ -14,6 +14,7 @@ from torch import Tensor
 
 from atoll.errors import ConfigError, MixtureError
 from atoll.mixture import Descriptor, Router, Routing, RoutingContext
+from atoll.mixture.routing import largest
 
 
 @final
@@ -89,9 +90,8 @@ class Domain(Router):
             logits_BSN = torch.zeros_like(logits_BSN)
         logits_TN = logits_BSN.masked_fill(~allowed, float("-inf")).flatten(0, 1)
         weights_TN = torch.softmax(logits_TN, -1)
-        k = min(self.k or weights_TN.shape[-1], weights_TN.shape[-1])
-        weights_TK, slots_TK = weights_TN.topk(k, dim=-1)
-        return Routing(slots_TK, weights_TK / weights_TK.sum(-1, keepdim=True))
+        weights_TK, slots_TK = largest(weights_TN, self.k)
+        return Routing(slots_TK, weights_TK)
 
 
 def _factors(descriptor: Descriptor, site: str, count: int) -> Tensor:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from atoll.errors import ConfigError, MixtureError
 from atoll.mixture import Descriptor, Router, Routing, RoutingContext
+from atoll.mixture.routing import largest
 
 
 @final
@@ -90,8 +91,8 @@ class NaiveBayes(Router):
             context.memory["evidence"] = evidence_BSN[:, -1].detach()
         prior_N = self._prior(state["expert"], context.allowed_N)
         weights_TN = torch.softmax(evidence_BSN + prior_N, -1).float().flatten(0, 1)
-        weights_TK, slots_TK = weights_TN.topk(min(self.k or weights_TN.shape[-1], weights_TN.shape[-1]), dim=-1)
-        return Routing(slots_TK, weights_TK / weights_TK.sum(-1, keepdim=True))
+        weights_TK, slots_TK = largest(weights_TN, self.k)
+        return Routing(slots_TK, weights_TK)
 
     def _prior(self, expert_N: Tensor, allowed_N: Tensor) -> Tensor:
         """Log-prior [N]; the anchor answers where nobody else may."""
