@@ -96,12 +96,14 @@ class Baseline(ABC):
         sees: What of earlier silos it needs when another comes.
         bound: Whether it is the ``upper`` or the ``lower`` bound of what methods reach; empty for neither.
         seeded: Whether anything of it is random, and so depends on the world's seed.
+        trains: Whether a model is trained, and so goes from one place to another.
     """
 
     name: ClassVar[str]
     sees: ClassVar[Sees]
     bound: ClassVar[Literal["upper", "lower", ""]] = ""
     seeded: ClassVar[bool] = True
+    trains: ClassVar[bool] = True
 
     @abstractmethod
     def run(self, world: World, observe: Observe) -> None:

@@ -11,7 +11,7 @@ from atoll.benchmarks.avalanche.contexts import Context, ContextStream, Samples,
 
 needs_avalanche = pytest.mark.skipif(
     importlib.util.find_spec("avalanche") is None,
-    reason="avalanche-lib is not installed: pip install --no-deps -r benchmarks/avalanche.txt",
+    reason="avalanche-lib is not installed here: make avalanche runs this",
 )
 
 

@@ -85,11 +85,11 @@ def _baseline(config: RunConfig, work: Work) -> Outcome:
             batch=config.evaluation.batch,
             on_progress=lambda name, done, total: work.tell(done, total, name),
         )[work.method.name]
+    costs: dict[str, float] = {SECONDS: sum(found.seconds), PEAK_MEMORY: memory.peak_bytes}
     moved = moved_bytes(load(GROUP, work.method.name), world)
-    return Outcome(
-        streams=dict(found.scores),
-        costs={SECONDS: sum(found.seconds), BYTES_MOVED: moved, PEAK_MEMORY: memory.peak_bytes},
-    )
+    if moved is not None:
+        costs[BYTES_MOVED] = moved
+    return Outcome(streams=dict(found.scores), costs=costs)
 
 
 def _overridden(config: RunConfig, options: Mapping[str, Any], folder: Path) -> RunConfig:

@@ -9,13 +9,16 @@ import math
 from atoll.continual.baseline import LOCAL, Baseline, World
 
 
-def moved_bytes(baseline: Baseline, world: World) -> int:
-    """Bytes out of and into the silos, in all, over the whole stream.
+def moved_bytes(baseline: type[Baseline], world: World) -> int | None:
+    """Bytes out of and into the silos, in all, over the whole stream; ``None`` where nothing is trained, and what moves
+    is not a model.
 
     A method that needs nothing of earlier silos hands its model on: it goes to every silo and comes back. One that
     needs earlier owners sends it to everyone who has come, and back, in every round. One that needs earlier data has
     it sent once. Federated evaluation is left out.
     """
+    if not baseline.trains:
+        return None
     if baseline.name == LOCAL:
         return 0
     if baseline.sees == "earlier data":

@@ -40,6 +40,7 @@ class ClassMeans(Baseline):
     name: ClassVar[str] = "class-means"
     sees: ClassVar[Sees] = "nothing"
     seeded: ClassVar[bool] = False
+    trains: ClassVar[bool] = False
     shrinkage: float = 0.01
     doubt: float = 1e-3
 
