@@ -19,7 +19,7 @@ from rich.progress import track
 from rich.table import Table
 
 from atoll.benchmarks.integration.arms import ARMS, OWN
-from atoll.benchmarks.integration.silo import Job, evaluate, train, write_nodes
+from atoll.benchmarks.integration.silo import Job, evaluate, packages, train, write_nodes
 from atoll.benchmarks.provenance import provenance
 
 Losses = Mapping[str, Mapping[str, Mapping[str, float]]]
@@ -67,7 +67,7 @@ def _train(job: Job) -> None:
 
 
 def _evaluate(job: Job) -> Mapping[str, float]:
-    return evaluate(job, job.arm.models)
+    return evaluate(job, job.arm.models, packages(job))
 
 
 def _print(arm: str, by_seed: Losses) -> None:

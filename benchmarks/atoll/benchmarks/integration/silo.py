@@ -59,8 +59,14 @@ def write_nodes(work: Path, anchor: str) -> list[str]:
     return names
 
 
-def train(job: Job) -> tuple[str, str]:
-    """Train one expert; returns its package and its owner's key."""
+def packages(job: Job) -> dict[str, Path]:
+    """Every silo's expert of the job's arm and seed, trained where it was not yet, by owner."""
+    silos = sorted(path.parent.name for path in job.work.glob("*/node.yaml"))
+    return {silo: train(replace(job, silo=silo)) for silo in silos}
+
+
+def train(job: Job) -> Path:
+    """Train one expert; its package."""
     from atoll.clients.node import open_node
     from atoll.clients.work import train_expert
     from atoll.federation.units import TrainUnit
@@ -77,11 +83,17 @@ def train(job: Job) -> tuple[str, str]:
         seed=job.seed,
     )
     _, package = train_expert(node, unit, lambda done, total, note: None)
-    return str(package), node.key.public.hex
+    return package
 
 
-def evaluate(job: Job, models: Sequence[Model]) -> Mapping[str, float]:
-    """Losses of one silo, in nats a token, under the anchor, its own expert alone and these models of all experts."""
+def evaluate(job: Job, models: Sequence[Model], experts_at: Mapping[str, Path]) -> Mapping[str, float]:
+    """Losses of one silo, in nats a token, under the anchor, its own expert alone and these models of all experts.
+
+    Args:
+        job: The silo.
+        models: What is made of the experts.
+        experts_at: Packages by owner.
+    """
     import torch
 
     from atoll.clients.evaluate import Evaluator
@@ -89,10 +101,7 @@ def evaluate(job: Job, models: Sequence[Model]) -> Mapping[str, float]:
     from atoll.experts.package import read_package
     from atoll.federation.units import Choice, EvaluateUnit, Variant
 
-    experts = {}
-    for folder in sorted(path.parent for path in job.work.glob("*/node.yaml")):
-        package, _ = train(replace(job, silo=folder.name))
-        experts[folder.name] = read_package(Path(package), trusted=None)
+    experts = {owner: read_package(path, trusted=None) for owner, path in experts_at.items()}
     node = open_node((job.work / job.silo).resolve())
     torch.set_num_threads(1)
     owners = sorted(experts)

@@ -6,12 +6,13 @@ import hashlib
 import json
 import statistics
 import time
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, cast, final
 
 from filelock import FileLock
+from torch import nn
 
 from atoll.anchors import cache_root, resolve
 from atoll.benchmarks.integration.arms import ARMS, Model
@@ -71,27 +72,21 @@ class Merging(Study):
         root = self._root()
         with FileLock(f"{root}.lock"):
             silos = write_nodes(root, self.anchor)
+        jobs = [Job(root, silo, ARMS[arm], work.seed, self.steps, self.split, self.windows) for silo in silos]
+        if model is None:
+            worlds = self._world(root, silos, work.seed)
+            return self._measured(worlds.fresh(), worlds)
+        experts = self._trained(jobs, work)
+        return {job.silo: evaluate(job, [model], experts)[model.name] for job in jobs}
+
+    def _trained(self, jobs: Sequence[Job], work: Work) -> dict[str, Path]:
+        """Packages by owner, each trained once, however many cells need it."""
         found = {}
-        for place, silo in enumerate(silos):
-            job = Job(root, silo, ARMS[arm], work.seed, self.steps, self.split, self.windows)
-            work.tell(place, len(silos), silo)
-            if model is not None:
-                self._train(job, silos)
-            found[silo] = self._measured(job, model)
+        for place, job in enumerate(jobs):
+            work.tell(place, len(jobs), job.silo)
+            with FileLock(job.work / f"{job.silo}-{job.arm.name}-{job.seed}.lock"):
+                found[job.silo] = train(job)
         return found
-
-    def _train(self, job: Job, silos: list[str]) -> None:
-        """Once, however many cells need it."""
-        for silo in silos:
-            mark = hashlib.sha256(job.arm.name.encode()).hexdigest()[:8]
-            with FileLock(job.work / f"{silo}-{mark}-{job.seed}.lock"):
-                train(replace(job, silo=silo))
-
-    def _measured(self, job: Job, model: Model | None) -> float:
-        if model is not None:
-            return evaluate(job, [model])[model.name]
-        world = self._world(job.work, [job.silo], job.seed)
-        return measure(world.fresh(), world.workloads[job.silo], cast(Split, self.split), self.windows, 8)["loss"]
 
     def _unrestricted(self, work: Work) -> dict[str, float]:
         root = self._root()
@@ -100,12 +95,17 @@ class Merging(Study):
         world = self._world(root, silos, work.seed)
         found: dict[str, float] = {}
 
-        def observe(stage: int, model: Any, owner: str | None = None) -> None:
-            for silo in silos:
-                found[silo] = measure(model, world.workloads[silo], cast(Split, self.split), self.windows, 8)["loss"]
+        def observe(stage: int, model: nn.Module, owner: str | None = None) -> None:
+            found.update(self._measured(model, world))
 
         build("atoll.baselines", "joint", {}).run(world, observe)
         return found
+
+    def _measured(self, model: nn.Module, world: World) -> dict[str, float]:
+        split = cast(Split, self.split)
+        return {
+            silo: measure(model, workload, split, self.windows, 8)["loss"] for silo, workload in world.workloads.items()
+        }
 
     def _world(self, root: Path, silos: list[str], seed: int) -> World:
         from atoll.clients.node import open_node
