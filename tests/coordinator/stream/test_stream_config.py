@@ -68,7 +68,9 @@ def test_the_generator_is_that_of_the_workload() -> None:
     any_of_them = Choice(name="")
     assert generator_for("text", any_of_them).name == "autoregressive"
     assert generator_for("mobility", any_of_them).name == "movegcl"
+    assert generator_for("images", any_of_them).name == "gaussian"
+    assert generator_for("tabular", Choice(name="vae")).name == "vae"
     with pytest.raises(ConfigError, match="draws no samples of text"):
         generator_for("text", Choice(name="movegcl"))
-    with pytest.raises(ConfigError, match="no generator of replay is registered for workload images"):
-        generator_for("images", any_of_them)
+    with pytest.raises(ConfigError, match="no generator of replay is registered for workload sounds"):
+        generator_for("sounds", any_of_them)

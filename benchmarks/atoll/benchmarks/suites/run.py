@@ -1,12 +1,14 @@
 """Run a suite's cells: each in a process of its own, several at a time, none twice."""
 
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import contextmanager
 from dataclasses import dataclass
-from threading import Lock
+from threading import Lock, current_thread, main_thread
 
 import torch
 
@@ -70,12 +72,15 @@ def run_cells(
 
     Returns:
         What failed. The same call runs that again.
+
+    Raises:
+        KeyboardInterrupt: after Ctrl-C, when all cells have ended.
     """
     open_cells = [cell for cell in folder.suite.cells if not folder.is_done(cell)]
     threads = 1 if jobs > 1 else max(1, torch.get_num_threads())
     running = _Running()
     failures = []
-    with ThreadPoolExecutor(jobs) as pool:
+    with ThreadPoolExecutor(jobs) as pool, _stopped_by_ctrl_c(running):
         futures = {
             pool.submit(_run, Job.of(folder, cell, device), folder, cell, threads, running, on_progress): cell
             for cell in open_cells
@@ -84,12 +89,13 @@ def run_cells(
             for future in as_completed(futures):
                 if (failure := future.result()) is not None:
                     failures.append(failure)
-                else:
+                elif folder.is_done(futures[future]):
                     on_end(futures[future])
         except BaseException:
             running.stop()
-            pool.shutdown(cancel_futures=True)
             raise
+    if running.stopped:
+        raise KeyboardInterrupt
     return failures
 
 
@@ -97,13 +103,13 @@ class _Running:
     """The processes there are, so that none outlives the suite."""
 
     def __init__(self) -> None:
-        self._lock, self._stopped = Lock(), False
+        self._lock, self.stopped = Lock(), False
         self._processes: list[subprocess.Popen[str]] = []
 
     def start(self, command: Sequence[str], log: int, threads: int) -> "subprocess.Popen[str] | None":
         """A process; ``None`` when the suite is being stopped."""
         with self._lock:
-            if self._stopped:
+            if self.stopped:
                 return None
             env = {**os.environ, "OMP_NUM_THREADS": str(threads)}
             made = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=env)
@@ -113,9 +119,24 @@ class _Running:
     def stop(self) -> None:
         """End all."""
         with self._lock:
-            self._stopped = True
+            self.stopped = True
             for process in self._processes:
                 process.terminate()
+
+
+@contextmanager
+def _stopped_by_ctrl_c(running: _Running) -> Iterator[None]:
+    """Ctrl-C ends the cells and lets this process finish what it is writing: an exception would come anywhere, in the
+    middle of a tracking store's transaction too.
+    """
+    if current_thread() is not main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, lambda *_: running.stop())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _run(

@@ -58,7 +58,7 @@ class Policy:
 
     coordinators: list[str]
     work: list[str] = field(default_factory=lambda: ["train", "evaluate"])
-    workloads: list[str] = field(default_factory=lambda: ["text", "mobility", "images"])
+    workloads: list[str] = field(default_factory=lambda: ["text", "mobility", "images", "tabular"])
     kinds: list[str] = field(default_factory=lambda: ["ffn", "lora"])
     max_steps: int = 100_000
     descriptor: str = "token-shares"
@@ -69,7 +69,9 @@ class Policy:
             "shares",
             "accuracy",
             "accuracy@*",
+            "auroc",
             "brier",
+            "ece",
             "mrr",
             "membership_*",
             "extraction_*",
