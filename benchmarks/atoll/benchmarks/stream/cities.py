@@ -44,7 +44,9 @@ def cities(
     for number, city in enumerate(CITIES[:count]):
         table = (folder / f"{city}.npy").absolute()
         if not table.is_file():
-            raise DataError(f"{table}: there is no such table of locations; say where they are with --locations FOLDER")
+            raise DataError(
+                f"{table}: there is no such table of locations; say where they are: settings.locations=FOLDER in a suite, --locations FOLDER elsewhere"
+            )
         data = MobilityConfig(
             format="generated",
             locations=str(table),
