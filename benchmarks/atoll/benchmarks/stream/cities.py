@@ -45,7 +45,8 @@ def cities(
         table = (folder / f"{city}.npy").absolute()
         if not table.is_file():
             raise DataError(
-                f"{table}: there is no such table of locations; say where they are: settings.locations=FOLDER in a suite, --locations FOLDER elsewhere"
+                f"{table}: there is no such table of locations; say where they are: settings.locations=FOLDER in a "
+                "suite, --locations FOLDER elsewhere"
             )
         data = MobilityConfig(
             format="generated",
