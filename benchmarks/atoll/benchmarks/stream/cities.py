@@ -10,6 +10,7 @@ from atoll.errors import ConfigError, DataError
 from atoll.experts.training import TrainingConfig
 from atoll.federation.node_config import ReplayTerms
 from atoll.federation.units import Choice
+from atoll.privacy.audit_config import AuditConfig
 from atoll.workloads.mobility.config import MobilityConfig
 from atoll.workloads.mobility.generator_config import GeneratorConfig
 
@@ -58,7 +59,11 @@ def cities(
         )
         terms = ReplayTerms(tell="counts", smallest=1.0)
         silos.append(SiloConfig(name=_NAMES[city], domain=f"people of {city}", data=data, replay=terms))
-    stream = StreamConfig(stages=[[silo.name] for silo in silos], metric="accuracy@1")
+    stream = StreamConfig(
+        stages=[[silo.name] for silo in silos],
+        metric="accuracy@1",
+        audit=AuditConfig(samples=0),  # most of a stream's time, and no figure of a suite
+    )
     stream = replace(stream, budget=replace(stream.budget, steps=steps, batch=16, learning_rate=1e-3))
     return RunConfig(
         title="Six cities arrive" if count == len(CITIES) else f"{count} cities arrive",
