@@ -53,21 +53,18 @@ def run(
     Exit code 8 if a cell failed or a figure is out of the suite's bounds; what is done is kept.
     """
     from atoll.benchmarks.suites.bounds import breaches
-    from atoll.benchmarks.suites.record import SuiteFolder
     from atoll.benchmarks.suites.running import run_and_track
-    from atoll.benchmarks.suites.suite import read_suite
     from atoll.coordinator.tracking import ui_command
 
-    read = read_suite(suite, overrides or [], quick=quick)
-    folder = SuiteFolder(work / read.name, read)
+    folder = _folder(suite, overrides, quick, work)
+    read = folder.suite
     failures = run_and_track(folder, work, jobs=jobs or os.cpu_count() or 1, wanted=device, console=console)
     _show(folder)
     written = folder.write()
     console.print(f"Written: {written[0]}, {written[1].name}", soft_wrap=True)
     console.print(f"Tracked: {ui_command(work)}", soft_wrap=True)
     for failure in failures:
-        cell = failure.cell
-        where = " / ".join(part for part in (cell.title, cell.method.title, f"seed {cell.seed}") if part)
+        where = failure.cell.label
         console.print(f"[red]failed:[/] {where}: {failure.reason} ({failure.log})", highlight=False, soft_wrap=True)
     if failures:
         raise FederationError(f"{len(failures)} of {len(read.cells)} cells failed; the same command runs them again")
@@ -83,12 +80,9 @@ def report(
     work: Work = WORK,
 ) -> None:
     """Write one HTML page with tables and pictures of what is done, and the pictures as PNG files."""
-    from atoll.benchmarks.suites.record import SuiteFolder
     from atoll.benchmarks.suites.report import write_suite_report
-    from atoll.benchmarks.suites.suite import read_suite
 
-    read = read_suite(suite, overrides or [], quick=quick)
-    folder = SuiteFolder(work / read.name, read)
+    folder = _folder(suite, overrides, quick, work)
     _nothing(folder)
     page = write_suite_report(folder, " ".join([suite, *(["--quick"] if quick else []), *(overrides or [])]))
     folder.write()
@@ -114,10 +108,9 @@ def compare(
     """Paired differences over seeds, with intervals and a significance test; of methods, or of two runs of a suite."""
     from atoll.benchmarks.suites.comparing import method_grids, run_grids
     from atoll.benchmarks.suites.record import SuiteFolder
-    from atoll.benchmarks.suites.suite import read_suite
 
-    read = read_suite(suite, overrides or [], quick=quick)
-    folder = SuiteFolder(work / read.name, read)
+    folder = _folder(suite, overrides, quick, work)
+    read = folder.suite
     _nothing(folder)
     name = metric or read.config.metric
     higher = not lower_is_better if metric else read.config.higher_is_better
@@ -127,6 +120,15 @@ def compare(
         grids = run_grids(folder, SuiteFolder(other / read.name, read), name, higher)
     for grid in grids:
         console.print(_table(grid))
+
+
+def _folder(suite: str, overrides: list[str] | None, quick: bool, work: Path) -> "SuiteFolder":
+    """The suite that was asked for, and where its cells are."""
+    from atoll.benchmarks.suites.record import SuiteFolder
+    from atoll.benchmarks.suites.suite import read_suite
+
+    read = read_suite(suite, overrides or [], quick=quick)
+    return SuiteFolder(work / read.name, read)
 
 
 def _show(folder: "SuiteFolder") -> None:

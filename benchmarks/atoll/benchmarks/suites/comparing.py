@@ -67,8 +67,7 @@ def _row(one: Difference) -> tuple[str, ...]:
     spread = one.spread
     interval = "–" if spread.low is None else f"{spread.low:+.4f} to {spread.high:+.4f}"
     chance = "–" if one.probability is None else f"{one.probability:.3g}"
-    holds = "yes" if one.holds else "no" if spread.mean <= 0 else "not shown"
-    return one.better, f"{spread.mean:+.4f}", interval, chance, str(spread.seeds), holds
+    return one.better, f"{spread.mean:+.4f}", interval, chance, str(spread.seeds), one.verdict
 
 
 def _check(folder: SuiteFolder, metric: str) -> None:

@@ -1,6 +1,5 @@
 """A suite's pictures: the metric by method, matrices, forgetting over stages, curves, and fronts of figure and cost."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 
 from atoll.benchmarks.suites.outcome import BYTES_MOVED, SECONDS
 from atoll.benchmarks.suites.record import Done
-from atoll.benchmarks.suites.suite import Suite
+from atoll.benchmarks.suites.suite import Suite, slug
 from atoll.benchmarks.suites.verdicts import figures
 from atoll.continual import StreamMatrix
 from atoll.coordinator.stream.drawing import FONT, better, legend, lines, new_figure, quiet, save, short
@@ -108,7 +107,7 @@ def _matrices(suite: Suite, mine: Sequence[Done], folder: Path) -> list[Picture]
             stages=found[0].stages,
             values=np.mean([matrix.values for matrix in found], axis=0),
         )
-        path = folder / f"matrix-{re.sub(r'[^a-z0-9]+', '-', name.lower())}.png"
+        path = folder / f"matrix-{slug(name)}.png"
         made.append(
             Picture(
                 path=heat_map(mean, path, f"{name}, mean of {len(found)}"), alt=f"R[stage, silo] of {name}, {metric}"
@@ -133,7 +132,7 @@ def _curves(mine: Sequence[Done], folder: Path) -> list[Picture]:
         axes.set_ylabel(name, size=FONT, parse_math=False)
         axes.set_xlabel(f"{along}; bands: one standard deviation over seeds", size=FONT, parse_math=False)
         legend(figure, found)
-        path = folder / f"curve-{re.sub(r'[^a-z0-9]+', '-', name.lower())}.png"
+        path = folder / f"curve-{slug(name)}.png"
         made.append(Picture(path=save(figure, path), alt=f"{name} along {along}, by method"))
     return made
 

@@ -1,6 +1,5 @@
 """A suite's report: one HTML page that needs nothing but itself, and its pictures as files."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.resources import files
@@ -9,7 +8,7 @@ from pathlib import Path
 from atoll.benchmarks.suites.bounds import breaches
 from atoll.benchmarks.suites.drawing import draw_case
 from atoll.benchmarks.suites.record import Done, SuiteFolder
-from atoll.benchmarks.suites.suite import Suite, case_title
+from atoll.benchmarks.suites.suite import Suite, case_title, slug
 from atoll.benchmarks.suites.tables import Grid, agreement_sentence, metrics_grid, published_grid, summary_grid
 from atoll.benchmarks.suites.verdicts import claims, says
 from atoll.coordinator.report.page import Picture, picture_of, rendered, write_page
@@ -73,7 +72,7 @@ def _part(suite: Suite, done: Sequence[Done], case: str, pictures: Path) -> Case
     published = published_grid(suite, done, case)
     if published is not None:
         grids.append(published[0])
-    drawn = draw_case(suite, done, case, pictures / _slug(case))
+    drawn = draw_case(suite, done, case, pictures / _folder(case))
     return CasePart(
         title=case or suite.config.title,
         grids=tuple(grids),
@@ -87,7 +86,7 @@ def _shared(folder: SuiteFolder, done: Sequence[Done], pictures: Path) -> list[P
     found: dict[str, Path] = {}
     for case in folder.suite.cases if done else ():
         study = folder.suite.study(case)
-        target = pictures / _slug(case_title(case)) / "shared"
+        target = pictures / _folder(case_title(case)) / "shared"
         target.mkdir(parents=True, exist_ok=True)
         title = case_title(case)
         drawn = study.pictures(folder.suite.config.seeds[0], target)
@@ -111,5 +110,5 @@ def _origin(done: Sequence[Done]) -> list[tuple[str, str]]:
     return [("seeds", ", ".join(map(str, seeds))), *((name, "; ".join(sorted(held))) for name, held in found.items())]
 
 
-def _slug(case: str) -> str:
-    return re.sub(r"[^a-z0-9]+", "-", case.lower()).strip("-") or "all"
+def _folder(case: str) -> str:
+    return slug(case) or "all"

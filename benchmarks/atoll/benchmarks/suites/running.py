@@ -58,8 +58,7 @@ class _Bars:
         """A cell is further."""
         name = self._folder.suite.folder(cell)
         if name not in self._tasks:
-            title = " / ".join(part for part in (cell.title, cell.method.title, str(cell.seed)) if part)
-            self._tasks[name] = self._progress.add_task(title, total=None, note="")
+            self._tasks[name] = self._progress.add_task(cell.label, total=None, note="")
         self._progress.update(self._tasks[name], completed=done, total=total or None, note=note)
 
     def ended(self, cell: Cell) -> None:

@@ -82,6 +82,11 @@ class Cell:
         """What tables call the case."""
         return case_title(self.case)
 
+    @property
+    def label(self) -> str:
+        """What people are shown: case, method and seed."""
+        return " / ".join(part for part in (self.title, self.method.title, f"seed {self.seed}") if part)
+
 
 @dataclass(frozen=True, kw_only=True)
 class SuiteConfig:
@@ -173,8 +178,7 @@ class Suite:
     def folder(self, cell: Cell) -> str:
         """A cell's folder, for people to find and unlike all others."""
         words = [cell.title, cell.method.title, str(cell.seed)]
-        slug = re.sub(r"[^a-z0-9]+", "-", " ".join(words).lower()).strip("-")[:80]
-        return f"{slug}-{self.key(cell)[:8]}"
+        return f"{slug(' '.join(words))[:80]}-{self.key(cell)[:8]}"
 
     def check(self) -> None:
         """Raise ConfigError for what cannot be, PluginError for a study that is not there."""
@@ -196,6 +200,11 @@ class Suite:
 def case_title(case: Mapping[str, Any]) -> str:
     """``sea``, or ``sea, 10`` where two settings vary; empty for the only case."""
     return ", ".join(str(value) for value in case.values())
+
+
+def slug(words: str) -> str:
+    """Words as part of a file's name."""
+    return re.sub(r"[^a-z0-9]+", "-", words.lower()).strip("-")
 
 
 def library() -> list[str]:

@@ -33,11 +33,7 @@ def summary_grid(suite: Suite, done: Sequence[Done], case: str) -> Grid:
     """Every method of a case: the suite's metric, forgetting and transfer where there are stages, and costs."""
     mine = [one for one in done if one.cell.title == case]
     names = _shown(suite, mine)
-    found = {name: figures(mine, case, name) for name in names}
-    rows = tuple(
-        (method.title, *(_spread(found[name].get(method.title, {}).values(), name) for name in names))
-        for method in suite.methods
-    )
+    rows = _rows(suite, mine, case, names)
     count = len({one.cell.seed for one in mine})
     title = f"{case or suite.config.title}: mean ± standard deviation over {count} seeds"
     return Grid(title=title, columns=("method", *(_HEADINGS.get(name, name) for name in names)), rows=rows)
@@ -47,11 +43,7 @@ def metrics_grid(suite: Suite, done: Sequence[Done], case: str) -> Grid:
     """Every further figure of a case that no summary of a stream holds."""
     mine = [one for one in done if one.cell.title == case]
     names = sorted({name for one in mine for name in one.outcome.metrics} - {suite.config.metric})
-    found = {name: figures(mine, case, name) for name in names}
-    rows = tuple(
-        (method.title, *(_spread(found[name].get(method.title, {}).values(), name) for name in names))
-        for method in suite.methods
-    )
+    rows = _rows(suite, mine, case, names)
     return Grid(title=f"{case or suite.config.title}: further figures", columns=("method", *names), rows=rows)
 
 
@@ -101,10 +93,13 @@ def agreement_sentence(found: Agreement) -> str:
     return f"{said}; of these, against the paper: {odd}."
 
 
-def markdown(grid: Grid) -> str:
-    """For documents."""
-    lines = [f"| {' | '.join(grid.columns)} |", f"|---{'|---:' * (len(grid.columns) - 1)}|"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in grid.rows)])
+def _rows(suite: Suite, mine: Sequence[Done], case: str, names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
+    """A row for every method, with these figures."""
+    found = {name: figures(mine, case, name) for name in names}
+    return tuple(
+        (method.title, *(_spread(found[name].get(method.title, {}).values(), name) for name in names))
+        for method in suite.methods
+    )
 
 
 def _shown(suite: Suite, mine: Sequence[Done]) -> list[str]:

@@ -32,8 +32,7 @@ def track_cell(folder: SuiteFolder, done: Done, parent: str, store: Path) -> Non
     A cell that was logged before is logged over; MLflow shows the later values.
     """
     suite, cell = folder.suite, done.cell
-    title = " / ".join(part for part in (cell.title, cell.method.title, f"seed {cell.seed}") if part)
-    tracker = Tracker(folder.of(cell), title, store=store, experiment=_experiment(folder), parent=parent)
+    tracker = Tracker(folder.of(cell), cell.label, store=store, experiment=_experiment(folder), parent=parent)
     with tracker:
         tracker.log_params(
             {

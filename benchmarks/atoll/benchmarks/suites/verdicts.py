@@ -36,6 +36,11 @@ class Difference:
     probability: float | None
     holds: bool
 
+    @property
+    def verdict(self) -> str:
+        """``yes``; ``not shown`` where it is better and the seeds do not bear it out; ``no`` where it is not."""
+        return "yes" if self.holds else "no" if self.spread.mean <= 0 else "not shown"
+
 
 def figures(done: Sequence[Done], case: str, metric: str) -> dict[str, dict[int, float]]:
     """A figure of one case by method and seed; methods without it are left out."""
@@ -106,9 +111,8 @@ def says(one: Difference) -> str:
     where = f"{one.case}: " if one.case else ""
     interval = "" if spread.low is None else f", 95 % interval {spread.low:+.4f} to {spread.high:+.4f}"
     chance = "fewer than three seeds" if one.probability is None else f"p = {one.probability:.3g}"
-    verdict = "yes" if one.holds else "no" if spread.mean <= 0 else "not shown"
     return (
-        f"{verdict}: {where}{one.better} against {one.than} in {one.metric}: {spread.mean:+.4f} better{interval} "
+        f"{one.verdict}: {where}{one.better} against {one.than} in {one.metric}: {spread.mean:+.4f} better{interval} "
         f"({chance}, {spread.seeds} seeds)"
     )
 

@@ -17,7 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from atoll.errors import ConfigError, DataError
+from atoll.errors import ConfigError
 from atoll.replay import Disclosure, Prior, Replay, Sample, Teacher
 from atoll.replay.replay import check_draw
 from atoll.replay.sampling import draw_alike, streams
@@ -30,7 +30,7 @@ from atoll.strategies.replay.moments import (
     told_moments,
     told_shapes,
 )
-from atoll.strategies.replay.vectors import as_samples, as_stem, in_steps, said, side_by_side
+from atoll.strategies.replay.vectors import as_samples, as_stem, check_private, in_steps, said, side_by_side
 from atoll.workloads.classification import FeatureSpace, LabelledFeatures
 
 _CLASS, _MEAN = "class", "mean"
@@ -72,12 +72,7 @@ class Gaussian(Replay):
             DataError: no samples, or vectors of another width.
             ConfigError: noise on a full covariance.
         """
-        if not len(private):
-            raise DataError("replay gaussian: there is no sample to remember")
-        if private.features.shape[1] != context.width:
-            raise DataError(
-                f"replay gaussian: vectors of width {private.features.shape[1]}, and the anchor's are {context.width}"
-            )
+        check_private(self.name, private, context)
         tensors, declared = told_moments(private, len(context.classes), self.covariance, disclosure)
         return Prior(generator=self.name, settings={"covariance": self.covariance}, tensors=tensors, declared=declared)
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from atoll.errors import ConfigError, DataError
+from atoll.errors import ConfigError
 from atoll.replay import Declaration, Disclosure, Prior, Replay, Sample, Teacher
 from atoll.replay.disclosure import counted_once, disclosed
 from atoll.replay.prior import LIMIT
@@ -29,7 +29,7 @@ from atoll.replay.replay import check_draw
 from atoll.replay.sampling import draw_alike, streams
 from atoll.strategies.replay.autoencoder import SPREAD, Form, Weights, decoded, trained
 from atoll.strategies.replay.private_steps import Noise, Vectors, least_noise
-from atoll.strategies.replay.vectors import as_samples, as_stem, in_steps, said, side_by_side
+from atoll.strategies.replay.vectors import as_samples, as_stem, check_private, in_steps, said, side_by_side
 from atoll.workloads.classification import FeatureSpace, LabelledFeatures
 
 _CLASS, _DECODER = "class", "decoder"
@@ -77,12 +77,7 @@ class Vae(Replay):
             DataError: no samples, vectors of another width, or no class with enough units.
             ConfigError: noise without Opacus, or a decoder that is too large.
         """
-        if not len(private):
-            raise DataError("replay vae: there is no sample to remember")
-        if private.features.shape[1] != context.width:
-            raise DataError(
-                f"replay vae: vectors of width {private.features.shape[1]}, and the anchor's are {context.width}"
-            )
+        check_private(self.name, private, context)
         classes = len(context.classes)
         # Without noise there is nothing to hide, and the same data makes the same prior.
         rng = np.random.default_rng(0) if disclosure.epsilon is None else disclosure.generator()

@@ -11,11 +11,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from atoll.errors import DataError
 from atoll.replay import Sample, Teacher
-from atoll.workloads.classification import FeatureSpace
+from atoll.workloads.classification import FeatureSpace, LabelledFeatures
 
 _STEPS = 4
 """Into how many steps a unit of length is cut, where vectors are compared."""
+
+
+def check_private(name: str, private: LabelledFeatures, context: FeatureSpace) -> None:
+    """Raise DataError for no samples, or vectors of another width than the anchor's."""
+    if not len(private):
+        raise DataError(f"replay {name}: there is no sample to remember")
+    if private.features.shape[1] != context.width:
+        raise DataError(
+            f"replay {name}: vectors of width {private.features.shape[1]}, and the anchor's are {context.width}"
+        )
 
 
 def as_stem(vectors_BD: Tensor) -> Tensor:
