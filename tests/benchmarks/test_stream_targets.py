@@ -1,7 +1,6 @@
 """What a suite of streams is to show: each line says yes or no by the figures, and which way is better."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -64,4 +63,3 @@ def test_one_seed_has_no_interval() -> None:
     assert verdicts(one, "accuracy@1", [])[-1].endswith("(no interval)")
     with pytest.raises(KeyError):
         verdicts({"sequential": one["sequential"]}, "accuracy@1", [])
-    assert replace(one["atoll"][0], name="other").sees == "nothing"

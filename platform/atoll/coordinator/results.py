@@ -110,7 +110,7 @@ class ReleaseResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WithdrawalResult:
-    """What an owner's withdrawal changed. Losses are on the owner's own test text, in nats a token.
+    """What an owner's withdrawal changed. Losses are on the owner's own test data, in nats a unit.
 
     Attributes:
         owner: Who withdrew.
@@ -146,7 +146,7 @@ class RunResults:
         title: For people.
         anchor: What every expert was trained against.
         silos: The institutions, in the order of the configuration.
-        losses: Test loss in nats a token, by silo and model: ``anchor``, ``own expert``, ``mixture``, the baselines'
+        losses: Test loss in nats a unit, by silo and model: ``anchor``, ``own expert``, ``mixture``, the baselines'
             names, ``without <owner>``.
         release: The mixture.
         seeds: Of everything random.
@@ -157,6 +157,7 @@ class RunResults:
         withdrawal: If somebody withdrew.
         command: The command line that made this run.
         versions: Of the programs that made it, by name.
+        unit: What losses are given per: ``token``, ``picture``.
     """
 
     run: str
@@ -173,6 +174,7 @@ class RunResults:
     withdrawal: WithdrawalResult | None = None
     command: str = ""
     versions: dict[str, str] = field(default_factory=dict)
+    unit: str = "token"
 
     @property
     def measured(self) -> list[str]:

@@ -19,6 +19,8 @@ from atoll.coordinator.results import (
 )
 from atoll.coordinator.variants import without
 from atoll.federation.embedded import Traffic
+from atoll.plugins import load
+from atoll.workloads.data import GROUP
 
 WHAT = {
     ("query", "out"): "announcement",
@@ -69,7 +71,14 @@ def summarize(
         withdrawal=_withdrawal(config, found, losses, answers),
         command=command,
         versions=dict(versions),
+        unit=_unit(config),
     )
+
+
+def _unit(config: RunConfig) -> str:
+    """What all silos' losses are given per, or ``unit`` where they differ."""
+    units = {load(GROUP, silo.data.workload).unit for silo in config.silos}
+    return units.pop() if len(units) == 1 else "unit"
 
 
 def _transfer(item: Traffic) -> Transfer:

@@ -145,6 +145,7 @@ def prior(**changes: Any) -> Prior:
         ({"epsilon": 1.0, "smallest": 9.0, "most": 1}, {}),
         ({"parts": 0}, {"replay": "nothing"}),
         ({"parts": 4}, {"replay_epsilon": 8.0}),
+        ({"delta": 0.019}, {}),
     ],
 )
 def test_a_prior_that_keeps_to_the_policy_may_leave(made: dict[str, Any], rules: dict[str, Any]) -> None:
@@ -157,6 +158,7 @@ def test_a_prior_that_keeps_to_the_policy_may_leave(made: dict[str, Any], rules:
         ({}, {"replay": "nothing"}, "'nothing'"),
         ({"epsilon": None}, {}, "without noise"),
         ({"parts": 3}, {}, "replay_epsilon"),
+        ({"delta": 0.02}, {}, "no promise to 50 documents"),
         ({}, {"replay": "counts", "replay_epsilon": 3.9}, "replay_epsilon"),
         ({"smallest": 2.0}, {}, "replay_smallest"),
         ({"most": 5001}, {}, "max_replay_samples"),

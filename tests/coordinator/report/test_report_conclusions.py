@@ -32,6 +32,12 @@ def test_all_promises_kept(results: RunResults) -> None:
     assert "at most 0.010" in said[4]
 
 
+def test_losses_are_given_per_what_the_silos_hold(results: RunResults) -> None:
+    said = conclusions(replace(results, unit="picture"))
+    assert any("nats a picture" in sentence for sentence in said)
+    assert not any("a token" in sentence for sentence in said)
+
+
 @pytest.mark.parametrize("mixture", [3.63, 3.62, math.nan, math.inf])
 def test_not_better_than_the_anchor_somewhere(results: RunResults, mixture: float) -> None:
     worse = with_losses(results, "law-firm", mixture=mixture)

@@ -44,7 +44,7 @@ class Policy:
         metrics: Names of figures that may be told; ``*`` stands for any letters.
         replay: What an expert's prior, from which replay is drawn, may keep of the data: ``nothing``, ``noised``
             (counts with Laplace noise) or ``counts`` (as they are).
-        replay_epsilon: Largest ε of one prior's noise.
+        replay_epsilon: Largest ε of one prior's noise; its δ is always to be below one in what it rests on.
         replay_smallest: Fewest documents or people that a count in a prior may rest on.
         max_replay_samples: Most samples that may be drawn of this owner's domain from one release, by anyone.
         max_expert_bytes: Largest package that may leave.
@@ -207,6 +207,12 @@ class Policy:
             raise Refusal(
                 f"{_KEEPS} with ε = {prior.epsilon:g}; the policy's replay_epsilon is {self.replay_epsilon:g}"
             )
+        for declared in told:
+            if not declared.delta < 1 / declared.units:
+                raise Refusal(
+                    f"{_KEEPS} with δ = {declared.delta:g}, which is no promise to {declared.units} {declared.unit}s; "
+                    f"its generator must keep it below {1 / declared.units:g}"
+                )
         if any(declared.smallest < self.replay_smallest for declared in told):
             raise Refusal(f"{_KEEPS} in smaller counts than the policy's replay_smallest ({self.replay_smallest:g})")
         if not 0 < prior.most <= self.max_replay_samples:

@@ -8,7 +8,7 @@ from atoll.coordinator.results import ANCHOR, MIXTURE, RunResults
 LEAST_SHARE = 0.95
 """Of the gain over the anchor that a silo's own expert makes, the share that the mixture is to keep."""
 NOISE = 1e-3
-"""Nats a token; two orders of the same sum differ by far less."""
+"""Nats; two orders of the same sum differ by far less."""
 
 
 def conclusions(results: RunResults) -> list[str]:
@@ -32,15 +32,15 @@ def _against_anchor(results: RunResults) -> str:
     worse = [silo for silo, (mixture, anchor) in pairs.items() if not mixture < anchor]
     if worse:
         figures = "; ".join(
-            f"{silo}: {loss_text(pairs[silo][0])} against {loss_text(pairs[silo][1])} nats a token" for silo in worse
+            f"{silo}: {loss_text(pairs[silo][0])} against {loss_text(pairs[silo][1])} nats a {results.unit}"
+            for silo in worse
         )
         return f"no: the mixture is not better than the anchor on {len(worse)} of {_silos(results)} ({figures})."
     least = min(pairs, key=lambda silo: pairs[silo][1] - pairs[silo][0])
     gain = pairs[least][1] - pairs[least][0]
     where = "every silo" if len(pairs) == len(results.silos) else f"each of {_silos(results)}"
-    return (
-        f"yes: the mixture is better than the anchor on {where}, by at least {loss_text(gain)} nats a token ({least})."
-    )
+    least_gain = f"{loss_text(gain)} nats a {results.unit} ({least})"
+    return f"yes: the mixture is better than the anchor on {where}, by at least {least_gain}."
 
 
 def _against_baseline(results: RunResults, baseline: str) -> str:
@@ -48,7 +48,7 @@ def _against_baseline(results: RunResults, baseline: str) -> str:
     if mixture is None or other is None:
         missing = MIXTURE if mixture is None else baseline
         return f"no: ‘{missing}’ was not measured on every silo, so that it has no mean to compare."
-    figures = f"{loss_text(mixture)} against {loss_text(other)} nats a token"
+    figures = f"{loss_text(mixture)} against {loss_text(other)} nats a {results.unit}"
     if mixture < other:
         return f"yes: on average over the silos the mixture is better than ‘{baseline}’, {figures}."
     return f"no: on average over the silos the mixture is not better than ‘{baseline}’, {figures}."
@@ -74,13 +74,13 @@ def _withdrawal(results: RunResults) -> str:
     assert found is not None
     apart = abs(found.loss_after - found.loss_never_had)
     figures = (
-        f"{loss_text(found.loss_after)} against {loss_text(found.loss_never_had)} nats a token, "
+        f"{loss_text(found.loss_after)} against {loss_text(found.loss_never_had)} nats a {results.unit}, "
         f"a difference of {difference_text(apart)}; "
         f"other silos change by at most {loss_text(found.max_change_elsewhere)}"
     )
     if apart <= NOISE:
-        return f"yes: without {found.owner} the mixture is as one that never had it, on its text {figures}."
-    return f"no: without {found.owner} the mixture is not as one that never had it, on its text {figures}."
+        return f"yes: without {found.owner} the mixture is as one that never had it, on its data {figures}."
+    return f"no: without {found.owner} the mixture is not as one that never had it, on its data {figures}."
 
 
 def _silos(results: RunResults) -> str:

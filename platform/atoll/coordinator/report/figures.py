@@ -82,7 +82,7 @@ def _gains(results: RunResults) -> "Figure":
     _rows(axes, silos)
     axes.set_ylim(len(silos) - 0.5, -0.5)
     axes.margins(x=0.06)
-    axes.set_xlabel("test loss, nats a token (lower is better)", size=_FONT)
+    axes.set_xlabel(f"test loss, nats a {results.unit} (lower is better)", size=_FONT)
     _only_bars(axes)
     handles = [Patch(color=colours[model], label=_short(model)) for model in models]
     _legend(figure, handles)
@@ -104,7 +104,9 @@ def _losses(results: RunResults) -> "Figure":
     alone = sum(model.startswith(WITHOUT) for model in models)
     if 0 < alone < len(models):
         axes.axvline(len(models) - alone - 0.5, color="white", linewidth=6)
-    axes.set_title("Test loss, nats a token; bold with a mark: the lowest on the silo", size=_FONT, loc="left", pad=10)
+    axes.set_title(
+        f"Test loss, nats a {results.unit}; bold with a mark: the lowest on the silo", size=_FONT, loc="left", pad=10
+    )
     return figure
 
 

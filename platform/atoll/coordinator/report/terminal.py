@@ -15,7 +15,7 @@ __all__ = ["conclusions", "grid_table", "left_table", "results_table", "withdraw
 def results_table(results: RunResults) -> Table:
     """Test loss of every model on every silo, the share of the gain that the mixture keeps, and the means."""
     caption = "gain kept: of what the silo's own expert gains over the anchor"
-    return grid_table(loss_grid(results, each_withdrawn=False), "Test loss, nats a token", caption)
+    return grid_table(loss_grid(results, each_withdrawn=False), f"Test loss, nats a {results.unit}", caption)
 
 
 def left_table(results: RunResults) -> Table:
@@ -38,7 +38,7 @@ def withdrawal_table(results: RunResults) -> Table | None:
     }
     if found.prompt:
         rows |= {"prompt": found.prompt, "answer before": found.answer_before, "answer after": found.answer_after}
-    title = Text(f"{found.owner} withdraws: losses in nats a token")
+    title = Text(f"{found.owner} withdraws: losses in nats a {results.unit}")
     table = Table(title=title, title_justify="left", show_header=False, box=SIMPLE_HEAD, pad_edge=False)
     table.add_column()
     table.add_column(overflow="fold")

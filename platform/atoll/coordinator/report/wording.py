@@ -11,7 +11,7 @@ _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def loss_text(loss: float | None) -> str:
-    """A loss in nats a token."""
+    """A loss in nats."""
     return NOTHING if loss is None else f"{loss:.3f}"
 
 
