@@ -93,12 +93,13 @@ def test_the_past_must_be_at_hand(silo: Silo) -> None:
 
 
 def test_the_same_work_gives_the_same_package(silo: Silo) -> None:
-    one, _ = second(silo)
-    node = silo("again", owner="court")
-    clinic, member, file = arrived(silo("other"), past(1, []))
-    node.blobs.adopt(file)
-    two, _, _ = arrived(node, past(2, [member]))
-    assert clinic.card.owner == "clinic"
+    _, member, file = arrived(silo("clinic"), past(1, []))
+    made = []
+    for name in ("court", "again"):
+        node = silo(name, owner="court")
+        node.blobs.adopt(file)
+        made.append(arrived(node, past(2, [member]))[0])
+    one, two = made
     assert torch.equal(
         one.weights["model.layers.0.mlp.up_proj.weight"], two.weights["model.layers.0.mlp.up_proj.weight"]
     )
