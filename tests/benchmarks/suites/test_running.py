@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import time
@@ -77,6 +78,11 @@ def test_a_suite_is_run_once_tracked_reported_and_compared(coins: Path, tmp_path
     names = {path.name for path in (work / "coins" / "figures").rglob("*.png")}
     assert {"metric.png", "forgetting.png", "front-seconds.png", "front-bytes-moved.png", "curve-heads.png"} <= names
     assert any(name.startswith("matrix-") for name in names)
+    tables = (work / "coins" / "tables.md").read_text()
+    last = [shares["honest", seed] for seed in "012"]
+    ended = f"{statistics.fmean(last) - 0.05:.4f} ± {statistics.stdev(last):.4f}"
+    assert f"| method | a | b |\n| --- | ---: | ---: |\n| honest | {ended} |" in tables
+    assert "- yes: 0.3: lucky, much against honest" in tables
     said = bench("compare", str(coins), *few, "--against", "honest", "--work", str(work))
     assert "+0.2000" in said
     said = bench("compare", str(coins), *few, "--with", str(work), "--work", str(work))

@@ -79,7 +79,7 @@ def report(
     quick: Quick = False,
     work: Work = WORK,
 ) -> None:
-    """Write one HTML page with tables and pictures of what is done, and the pictures as PNG files."""
+    """Write one HTML page of what is done, its pictures as PNG files, and its tables as Markdown."""
     from atoll.benchmarks.suites.report import write_suite_report
 
     folder = _folder(suite, overrides, quick, work)
@@ -88,6 +88,7 @@ def report(
     folder.write()
     _show(folder)
     console.print(f"Report:  {page}\nFigures: {folder.path / 'figures'}", soft_wrap=True)
+    console.print(f"Tables:  {folder.path / 'tables.md'}", soft_wrap=True)
 
 
 @app.command(epilog="Example: atoll bench compare three-domains --against fedavg")

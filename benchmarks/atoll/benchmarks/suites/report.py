@@ -7,9 +7,17 @@ from pathlib import Path
 
 from atoll.benchmarks.suites.bounds import breaches
 from atoll.benchmarks.suites.drawing import draw_case
+from atoll.benchmarks.suites.markdown import write_tables
 from atoll.benchmarks.suites.record import Done, SuiteFolder
 from atoll.benchmarks.suites.suite import Suite, case_title, slug
-from atoll.benchmarks.suites.tables import Grid, agreement_sentence, metrics_grid, published_grid, summary_grid
+from atoll.benchmarks.suites.tables import (
+    Grid,
+    agreement_sentence,
+    final_grid,
+    metrics_grid,
+    published_grid,
+    summary_grid,
+)
 from atoll.benchmarks.suites.verdicts import claims, says
 from atoll.coordinator.report.page import Picture, picture_of, rendered, write_page
 
@@ -32,7 +40,7 @@ class CasePart:
 
 
 def write_suite_report(folder: SuiteFolder, command: str) -> Path:
-    """Write ``report.html`` and the PNG files in ``figures``.
+    """Write ``report.html``, the PNG files in ``figures``, and ``tables.md``, the page's tables for other documents.
 
     Args:
         folder: Of the suite.
@@ -44,6 +52,9 @@ def write_suite_report(folder: SuiteFolder, command: str) -> Path:
     suite, done = folder.suite, folder.done()
     config = suite.config
     pictures = folder.path / "figures"
+    cases = [_part(suite, done, case, pictures) for case in map(case_title, suite.cases)]
+    said = [says(one) for one in claims(suite, done)]
+    write_tables([grid for case in cases for grid in case.grids], said, folder.path / "tables.md")
     html = rendered(
         files(__package__).joinpath("report.html.j2"),
         title=config.title,
@@ -55,9 +66,9 @@ def write_suite_report(folder: SuiteFolder, command: str) -> Path:
         cells=len(suite.cells),
         missing=len(suite.cells) - len(done),
         notices=_notices(suite, done),
-        claims=[says(one).split(": ", 1) for one in claims(suite, done)],
+        claims=[one.split(": ", 1) for one in said],
         shared=_shared(folder, done, pictures),
-        cases=[_part(suite, done, case, pictures) for case in map(case_title, suite.cases)],
+        cases=cases,
         source=config.published.source,
         note=config.published.note,
         origin=_origin(done),
@@ -66,9 +77,8 @@ def write_suite_report(folder: SuiteFolder, command: str) -> Path:
 
 
 def _part(suite: Suite, done: Sequence[Done], case: str, pictures: Path) -> CasePart:
-    grids = [summary_grid(suite, done, case)]
-    if len((further := metrics_grid(suite, done, case)).columns) > 1:
-        grids.append(further)
+    further = (final_grid(suite, done, case), metrics_grid(suite, done, case))
+    grids = [summary_grid(suite, done, case), *(grid for grid in further if len(grid.columns) > 1)]
     published = published_grid(suite, done, case)
     if published is not None:
         grids.append(published[0])

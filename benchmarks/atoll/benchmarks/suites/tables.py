@@ -39,6 +39,24 @@ def summary_grid(suite: Suite, done: Sequence[Done], case: str) -> Grid:
     return Grid(title=title, columns=("method", *(_HEADINGS.get(name, name) for name in names)), rows=rows)
 
 
+def final_grid(suite: Suite, done: Sequence[Done], case: str) -> Grid:
+    """What every silo, or task, has at the end of the stream that the suite's metric sums up; no rows without one."""
+    stream = suite.config.metric.rpartition("/")[0]
+    last: dict[str, dict[str, list[float]]] = {}
+    for one in done:
+        if one.cell.title == case and stream in one.outcome.streams:
+            matrix = one.outcome.streams[stream]
+            for silo, value in zip(matrix.silos, matrix.values[-1].tolist(), strict=True):
+                last.setdefault(silo, {}).setdefault(one.cell.method.title, []).append(value)
+    title = f"{case or suite.config.title}: {stream} at the end, by silo"
+    rows = tuple(
+        (method.title, *(_spread(found.get(method.title, []), stream) for found in last.values()))
+        for method in suite.methods
+        if last
+    )
+    return Grid(title=title, columns=("method", *last), rows=rows)
+
+
 def metrics_grid(suite: Suite, done: Sequence[Done], case: str) -> Grid:
     """Every further figure of a case that no summary of a stream holds."""
     mine = [one for one in done if one.cell.title == case]
