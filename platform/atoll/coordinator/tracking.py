@@ -8,7 +8,7 @@ import re
 import shlex
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -111,7 +111,11 @@ class Tracker:
 
     def log_metrics(self, metrics: Mapping[str, float], step: int = 0) -> None:
         """Log figures by name; logged again at the same step, they are replaced in what MLflow shows."""
-        self._log(metrics={_key(name): float(value) for name, value in metrics.items()}, step=step)
+        self.log_history([(step, metrics)])
+
+    def log_history(self, history: Iterable[tuple[int, Mapping[str, float]]]) -> None:
+        """Log figures by name at several steps, in as few requests as there can be."""
+        self._log(metrics=[(_key(name), float(value), step) for step, at in history for name, value in at.items()])
 
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Log what can change, such as where a figure comes from."""
@@ -211,20 +215,19 @@ class Tracker:
         self,
         *,
         params: Mapping[str, str] | None = None,
-        metrics: Mapping[str, float] | None = None,
+        metrics: Sequence[tuple[str, float, int]] = (),
         tags: Mapping[str, str] | None = None,
-        step: int = 0,
     ) -> None:
         from mlflow.entities import Metric, Param, RunTag
 
         now = int(time.time() * 1000)
         # SQLite has no NaN; what cannot be shown is a tag, so that it is not lost.
-        odd = {f"not-finite.{name}": str(value) for name, value in (metrics or {}).items() if not math.isfinite(value)}
-        fine = {name: value for name, value in (metrics or {}).items() if math.isfinite(value)}
+        odd = {f"not-finite.{name}": str(value) for name, value, _ in metrics if not math.isfinite(value)}
+        fine = [Metric(name, value, now, step) for name, value, step in metrics if math.isfinite(value)]
         tagged = {_key(name): value[:_LONGEST] for name, value in {**(tags or {}), **odd}.items()}
         for part in _parts([Param(name, value) for name, value in (params or {}).items()]):
             self._client.log_batch(self.run_id, params=part)
-        for part in _parts([Metric(name, value, now, step) for name, value in fine.items()]):
+        for part in _parts(fine):
             self._client.log_batch(self.run_id, metrics=part)
         for part in _parts([RunTag(name, value) for name, value in tagged.items()]):
             self._client.log_batch(self.run_id, tags=part)

@@ -1,8 +1,7 @@
 """A suite in MLflow: one run for the suite, and a run nested under it for every cell."""
 
+import math
 from pathlib import Path
-
-import numpy as np
 
 from atoll.benchmarks.suites.record import Done, SuiteFolder
 from atoll.benchmarks.suites.suite import Cell
@@ -47,14 +46,14 @@ def track_cell(folder: SuiteFolder, done: Done, parent: str, store: Path) -> Non
         )
         tracker.log_metrics(done.figures)
         for metric, matrix in done.outcome.streams.items():
-            for stage, row in enumerate(matrix.values):
-                cells = zip(matrix.silos, row.tolist(), strict=True)
-                tracker.log_metrics(
-                    {f"R/{metric}/{silo}": value for silo, value in cells if np.isfinite(value)}, step=stage
-                )
+            rows = [zip(matrix.silos, row, strict=True) for row in matrix.values.tolist()]
+            tracker.log_history(
+                (stage, {f"R/{metric}/{silo}": value for silo, value in row if math.isfinite(value)})
+                for stage, row in enumerate(rows)
+            )
         for metric, curve in done.outcome.curves.items():
-            for x, y in zip(curve.x, curve.y, strict=True):
-                tracker.log_metrics({f"curve/{metric}": y}, step=round(x))
+            points = zip(curve.x, curve.y, strict=True)
+            tracker.log_history((round(x), {f"curve/{metric}": y}) for x, y in points)
         tracker.log_tags({name: str(value) for name, value in done.origin.items()})
         tracker.log_artifact(folder.of(cell) / "outcome.json")
     (folder.of(cell) / _TRACKED).touch()
