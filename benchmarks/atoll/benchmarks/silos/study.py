@@ -128,6 +128,7 @@ class Silos(Study):
             stream=replace(
                 stream,
                 replay=_REPLAY,
+                refit=replace(stream.refit, steps=0),  # descriptors alone route better, on validation pictures
                 arrival=replace(stream.arrival, budget=self.replay),
                 audit=AuditConfig(samples=0),  # python -m atoll.benchmarks.privacy.audit is about that
             ),
