@@ -20,8 +20,8 @@ IN_MEMORY = ("llama", "olmo2")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Case:
-    """What is run. Whoever builds something from a case builds the same again.
+class Form:
+    """What is run, but for the draw.
 
     Attributes:
         kind: ``ffn`` or ``lora``.
@@ -37,8 +37,6 @@ class Case:
         rank: Of LoRA.
         batch: Samples.
         length: Tokens a sample.
-        seed: Of weights and tokens.
-        device: Where.
 
     Raises:
         ConfigError: an action or kind that there is not, or a size below one.
@@ -57,8 +55,6 @@ class Case:
     rank: int = 8
     batch: int = 16
     length: int = 64
-    seed: int = 0
-    device: str = "cpu"
 
     def __post_init__(self) -> None:
         for name, value, known in (("kind", self.kind, tuple(KINDS)), ("action", self.action, ACTIONS)):
@@ -67,6 +63,19 @@ class Case:
         for field in fields(self):
             if field.type is int and field.name != "seed" and getattr(self, field.name) < 1:
                 raise ConfigError(f"mixture-speed: {field.name} is {getattr(self, field.name)}; it is at least 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case(Form):
+    """A form and its draw. Whoever builds something from a case builds the same again.
+
+    Attributes:
+        seed: Of weights and tokens.
+        device: Where.
+    """
+
+    seed: int = 0
+    device: str = "cpu"
 
     def model(self) -> nn.Module:
         """The frozen anchor.

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, final
 
-from atoll.benchmarks.speed.case import Case
+from atoll.benchmarks.speed.case import Case, Form
 from atoll.benchmarks.speed.methods import ATOLL, DENSE, METHODS, peers
 from atoll.benchmarks.speed.paired import Spread
 from atoll.benchmarks.speed.peak import memory_of
@@ -20,13 +20,13 @@ BATCHED = "transformers-batched_mm"
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class MixtureSpeed(Study):
+class MixtureSpeed(Form, Study):
     """One method in turns with the anchor and Atoll in one process; its memory in a process of its own.
 
     Figures: ``tokens_per_second``; ``ratio_to_dense`` and, for ``atoll``, ``ratio_to_PEER`` for every peer that does
     what the case asks, for peers ``ratio_to_atoll``: how many times as fast, the median over rounds of the ratio within
     each, with its quartiles as ``…/low`` and ``…/high``; ``held_bytes`` and ``step_bytes``, what the model holds when
-    it is ready and the most in two steps. See :class:`Case` for the fields that are not named here.
+    it is ready and the most in two steps. See :class:`Form` for the fields that are not named here.
 
     Attributes:
         repeats: Rounds.
@@ -34,19 +34,6 @@ class MixtureSpeed(Study):
     """
 
     name: ClassVar[str] = "mixture-speed"
-    kind: str = "ffn"
-    experts: int = 4
-    chosen: int = 2
-    action: str = "inference"
-    anchor: str = "olmo2"
-    layers: int = 4
-    width: int = 128
-    hidden: int = 256
-    heads: int = 4
-    vocabulary: int = 1024
-    rank: int = 8
-    batch: int = 16
-    length: int = 64
     repeats: int = 7
     threads: int = 1
 
@@ -85,8 +72,7 @@ class MixtureSpeed(Study):
 
     def case(self, seed: int, device: str) -> Case:
         """What is run."""
-        shared = {one.name for one in fields(Case)} & {one.name for one in fields(self)}
-        chosen: dict[str, Any] = {name: getattr(self, name) for name in shared}
+        chosen: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(Form)}
         return Case(**chosen, seed=seed, device=device)
 
     def _beside(self, case: Case, method: str) -> list[str]:
