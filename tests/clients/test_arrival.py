@@ -93,7 +93,8 @@ def test_the_past_must_be_at_hand(silo: Silo) -> None:
 
 
 def test_the_same_work_gives_the_same_package(silo: Silo) -> None:
-    _, member, file = arrived(silo("clinic"), past(1, []))
+    clinic, member, file = arrived(silo("clinic"), past(1, []))
+    assert clinic.card.owner == "clinic"
     made = []
     for name in ("court", "again"):
         node = silo(name, owner="court")

@@ -98,7 +98,7 @@ class Tracker:
         self._log(params=new, tags=changed)
 
     def log_silo_losses(self, losses: Mapping[str, Mapping[str, float]]) -> None:
-        """Log test losses in nats a token, by silo and model."""
+        """Log test losses in nats, by silo and model."""
         self.log_metrics(
             {f"loss/{silo}/{model}": loss for silo, found in losses.items() for model, loss in found.items()}
         )
