@@ -44,7 +44,7 @@ class Look:
         if self == PLAIN:
             return images
         values: NDArray[np.floating] = (
-            turned(images, self.rotation) if self.rotation % 360 else images.astype(np.float32)
+            turned(images, self.rotation) if self.rotation % 360 else images.astype(np.float64)
         )
         middle = _BRIGHTEST / 2
         values = middle + self.contrast * (values - middle)

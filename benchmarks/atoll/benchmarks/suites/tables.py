@@ -40,7 +40,7 @@ def summary_grid(suite: Suite, done: Sequence[Done], case: str) -> Grid:
 
 
 def final_grid(suite: Suite, done: Sequence[Done], case: str) -> Grid:
-    """What every silo, or task, has at the end of the stream that the suite's metric sums up; no columns without one."""
+    """What every silo, or task, has at the end of the stream that the metric sums up; no columns without one."""
     stream = suite.config.metric.rpartition("/")[0]
     last: dict[str, dict[str, list[float]]] = {}
     for one in done:
