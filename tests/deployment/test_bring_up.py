@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.deployment.federation import Federation, atoll, wait
 
-from atoll.coordinator.release import open_release
+from atoll.releases.opening import open_release
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

@@ -14,7 +14,6 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from atoll.coordinator.release import verify, verify_facts
 from atoll.errors import PackageError
 from atoll.experts import archive, tensors
 from atoll.experts.card import ExpertCard
@@ -22,6 +21,7 @@ from atoll.experts.files import PIECE, Content, opened
 from atoll.experts.package import pack_folder, read_package, unpack, verify_package, write_package
 from atoll.experts.signing import OwnerKey
 from atoll.experts.verify import content_digest, sign
+from atoll.releases.members import verify, verify_facts
 from atoll.testing import toy_anchor, toy_experts
 
 if TYPE_CHECKING:

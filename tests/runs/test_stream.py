@@ -8,7 +8,6 @@ import pytest
 
 from atoll.coordinator.audits import read_audits
 from atoll.coordinator.config import DescriptorConfig, EngineConfig, EvaluationConfig, RunConfig, SiloConfig
-from atoll.coordinator.release import open_release, read_release
 from atoll.coordinator.stream.config import RefitConfig, StreamConfig
 from atoll.coordinator.stream.results import StreamResults
 from atoll.coordinator.stream.run import StreamOutcome, execute_stream
@@ -19,6 +18,8 @@ from atoll.experts.stop_config import RouterStop
 from atoll.experts.training import TrainingConfig
 from atoll.federation.units import Choice
 from atoll.ledger import Ledger
+from atoll.releases.folder import read_release
+from atoll.releases.opening import open_release
 from atoll.testing import toy_mobility_anchor
 from atoll.workloads.mobility.config import MobilityConfig
 from atoll.workloads.mobility.generator_config import GeneratorConfig
@@ -129,7 +130,7 @@ def test_after_a_withdrawal_the_report_says_what_is_left(done: StreamOutcome) ->
 
 
 def test_the_shared_part_of_the_next_release_has_seen_nothing_of_it(done: StreamOutcome) -> None:
-    from atoll.coordinator.release import read_shared
+    from atoll.releases.folder import read_shared
 
     assert done.results.withdrawal is not None
     folder = done.folder / "releases" / f"release-{done.results.withdrawal.release:04d}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from atoll.coordinator.release import OpenRelease
+    from atoll.releases.opening import OpenRelease
 
 # Nothing heavy is imported up here: `--help` must answer at once.
 
@@ -82,7 +82,8 @@ def show(release: _Release) -> None:
 
     from atoll.cli.mixture_tables import member_table, privacy_table, release_table
     from atoll.coordinator.audits import read_audits
-    from atoll.coordinator.release import read_members, read_release
+    from atoll.releases.folder import read_release
+    from atoll.releases.members import read_members
 
     found = read_release(release)
     experts = read_members(found, release, None)
@@ -214,8 +215,8 @@ def export(
 def _open(folder: Path, anchor: str, without: list[str] | None, device: str) -> "OpenRelease":
     import torch
 
-    from atoll.coordinator.release import open_release
     from atoll.errors import ConfigError
+    from atoll.releases.opening import open_release
 
     try:
         torch.empty(0, device=device)

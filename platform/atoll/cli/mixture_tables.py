@@ -9,10 +9,10 @@ from rich.text import Text
 
 from atoll.cli.plain import add_row, plain_table
 from atoll.coordinator.measure import Measured
-from atoll.coordinator.release import Release
 from atoll.coordinator.report.privacy import INTERVALS, privacy_grid
 from atoll.experts.package import ExpertPackage
 from atoll.federation.units import Choice
+from atoll.releases.release import Release
 
 
 def release_table(release: Release) -> Table:

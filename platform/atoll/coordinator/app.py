@@ -15,10 +15,11 @@ from atoll.config import read_config
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.crew import Crew
 from atoll.coordinator.history import History
-from atoll.coordinator.release import Release, make_release, numbered, write_release
 from atoll.coordinator.variants import variants, withdrawal_variants
 from atoll.errors import FederationError
 from atoll.federation.units import Announcement, EvaluateReply, EvaluateUnit, TrainReply, TrainUnit
+from atoll.releases.folder import numbered, write_release
+from atoll.releases.release import Release, make_release
 
 log = logging.getLogger("atoll.coordinator")
 app = ServerApp()

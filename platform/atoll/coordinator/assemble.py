@@ -6,11 +6,14 @@ from pathlib import Path
 
 from atoll.anchors import Anchor
 from atoll.anchors.digest import file_sha256
-from atoll.coordinator.release import Release, check_consent, integrate, make_release, verify, write_folder
 from atoll.errors import ConfigError, MixtureError, PackageError
 from atoll.experts.package import ExpertPackage
 from atoll.experts.signing import PublicKey
 from atoll.federation.units import Choice, MemberRef
+from atoll.releases.folder import write_folder
+from atoll.releases.integration import integrate
+from atoll.releases.members import check_consent, verify
+from atoll.releases.release import Release, make_release
 
 
 def assemble(

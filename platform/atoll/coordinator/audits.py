@@ -12,12 +12,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from atoll.coordinator.release import expert_file, read_release
 from atoll.errors import MixtureError, PackageError
 from atoll.experts.card import ExpertCard
 from atoll.experts.files import write_atomic
 from atoll.experts.package import verify_package
 from atoll.experts.signing import PublicKey
+from atoll.releases.folder import expert_file, read_release
 
 _FOLDER = "cards"
 

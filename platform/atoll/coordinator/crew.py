@@ -11,7 +11,6 @@ from flwr.serverapp import Grid
 from atoll.anchors import Anchor
 from atoll.coordinator.history import History
 from atoll.coordinator.journal import Journal
-from atoll.coordinator.release import verify
 from atoll.errors import AtollError, FederationError, PackageError
 from atoll.experts.package import ExpertPackage
 from atoll.experts.signing import PublicKey
@@ -25,6 +24,7 @@ from atoll.federation.units import (
     TrainUnit,
     Unit,
 )
+from atoll.releases.members import verify
 
 log = logging.getLogger("atoll.coordinator")
 U = TypeVar("U", bound=Unit)

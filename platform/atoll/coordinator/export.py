@@ -7,10 +7,10 @@ from pathlib import Path
 
 from atoll.anchors.anchor import no_progress_bars
 from atoll.coordinator.checkpoints import Checkpoint, dense_checkpoint, moe_checkpoint
-from atoll.coordinator.release import OpenRelease
 from atoll.errors import MixtureError
 from atoll.experts import tensors
 from atoll.experts.package import ExpertPackage
+from atoll.releases.opening import OpenRelease
 
 README = "README.txt"
 ADAPTERS = "PEFT adapters"

@@ -5,7 +5,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from atoll.coordinator.release import Release
 from atoll.experts.card import ExpertCard
 from atoll.federation.units import Announcement, TrainReply
 from atoll.ledger import (
@@ -17,6 +16,7 @@ from atoll.ledger import (
     OwnerRevoked,
     Released,
 )
+from atoll.releases.release import Release
 
 
 class History:

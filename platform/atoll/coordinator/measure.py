@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from atoll.coordinator.release import OpenRelease
 from atoll.errors import ConfigError, DataError
+from atoll.releases.opening import OpenRelease
 from atoll.workloads.text import Text, TextConfig
 from atoll.workloads.text.loss import next_token_loss
 

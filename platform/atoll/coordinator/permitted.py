@@ -2,9 +2,9 @@
 
 from datetime import UTC, datetime
 
-from atoll.coordinator.release import Release
 from atoll.errors import MixtureError
 from atoll.ledger import ANY, Ledger
+from atoll.releases.release import Release
 
 
 class Permitted:

@@ -14,7 +14,6 @@ from atoll.config import to_yaml
 from atoll.coordinator.app import Coordinator, Findings
 from atoll.coordinator.config import SIMULATION, EngineConfig, RunConfig, SiloConfig
 from atoll.coordinator.memory import MemoryWatch
-from atoll.coordinator.release import release_folder
 from atoll.coordinator.report.figures import draw
 from atoll.coordinator.report.page import write_report
 from atoll.coordinator.results import RunResults
@@ -25,6 +24,7 @@ from atoll.errors import ConfigError
 from atoll.federation.embedded import EmbeddedGrid, SiloProcess
 from atoll.federation.node_config import NodeConfig
 from atoll.federation.progress import Progress
+from atoll.releases.folder import release_folder
 from atoll.workloads.workload import workload_class
 
 if TYPE_CHECKING:
@@ -196,7 +196,7 @@ def _answers(config: RunConfig, release: Path, found: Findings) -> tuple[str, st
     if found.reduced is None or not config.prompt:
         return "", ""
     from atoll.coordinator.generate import Sampling, generate
-    from atoll.coordinator.release import open_release
+    from atoll.releases.opening import open_release
 
     opened = open_release(release, anchor=config.anchor)
     kept = list(found.reduced.owners)

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from atoll.coordinator.app import Findings
 from atoll.coordinator.config import RunConfig
-from atoll.coordinator.release import Release
 from atoll.coordinator.results import (
     MIXTURE,
     NEVER_HAD,
@@ -20,6 +19,7 @@ from atoll.coordinator.results import (
 from atoll.coordinator.variants import without
 from atoll.federation.embedded import Traffic
 from atoll.plugins import load
+from atoll.releases.release import Release
 from atoll.workloads.data import GROUP
 
 WHAT = {

@@ -1,9 +1,9 @@
 """The models that a run compares, as every silo evaluates them."""
 
 from atoll.coordinator.config import RunConfig
-from atoll.coordinator.release import Release
 from atoll.coordinator.results import ANCHOR, MIXTURE, NEVER_HAD, OWN, WITHOUT
 from atoll.federation.units import Choice, Variant
+from atoll.releases.release import Release
 
 
 def without(owner: str) -> str:

@@ -11,12 +11,12 @@ from torch import Tensor
 
 from atoll.anchors import Anchor
 from atoll.coordinator.assemble import assemble
-from atoll.coordinator.release import OpenRelease, open_release
 from atoll.experts.card import Consent, ExpertCard
 from atoll.experts.package import write_package
 from atoll.experts.signing import OwnerKey
 from atoll.federation.units import Choice
 from atoll.mixture import Descriptor
+from atoll.releases.opening import OpenRelease, open_release
 from atoll.testing import toy_anchor
 
 OWNERS = ("clinic", "library", "office")

@@ -7,13 +7,14 @@ import numpy as np
 import pytest
 
 from atoll.coordinator.audits import audit_beside, read_audits, write_audits
-from atoll.coordinator.release import OpenRelease, expert_file, open_release, read_release
 from atoll.coordinator.report.privacy import privacy_grid
 from atoll.errors import MixtureError, PackageError
 from atoll.experts.card import ExpertCard
 from atoll.privacy.extraction import ExtractionReport
 from atoll.privacy.membership import membership_report
 from atoll.privacy.uniqueness import Overlap, UniquenessReport
+from atoll.releases.folder import expert_file, read_release
+from atoll.releases.opening import OpenRelease, open_release
 
 FIGURES = {"membership_loss_auc": 0.61, "membership_loss_auc_low": 0.55, "membership_loss_auc_high": 0.67}
 Make = Callable[..., OpenRelease]

@@ -9,8 +9,8 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from atoll.coordinator.export import ADAPTERS, README, export
-from atoll.coordinator.release import OpenRelease
 from atoll.errors import MixtureError
+from atoll.releases.opening import OpenRelease
 
 IDS = torch.tensor([[1, 2, 3, 200, 45, 99, 7, 8], [255, 254, 3, 3, 3, 12, 80, 81]])
 # Nothing of Atoll: what any user of transformers and PEFT would write.

@@ -5,8 +5,8 @@ import torch
 from torch import Tensor
 
 from atoll.coordinator.generate import Answer, Sampling, generate
-from atoll.coordinator.release import OpenRelease
 from atoll.errors import ConfigError, MixtureError
+from atoll.releases.opening import OpenRelease
 
 PROMPT = "the clerk wrote he"
 

@@ -7,8 +7,10 @@ from typing import Any, Self
 import pytest
 import torch
 
-from atoll.coordinator.release import check_consent, numbered, open_release, read_release, write_folder, write_release
 from atoll.errors import AnchorError, AtollError, MixtureError, PackageError
+from atoll.releases.folder import numbered, read_release, write_folder, write_release
+from atoll.releases.members import check_consent
+from atoll.releases.opening import open_release
 
 IDS = torch.tensor([[1, 2, 3, 200, 45, 99, 7, 8]])
 
@@ -110,7 +112,7 @@ def test_an_expert_whose_consent_ended_does_not_answer(
     make: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened = make(until={"library": "2099-12-31", "office": "2100-01-01"})
-    monkeypatch.setattr("atoll.coordinator.release.date", Later)
+    monkeypatch.setattr("atoll.releases.opening.date", Later)
     with pytest.raises(MixtureError, match=r"'library' ended on 2099-12-31.*--without library"):
         open_release(tmp_path / "release")
     reduced = open_release(tmp_path / "release", without=["library"])

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from tests.coordinator.server.test_desk import have, release
 
-from atoll.coordinator.release import open_release, read_release, read_shared
 from atoll.coordinator.server.calls import TrainCall, call_training
 from atoll.coordinator.server.latest import Latest
 from atoll.coordinator.server.shop import Shop
 from atoll.coordinator.stream.config import RefitConfig
 from atoll.errors import ConfigError
 from atoll.federation.units import Choice
+from atoll.releases.folder import read_release, read_shared
+from atoll.releases.opening import open_release
 
 TOP_K = Choice(name="top-k")
 

@@ -7,12 +7,12 @@ import pytest
 import torch
 from tests.coordinator.server.test_desk import have, release
 
-from atoll.coordinator.release import read_release, read_shared
 from atoll.coordinator.server.shop import Shop
 from atoll.coordinator.stream.config import RefitConfig
 from atoll.experts.stop_config import RouterStop
 from atoll.federation.units import Choice
 from atoll.mixture.shared import Shared
+from atoll.releases.folder import read_release, read_shared
 
 
 def fitted(shop: Shop, number: int) -> Shared:

@@ -13,10 +13,10 @@ from typing import Any
 
 from atoll.benchmarks.anchor.frozen import opened
 from atoll.continual.baseline import measure
-from atoll.coordinator.release import OpenRelease, open_release
 from atoll.errors import ConfigError
 from atoll.mixture import Mixture
 from atoll.plugins import build
+from atoll.releases.opening import OpenRelease, open_release
 from atoll.workloads.images import Images
 
 _ALONE = {"anchor": -math.inf}

@@ -19,11 +19,12 @@ from atoll.benchmarks.suites.outcome import PEAK_MEMORY, SECONDS, Outcome
 from atoll.benchmarks.suites.study import Study, Work
 from atoll.coordinator.assemble import assemble
 from atoll.coordinator.permitted import Permitted
-from atoll.coordinator.release import OpenRelease, integrate, open_release
 from atoll.errors import ConfigError
 from atoll.federation.units import Choice
 from atoll.mixture import Mixture
 from atoll.plugins import names
+from atoll.releases.integration import integrate
+from atoll.releases.opening import OpenRelease, open_release
 from atoll.testing import toy_anchor
 
 _FEW = 3

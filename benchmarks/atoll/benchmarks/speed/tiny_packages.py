@@ -7,7 +7,6 @@ from pathlib import Path
 import torch
 
 from atoll.anchors import Anchor
-from atoll.coordinator.release import Release
 from atoll.experts.adapter import NAME, plain_adapter
 from atoll.experts.card import Consent, ExpertCard
 from atoll.experts.package import write_package
@@ -15,6 +14,7 @@ from atoll.experts.signing import OwnerKey
 from atoll.ledger import ExpertAccepted, Fact, Ledger, OwnerAdmitted, Released
 from atoll.mixture import ExpertKind
 from atoll.plugins import load
+from atoll.releases.release import Release
 from atoll.testing import toy_descriptor
 
 _COUNTS = {"train": 8, "validation": 1, "test": 1}

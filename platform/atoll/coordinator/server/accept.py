@@ -5,12 +5,12 @@ from pathlib import Path
 
 from atoll.anchors import Anchor
 from atoll.anchors.digest import file_sha256
-from atoll.coordinator.release import verify_facts
 from atoll.errors import FederationError, PackageError
 from atoll.experts.signing import PublicKey
 from atoll.federation.blobs import BlobStore
 from atoll.federation.handover import Statement
 from atoll.ledger import ConsentGiven, ConsentWithdrawn, ExpertAccepted, Fact, Ledger, State, Transferred
+from atoll.releases.members import verify_facts
 
 
 def expert_facts(state: State, anchor: Anchor, package: Path, owner: str, blob: str) -> list[Fact]:

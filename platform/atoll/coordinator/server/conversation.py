@@ -10,7 +10,6 @@ from flwr.app import Message, MessageType
 from flwr.serverapp import Grid
 
 from atoll.coordinator.audits import write_audits
-from atoll.coordinator.release import release_folder
 from atoll.coordinator.server.accept import accept_statement, expert_facts
 from atoll.coordinator.server.measuring import flags, known_only
 from atoll.coordinator.server.shop import Shop
@@ -41,6 +40,7 @@ from atoll.federation.talk import (
 )
 from atoll.federation.units import EvaluateReply, EvaluateUnit, TrainReply, TrainUnit, Unit
 from atoll.ledger import Fact, State, Transferred, UnitFinished, UnitIssued
+from atoll.releases.folder import release_folder
 
 log = logging.getLogger(__name__)
 _GIVE_UP = 90.0

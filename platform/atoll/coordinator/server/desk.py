@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Collection
 from datetime import UTC, datetime
 
-from atoll.coordinator.release import Release, make_release, numbered, write_release
 from atoll.coordinator.server.calls import (
     AUDIT,
     EVALUATE,
@@ -24,6 +23,8 @@ from atoll.errors import AtollError, FederationError
 from atoll.ledger import CallFinished, Fact, Released, State, UnitIssued
 from atoll.ledger.state import Call
 from atoll.mixture.shared import Shared
+from atoll.releases.folder import numbered, write_release
+from atoll.releases.release import Release, make_release
 
 log = logging.getLogger(__name__)
 

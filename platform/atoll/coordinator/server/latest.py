@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from atoll.anchors import Anchor
-from atoll.coordinator.release import Release, co_adapted, past_of, read_release, release_folder
 from atoll.coordinator.server.folder import ServerConfig, ServerFolder
 from atoll.coordinator.stream.studio import Studio
 from atoll.experts.arrival_config import ArrivalConfig
 from atoll.federation.blobs import BlobStore
 from atoll.federation.units import Choice, Past
 from atoll.ledger import State
+from atoll.releases.folder import read_release, release_folder
+from atoll.releases.release import Release, co_adapted, past_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,13 @@
 
 from dataclasses import replace
 
-from atoll.coordinator.release import Release
 from atoll.coordinator.server.calls import AuditCall, EvaluateCall
 from atoll.coordinator.server.choosing import choose_members
 from atoll.coordinator.server.shop import Shop
 from atoll.coordinator.variants import whole
 from atoll.federation.units import Choice, EvaluateReply, EvaluateUnit, Variant
 from atoll.ledger import ExpertFlagged, Fact, State
+from atoll.releases.release import Release
 
 ALL = "all"
 _NOBODY = Choice(name="")

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from atoll.anchors import Anchor
-from atoll.coordinator.release import verify_facts
 from atoll.coordinator.server.folder import ServerConfig, ServerFolder
 from atoll.coordinator.status.live import Live
 from atoll.errors import FederationError
@@ -15,6 +14,7 @@ from atoll.experts.signing import OwnerKey, PublicKey
 from atoll.federation.blobs import BlobStore
 from atoll.federation.units import Unit
 from atoll.ledger import Ledger, State
+from atoll.releases.members import verify_facts
 
 log = logging.getLogger(__name__)
 

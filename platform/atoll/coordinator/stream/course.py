@@ -16,15 +16,6 @@ from atoll.coordinator.audits import write_audits
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.crew import Crew
 from atoll.coordinator.history import History
-from atoll.coordinator.release import (
-    Release,
-    co_adapted,
-    make_release,
-    numbered,
-    past_of,
-    release_folder,
-    write_release,
-)
 from atoll.coordinator.results import ANCHOR, MIXTURE, OWN
 from atoll.coordinator.stream.config import generator_for
 from atoll.coordinator.stream.studio import Studio
@@ -40,6 +31,8 @@ from atoll.federation.units import (
     TrainUnit,
     Variant,
 )
+from atoll.releases.folder import numbered, release_folder, write_release
+from atoll.releases.release import Release, co_adapted, make_release, past_of
 
 log = logging.getLogger("atoll.coordinator")
 _NOTHING = Choice(name="")

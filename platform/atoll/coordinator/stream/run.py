@@ -7,7 +7,6 @@ from pathlib import Path
 from atoll.continual import over_stages
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.memory import MemoryWatch
-from atoll.coordinator.release import release_folder
 from atoll.coordinator.run import OnProgress, opened, prepared, versions
 from atoll.coordinator.stream.baselines import BaselineResults, run_baselines
 from atoll.coordinator.stream.collect import collect
@@ -18,6 +17,7 @@ from atoll.coordinator.stream.world import world_of
 from atoll.coordinator.tracking import Tracker
 from atoll.coordinator.traffic import TrafficLog
 from atoll.experts.stop_config import ROUTER_STOPPED
+from atoll.releases.folder import release_folder
 
 
 @dataclass(frozen=True, slots=True)

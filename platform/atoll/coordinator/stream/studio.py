@@ -10,7 +10,6 @@ import torch
 from torch import nn
 
 from atoll.anchors import Anchor, cache_root
-from atoll.coordinator.release import Release, verify
 from atoll.coordinator.stream.config import RefitConfig
 from atoll.coordinator.stream.refit import Domain, refit
 from atoll.experts.integrator import Integrator
@@ -21,6 +20,8 @@ from atoll.federation.units import Choice, MemberRef
 from atoll.mixture import Mixture, Router
 from atoll.mixture.shared import Shared
 from atoll.plugins import build
+from atoll.releases.members import verify
+from atoll.releases.release import Release
 from atoll.workloads.workload import Workload, workload_class
 
 
