@@ -4,8 +4,11 @@ Work that takes hours is not inside a message: it is started by one, goes on in 
 connection, and is asked after by repeating the same message.
 """
 
-from dataclasses import dataclass, field
+import json
+from dataclasses import dataclass, field, replace
+from typing import Self
 
+from atoll.federation.protocol import OLDEST, PROTOCOL, UNVERSIONED
 from atoll.federation.units import Unit
 
 HELLO, WORK, FETCH, STORE = "hello", "work", "fetch", "store"
@@ -49,19 +52,55 @@ class Reply(Unit):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Hello(Unit):
+class Question(Unit):
+    """Base of the bodies of requests.
+
+    Attributes:
+        protocol: What it is written in; in a hello, the newest that the coordinator uses.
+    """
+
+    protocol: int = PROTOCOL
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read :meth:`to_json`; what names no protocol was written before there were any.
+
+        Raises:
+            FederationError: not JSON, an unknown or missing field, a wrong type.
+        """
+        question = super().from_json(text)
+        return question if "protocol" in json.loads(text) else replace(question, protocol=UNVERSIONED)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hello(Question):
     """Who is there?
 
     Attributes:
         heard: Number of the owner's last statement that is in the ledger.
+        oldest: The oldest protocol that the coordinator uses.
+        version: Of the coordinator's Atoll.
+    """
+
+    heard: int = 0
+    oldest: int = OLDEST
+    version: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnversionedHello(Unit):
+    """The hello of protocol 1: by it an old node's statements on consent are heard, and nothing else is asked of it.
+
+    Attributes:
+        heard: As in :class:`Hello`.
     """
 
     heard: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class HelloReply(Unit):
-    """A node is.
+class UnversionedHelloReply(Unit):
+    """A node's answer in protocol 1.
 
     Attributes:
         version: Of Atoll.
@@ -73,7 +112,18 @@ class HelloReply(Unit):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Work(Unit):
+class HelloReply(UnversionedHelloReply):
+    """A node is.
+
+    Attributes:
+        protocol: The one that it has agreed to.
+    """
+
+    protocol: int = PROTOCOL
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work(Question):
     """Do this, or say how far it is.
 
     Attributes:
@@ -113,7 +163,7 @@ class WorkReply(Unit):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fetch(Unit):
+class Fetch(Question):
     """Send a piece of a blob; it comes as the reply's chunk.
 
     Attributes:
@@ -141,7 +191,7 @@ class FetchReply(Unit):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Store(Unit):
+class Store(Question):
     """Keep a piece of a blob; it is the request's chunk. An empty one asks how much is there.
 
     Attributes:

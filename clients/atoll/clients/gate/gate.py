@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from typing import TypeVar
 
 from flwr.app import Error, Message
 from flwr.common.constant import ErrorCode
@@ -16,6 +17,7 @@ from atoll.clients.gate.works import Works
 from atoll.errors import AtollError, FederationError
 from atoll.experts.signing import OwnerKey
 from atoll.federation.envelope import seal, unseal
+from atoll.federation.protocol import UNVERSIONED, agree
 from atoll.federation.talk import (
     FETCH,
     HELLO,
@@ -25,16 +27,20 @@ from atoll.federation.talk import (
     FetchReply,
     Hello,
     HelloReply,
+    Question,
     Reply,
     Request,
     Store,
     StoreReply,
+    UnversionedHelloReply,
     Work,
 )
 from atoll.federation.units import Unit
 
 log = logging.getLogger(__name__)
 _PIECE = 32 << 20
+_US, _THEM = "this node", "the coordinator"
+Asked = TypeVar("Asked", bound=Question)
 
 
 class Gate:
@@ -98,15 +104,22 @@ class Gate:
 
     def _body(self, request: Request, chunk: bytes) -> tuple[Unit, bytes]:
         if request.asks == HELLO:
-            heard = Hello.from_json(request.body).heard
-            return HelloReply(version=version("atoll"), statements=self._statements.after(heard)), b""
+            return self._hello(Hello.from_json(request.body)), b""
         if request.asks == WORK:
-            return self.works.ask(Work.from_json(request.body)), b""
+            return self.works.ask(_agreed(Work.from_json(request.body))), b""
         if request.asks == FETCH:
-            return self._fetch(Fetch.from_json(request.body))
+            return self._fetch(_agreed(Fetch.from_json(request.body)))
         if request.asks == STORE:
-            return self._store(Store.from_json(request.body), chunk), b""
+            return self._store(_agreed(Store.from_json(request.body)), chunk), b""
         raise FederationError(f"'{request.asks[:40]}' is nothing that a node can be asked")
+
+    def _hello(self, hello: Hello) -> Unit:
+        statements = self._statements.after(hello.heard)
+        if hello.protocol == UNVERSIONED and statements:
+            # Whoever must upgrade: what an owner says about consent is heard all the same.
+            return UnversionedHelloReply(version=version("atoll"), statements=statements)
+        protocol = agree(hello.protocol, hello.oldest, us=_US, them=_THEM)
+        return HelloReply(version=version("atoll"), statements=statements, protocol=protocol)
 
     def _fetch(self, fetch: Fetch) -> tuple[Unit, bytes]:
         if not self.works.may_fetch(fetch.blob):
@@ -138,3 +151,9 @@ class Gate:
             if last != [head]:
                 with self._receipts.open("a", encoding="utf-8") as handle:
                     handle.write(head + "\n")
+
+
+def _agreed(question: Asked) -> Asked:
+    """The question, where it is in a protocol that this node uses."""
+    agree(question.protocol, question.protocol, us=_US, them=_THEM)
+    return question

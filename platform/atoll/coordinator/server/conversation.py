@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib.metadata import version
 
 from flwr.app import Message, MessageType
 from flwr.serverapp import Grid
@@ -19,6 +20,7 @@ from atoll.experts.package import LIMIT_BYTES
 from atoll.federation.envelope import seal, unseal
 from atoll.federation.handover import Statement
 from atoll.federation.partial import PartialBlob
+from atoll.federation.protocol import UNVERSIONED, ProtocolError, agree, is_unversioned
 from atoll.federation.talk import (
     DONE,
     FAILED,
@@ -35,6 +37,8 @@ from atoll.federation.talk import (
     Request,
     Store,
     StoreReply,
+    UnversionedHello,
+    UnversionedHelloReply,
     Work,
     WorkReply,
 )
@@ -49,6 +53,7 @@ _HELLO = 20.0
 _SOONEST, _LATEST = 1.0, 5.0
 """Seconds between questions after the same work."""
 _AFTER_FAILURE = 10.0
+_US = "this coordinator"
 _WINDOW = 2
 """Pieces of a blob that are on their way at once: what bounds the memory on both sides."""
 
@@ -75,6 +80,8 @@ class Conversation:
         self._pause: dict[str, float] = {}
         self._receiving: dict[str, _Receiving] = {}
         self._sending: dict[str, _Sending] = {}
+        self._agreed = False
+        """Whether the node uses a protocol that we use; before that is known, it is asked for nothing but that."""
 
     @property
     def waits_for(self) -> list[str]:
@@ -92,7 +99,9 @@ class Conversation:
         if now >= self._due.get(HELLO, 0) and not self._is_out(HELLO, ""):
             self._due[HELLO] = now + _HELLO
             heard = state.owners[self.owner].statements
-            self._ask(state, HELLO, Hello(heard=heard), self._hear_hello)
+            self._ask(state, HELLO, Hello(heard=heard, version=version("atoll")), self._hear_hello)
+        if not self._agreed:
+            return
         for (owner, unit), issued in list(state.open.items()):
             if owner == self.owner and now >= self._due.get(unit, 0) and not self._is_out(WORK, unit):
                 self._speak_of(state, issued)
@@ -121,6 +130,9 @@ class Conversation:
             self._shop.live.seen(self.owner)
             self._shop.live.received(self.owner, len(text.encode()) + len(chunk))
             if reply.refused:
+                if asked.asks == HELLO and is_unversioned(reply.refused):
+                    self._hear_unversioned()
+                    return
                 raise FederationError(reply.refused)
             asked.hear(reply.body, chunk)
         except (AtollError, OSError) as error:
@@ -141,7 +153,44 @@ class Conversation:
         self._ask(state, WORK, work, lambda body, _: self._hear_work(issued, WorkReply.from_json(body)), about=unit)
 
     def _hear_hello(self, body: str, _: bytes) -> None:
-        for text in HelloReply.from_json(body).statements:
+        reply = HelloReply.from_json(body)
+        try:
+            agree(reply.protocol, reply.protocol, us=_US, them=self._them)
+        except ProtocolError as error:
+            self._outdated(str(error))
+        else:
+            self._agreed = True
+            self._shop.live.barred(self.owner, "")
+        self._hear_statements(reply.statements)
+
+    @property
+    def _them(self) -> str:
+        return f"the node of '{self.owner}'"
+
+    def _hear_unversioned(self) -> None:
+        """The node is older than protocols: say who must upgrade, and hear what its owner says about consent."""
+        try:
+            agree(UNVERSIONED, UNVERSIONED, us=_US, them=self._them)
+        except ProtocolError as error:
+            self._outdated(str(error))
+        state = self._shop.ledger.state()
+        hello = UnversionedHello(heard=state.owners[self.owner].statements)
+        self._ask(
+            state,
+            HELLO,
+            hello,
+            lambda body, _: self._hear_statements(UnversionedHelloReply.from_json(body).statements),
+        )
+
+    def _outdated(self, why: str) -> None:
+        """Work with this node stops until one side is upgraded; said once, and shown for as long as it is so."""
+        self._agreed = False
+        if self._shop.live.barred(self.owner, why):
+            log.error("%s", why, extra=self._extra())
+            self._shop.live.failed(self.owner, HELLO, why)
+
+    def _hear_statements(self, statements: list[str]) -> None:
+        for text in statements:
             statement = Statement.from_json(text)
             if statement.owner != self.owner:
                 raise FederationError(f"a statement of '{statement.owner}' came from '{self.owner}'")

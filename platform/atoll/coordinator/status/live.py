@@ -58,6 +58,7 @@ class View:
         failed: How many there were since the start.
         received: Bytes from each owner since the start.
         sent: Bytes to each owner since the start.
+        barred: Why an owner's node is given no work, by owner.
     """
 
     started: datetime
@@ -67,6 +68,7 @@ class View:
     failed: int
     received: dict[str, int]
     sent: dict[str, int]
+    barred: dict[str, str]
 
 
 def _now() -> datetime:
@@ -87,6 +89,7 @@ class Live:
         self._failed = 0
         self._received: dict[str, int] = {}
         self._sent: dict[str, int] = {}
+        self._barred: dict[str, str] = {}
 
     def seen(self, owner: str, at: datetime | None = None) -> None:
         """An owner's node answered; now, if not said when."""
@@ -113,6 +116,13 @@ class Live:
             self._failures.append(failure)
             self._failed += 1
 
+    def barred(self, owner: str, why: str) -> bool:
+        """An owner's node is given no work, and why; empty where it is again. Returns whether that is news."""
+        with self._lock:
+            known = self._barred.get(owner, "")
+            self._barred[owner] = why[:_LONGEST]
+            return known != self._barred[owner]
+
     def received(self, owner: str, size: int) -> None:
         """Bytes came from an owner."""
         with self._lock:
@@ -134,4 +144,5 @@ class Live:
                 failed=self._failed,
                 received=dict(self._received),
                 sent=dict(self._sent),
+                barred={owner: why for owner, why in self._barred.items() if why},
             )

@@ -51,6 +51,8 @@ def _written(snapshot: Snapshot) -> Iterator[Metric]:
 
 def _running(snapshot: Snapshot, started: str) -> Iterator[Metric]:
     yield _gauge("nodes_alive", "Admitted owners whose node answered in the last minute.", snapshot.alive)
+    barred = sum(bool(owner.barred) for owner in snapshot.admitted)
+    yield _gauge("nodes_barred", "Admitted owners whose node answers and is given no work.", barred)
     yield CounterMetricFamily("atoll_failures", "Failures since the server started.", value=snapshot.failed or 0)
     received = CounterMetricFamily("atoll_received_bytes", "From an owner since the server started.", labels=["owner"])
     sent = CounterMetricFamily("atoll_sent_bytes", "To an owner since the server started.", labels=["owner"])

@@ -88,6 +88,7 @@ def _owners(state: State, view: View | None, now: datetime) -> list[OwnerStatus]
                 bytes_to=state.bytes_to.get(name, 0),
                 received=None if view is None else view.received.get(name, 0),
                 sent=None if view is None else view.sent.get(name, 0),
+                barred="" if view is None else view.barred.get(name, ""),
             )
         )
     return found

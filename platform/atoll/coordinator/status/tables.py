@@ -119,6 +119,8 @@ def _node(owner: OwnerStatus, now: str) -> Cell:
         return Cell(text=owner.node)
     heard = "not since the start" if owner.seen is None else since_text(owner.seen, now)
     missed = "" if owner.revoked else NOTE
+    if owner.barred:
+        return Cell(text="given no work", more=(heard, clean(owner.barred)), mark=BAD)
     return Cell(text=owner.node, more=(heard,), mark=GOOD if owner.node == ALIVE else missed)
 
 

@@ -29,6 +29,7 @@ class OwnerStatus:
         bytes_to: Bytes that the ledger says went to it.
         received: Bytes that came from it since the server started; ``None`` where none is running.
         sent: Bytes that went to it since the server started; ``None`` where none is running.
+        barred: Why its node is given no work although it answers; empty where it is given some.
     """
 
     owner: str
@@ -42,6 +43,7 @@ class OwnerStatus:
     bytes_to: int
     received: int | None
     sent: int | None
+    barred: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
