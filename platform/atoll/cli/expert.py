@@ -106,6 +106,48 @@ def unpack(
     typer.echo(f"{folder}: {package.digest}, signed by {package.public_key.fingerprint}")
 
 
+@app.command()
+def export(
+    file: Annotated[
+        Path,
+        typer.Argument(metavar="PACKAGE", help="A package, an unpacked one, or a node's folder: its latest expert."),
+    ],
+    out: Annotated[Path, typer.Option(metavar="FOLDER", help="A new or empty folder.")],
+    form: Annotated[
+        str, typer.Option("--as", metavar="checkpoint|peft", help="The whole model, or a PEFT adapter for the anchor.")
+    ] = "checkpoint",
+    anchor: Annotated[
+        str, typer.Option(metavar="SPEC", help="Where the anchor is, if it is no shipped one and no node's.")
+    ] = "",
+    expert: Annotated[str, typer.Option(metavar="DIGEST", help="Which of a node's experts.")] = "",
+    key: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Who must have signed: 64 hexadecimal digits, or a .pub file.")
+    ] = None,
+) -> None:
+    """Take the model along: anchor and own expert as a plain checkpoint or PEFT adapter, which need no Atoll.
+
+    It works from the owner's own copy: also after a withdrawal, and without any coordinator. What is written is loaded
+    again without Atoll and compared with what Atoll computes.
+
+    Example: atoll expert export hospital.atoll --out hospital-model --as checkpoint
+    """
+    from atoll.coordinator.expert_export import FORMS, export_expert
+    from atoll.coordinator.own_package import anchor_for, find_package
+    from atoll.errors import ConfigError
+
+    if form not in FORMS:
+        raise ConfigError(f"--as is '{form}'; it is {' or '.join(FORMS)}")
+    trusted = None if key is None else _public_key(key)
+    source = find_package(file, expert)
+    found = anchor_for(source, anchor or file, trusted)
+    made = export_expert(source, out, form=form, anchor=found, trusted=trusted)
+    typer.echo(f"{out}: {made.form}, the expert of {made.owner} ({made.digest}); README.txt in it says how to use it")
+    typer.echo(
+        f"loaded again, its logits differ from Atoll's by at most {made.difference:.2g}; "
+        f"the anchor's differ by {made.from_anchor:.2g}"
+    )
+
+
 @key_app.command("new")
 def key_new(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="Where the private key goes; FILE.pub gets the public.")],

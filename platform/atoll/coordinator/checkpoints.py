@@ -100,14 +100,19 @@ def moe_checkpoint(mixture: Mixture) -> Checkpoint:
 def dense_checkpoint(mixture: Mixture) -> Checkpoint:
     """A mixture whose experts meet in the weights, as a model of the anchor's own class."""
     plain = mixture.restrict(()).model
-    state = dict(plain.state_dict())
+    return Checkpoint(type(plain), plain.config, dense_state(mixture), plain.generation_config)
+
+
+def dense_state(mixture: Mixture) -> dict[str, Tensor]:
+    """Every tensor of the anchor's own model, with the experts' averaged weights in the target modules."""
+    state = dict(mixture.restrict(()).model.state_dict())
     shares = torch.ones(len(mixture.members)) / len(mixture.members)
     for site in mixture.sites:
         for target in site.targets:
             module = mixture.model.get_submodule(target)
             assert isinstance(module, Mixed)
             state |= _averaged(mixture.kind, target, state, module.stacked(), shares)
-    return Checkpoint(type(plain), plain.config, state, plain.generation_config)
+    return state
 
 
 def _averaged(
