@@ -10,6 +10,7 @@ from torch import nn
 
 from atoll.anchors import Anchor, resolve
 from atoll.clients.device import usable_device
+from atoll.clients.forgotten import read_forgotten
 from atoll.config import read_config
 from atoll.errors import ConfigError, FederationError, PackageError
 from atoll.experts import checks
@@ -85,6 +86,9 @@ class Node:
                 f"data.workload is '{kind.name}', but the anchor {self.anchor.name} reads {self.anchor.workload}"
             )
         found = kind.open(self.config.data, self.anchor, self.folder / "tokens")
+        forgotten = read_forgotten(self.folder)
+        if forgotten is not None:
+            found.exclude(forgotten)
         found.prepare()
         return found
 

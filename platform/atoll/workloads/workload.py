@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from atoll.errors import ConfigError
 from atoll.mixture import Descriptor
 from atoll.plugins import load
 from atoll.workloads.data import GROUP, DataConfig
+from atoll.workloads.excluded import Excluded
 
 if TYPE_CHECKING:
     from atoll.anchors import Anchor
@@ -129,6 +131,32 @@ class Workload(ABC):
             ConfigError: a path that cannot be used.
             DataError: data that cannot be read, or too little of it.
         """
+
+    def exclude(self, excluded: Excluded) -> None:
+        """Pass over these records from now on, as if they had never been there; to be called before the data is read.
+
+        Raises:
+            ConfigError: there are some, and this workload cannot tell its records apart.
+        """
+        if excluded.digests:
+            raise ConfigError(f"data of workload '{self.name}' has no records that could be passed over")
+
+    def records(self, paths: Sequence[str], names: Sequence[str]) -> Iterator[bytes]:
+        """What identifies records, for :meth:`exclude`: a document's text, a person's number, a row's values.
+
+        Args:
+            paths: Files, folders and globs of the same form as the data; all of their records are meant.
+            names: Single records of the data, by the names that they have there.
+
+        Raises:
+            ConfigError: a path or a name that is not there, or a workload that cannot tell its records apart.
+            DataError: a file that cannot be read.
+        """
+        raise ConfigError(f"data of workload '{self.name}' has no records that could be passed over")
+
+    def holding(self, excluded: Excluded) -> Mapping[Split, Sequence[int]]:
+        """Which samples of each split hold anything of these records: of the data as it is read now."""
+        raise ConfigError(f"data of workload '{self.name}' has no records that could be passed over")
 
     @property
     @abstractmethod

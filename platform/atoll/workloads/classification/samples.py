@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atoll.errors import ConfigError, DataError
+from atoll.workloads.excluded import Excluded
 from atoll.workloads.text.split import split_of
 from atoll.workloads.workload import SPLITS, Split
 
@@ -32,6 +33,16 @@ class LabelledSamples:
         """Some of them, in this order."""
         person = None if self.person is None else self.person[indices]
         return LabelledSamples(self.values[indices], self.label[indices], person)
+
+    def held(self, excluded: Excluded) -> NDArray[np.bool_]:
+        """Which of them are on the list, bool [N]: by whose they are, or where that is not known, by what they hold."""
+        names, place = np.unique(self._keys(), return_inverse=True)
+        found = np.array([excluded.holds(name.encode()) for name in names.tolist()], dtype=np.bool_)
+        return found[place] if len(found) else np.zeros(0, dtype=np.bool_)
+
+    def contents(self) -> list[bytes]:
+        """What identifies each, see :meth:`held`."""
+        return [name.encode() for name in self._keys().tolist()]
 
     def splits(self, what: str, shares: "Shares") -> dict[Split, "LabelledSamples"]:
         """The samples of each split.

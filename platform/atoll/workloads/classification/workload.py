@@ -19,7 +19,8 @@ from atoll.workloads.classification.classes import ClassList, FeatureSpace
 from atoll.workloads.classification.features import LabelledFeatures, stem_features
 from atoll.workloads.classification.figures import class_figures, class_sums
 from atoll.workloads.classification.loss import class_loss
-from atoll.workloads.classification.samples import LabelledSamples
+from atoll.workloads.classification.samples import LabelledSamples, Shares, numbered
+from atoll.workloads.excluded import Excluded
 from atoll.workloads.order import batch_indices, evaluation_indices
 from atoll.workloads.workload import SPLITS, Batch, Progress, Split, SplitCounts, Workload
 
@@ -53,25 +54,67 @@ class Classification(Workload):
         self._anchor = anchor
         self._splits: Mapping[Split, LabelledSamples] | None = None
         self._features: dict[Split, LabelledFeatures] = {}
+        self._excluded: Excluded | None = None
 
     @abstractmethod
-    def _read(self) -> Mapping[Split, LabelledSamples]:
-        """Read, check and split everything.
+    def _read(self, paths: Sequence[str] | None = None) -> LabelledSamples:
+        """Read and check everything: of these paths, or else of the configuration's.
 
         Raises:
             ConfigError: a path that cannot be used.
-            DataError: a file that cannot be read, a bad value in it, or an empty split.
+            DataError: a file that cannot be read, or a bad value in it.
         """
+
+    @property
+    @abstractmethod
+    def _shares(self) -> Shares:
+        """How samples are split."""
 
     @abstractmethod
     def _taken(self, values: NDArray[np.generic]) -> Tensor:
         """Values [B, ...] of samples as the stem takes them, float32 [B, ...]."""
 
     def prepare(self, progress: Progress | None = None) -> None:
-        """Read and check everything, as :meth:`_read` does."""
-        self._splits = self._read()
+        """Read, check and split everything, but for what is excluded.
+
+        Raises:
+            ConfigError: a path that cannot be used.
+            DataError: a file that cannot be read, a bad value in it, or an empty split.
+        """
+        there = self._read()
+        if self._excluded is not None and self._excluded.digests:
+            there = there.select(np.flatnonzero(~there.held(self._excluded)))
+        self._splits = there.splits(self.name, self._shares)
         if progress is not None:
             progress(1, 1)
+
+    def exclude(self, excluded: Excluded) -> None:
+        """Samples, by whose they are, or where that is not known, by what they hold."""
+        self._excluded, self._splits = excluded, None
+        self._features.clear()
+
+    def records(self, paths: Sequence[str], names: Sequence[str]) -> Iterator[bytes]:
+        """Of files in the data's own form; and of persons, by name, where the data says whose its samples are."""
+        if paths:
+            yield from self._read(paths).contents()
+        if not names:
+            return
+        there = self._read()
+        if there.person is None:
+            raise ConfigError(
+                f"{self.name}: the data does not say whose its samples are, so none can be named: give a file that "
+                "holds the records that are meant"
+            )
+        known = set(there.contents())
+        for name in names:
+            found = [key for key in (name.encode(), str(numbered(np.array([name]))[0]).encode()) if key in known]
+            if not found:
+                raise ConfigError(f"{self.name}: nobody of that name is in the data ({len(names)} names were given)")
+            yield from found
+
+    def holding(self, excluded: Excluded) -> Mapping[Split, Sequence[int]]:
+        """Samples on the list."""
+        return {split: np.flatnonzero(self.split(split).held(excluded)).tolist() for split in SPLITS}
 
     @property
     def key(self) -> str:

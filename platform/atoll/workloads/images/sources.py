@@ -1,6 +1,6 @@
 """From folders of pictures and files of arrays to labelled samples."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,16 @@ def read_pictures(paths: Iterable[str], classes: ClassList, form: ImagesForm) ->
         np.concatenate([part.label for part in found]),
         np.concatenate(persons) if persons else None,
     )
+
+
+def read_files(files: Sequence[Path], form: ImagesForm) -> LabelledSamples:
+    """Single pictures, as the anchor reads them, of a class that is not looked at.
+
+    Raises:
+        DataError: one that cannot be read.
+    """
+    pictures = [as_read(_picture(file, form)[None], form) for file in files]
+    return LabelledSamples(np.concatenate(pictures), np.zeros(len(pictures), dtype=np.int64), None)
 
 
 def _read(path: Path, classes: ClassList, form: ImagesForm) -> LabelledSamples:

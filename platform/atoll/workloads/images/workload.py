@@ -1,6 +1,6 @@
 """The workload ``images``: an owner's pictures as batches of a classifier anchor."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, final
@@ -13,14 +13,13 @@ from torch import Tensor, nn
 from atoll.anchors.anchor import Anchor
 from atoll.anchors.classifier import ClassifierArchitecture, ImagesForm
 from atoll.mixture import Descriptor
-from atoll.workloads.classification.samples import LabelledSamples
+from atoll.workloads.classification.samples import LabelledSamples, Shares
 from atoll.workloads.classification.workload import Classification, absolute_paths
 from atoll.workloads.data import DataConfig
 from atoll.workloads.images.config import ImagesConfig
 from atoll.workloads.images.drawn import KINDS
 from atoll.workloads.images.public import public_descriptor, public_pictures
-from atoll.workloads.images.sources import read_pictures
-from atoll.workloads.workload import Split
+from atoll.workloads.images.sources import read_files, read_pictures
 
 
 @final
@@ -69,9 +68,19 @@ class Images(Classification):
         """From pictures that everyone can draw."""
         return public_descriptor(anchor, _form(anchor), model, sites, cache)
 
-    def _read(self) -> Mapping[Split, LabelledSamples]:
-        there = read_pictures(self.config.paths, self.classes, _form(self._anchor))
-        return there.splits(self.name, self.config.shares)
+    def records(self, paths: Sequence[str], names: Sequence[str]) -> Iterator[bytes]:
+        """Of folders and arrays in the data's own form, and of single pictures; of persons by name."""
+        single = [path for path in paths if Path(path).is_file() and Path(path).suffix != ".npz"]
+        if single:
+            yield from read_files([Path(path) for path in single], _form(self._anchor)).contents()
+        yield from super().records([path for path in paths if path not in single], names)
+
+    def _read(self, paths: Sequence[str] | None = None) -> LabelledSamples:
+        return read_pictures(self.config.paths if paths is None else paths, self.classes, _form(self._anchor))
+
+    @property
+    def _shares(self) -> Shares:
+        return self.config.shares
 
     def _taken(self, values: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(values).float() / 255

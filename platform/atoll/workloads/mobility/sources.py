@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
+from atoll.workloads.excluded import Excluded
 from atoll.workloads.files import find_files
 from atoll.workloads.mobility.city import City, read_locations
 from atoll.workloads.mobility.config import MobilityConfig
@@ -13,8 +17,12 @@ from atoll.workloads.mobility.table import read_positions
 from atoll.workloads.mobility.trajectories import Trajectories
 
 
-def read_silo(config: MobilityConfig) -> tuple[City, Trajectories]:
+def read_silo(config: MobilityConfig, excluded: Excluded | None = None) -> tuple[City, Trajectories]:
     """The city and all trajectories that the configuration names, none longer than ``sequence_length``.
+
+    Args:
+        config: Where they are.
+        excluded: Users who are passed over; where the city is made of positions, also there.
 
     Raises:
         ConfigError: a value that makes no sense, or a path that does not exist.
@@ -23,6 +31,8 @@ def read_silo(config: MobilityConfig) -> tuple[City, Trajectories]:
     config.check()
     if config.format == "table":
         positions = read_positions(find_files(config.paths, "mobility"), config.table)
+        if excluded is not None and excluded.digests:
+            positions = positions.select(~held_users(positions.user, excluded))
         city, trajectories = gridded(positions, config.table, config.city or "city")
     elif config.format == "generated":
         city = read_city(config) if config.locations else make_city(config.generator, config.city or "city")
@@ -32,7 +42,21 @@ def read_silo(config: MobilityConfig) -> tuple[City, Trajectories]:
         trajectories = read_trajectories(find_files(config.paths, "mobility"), city)
         if config.quantities == "measured":
             trajectories = measured(trajectories, city)
+    if excluded is not None and excluded.digests:
+        trajectories = trajectories.select(~held_users(trajectories.user, excluded))
     return city, trajectories.cut(config.sequence_length)
+
+
+def held_users(user: NDArray[np.int64], excluded: Excluded) -> NDArray[np.bool_]:
+    """Which of these users [M] are on the list, bool [M]."""
+    users, place = np.unique(user, return_inverse=True)
+    held: NDArray[np.bool_] = np.array([excluded.holds(content) for content in user_contents(users)], dtype=np.bool_)
+    return held[place]
+
+
+def user_contents(users: NDArray[np.int64]) -> list[bytes]:
+    """What identifies users: their numbers, which are made of their names alone."""
+    return [str(number).encode() for number in users.tolist()]
 
 
 def read_city(config: MobilityConfig) -> City:

@@ -5,7 +5,7 @@ Shapes: N positions, Q points of interest.
 
 import hashlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 
@@ -47,6 +47,15 @@ class Positions:
 
     def __len__(self) -> int:
         return len(self.user)
+
+    def select(self, chosen: NDArray[np.bool_]) -> "Positions":
+        """Some of them, by a bool [N]."""
+        return Positions(*(getattr(self, column.name)[chosen] for column in fields(self)))
+
+
+def user_number(name: str) -> int:
+    """A user's number, made of the name alone."""
+    return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") >> 1
 
 
 def read_positions(paths: Iterable[str | Path], config: TableConfig) -> Positions:
@@ -99,8 +108,7 @@ def _users(rows: Rows, known: dict[str, int]) -> Ints:
         rows.require(codes != names.index(""), "user is empty")
     for name in names:
         if name not in known:
-            digest = hashlib.blake2b(name.encode(), digest_size=8).digest()
-            known[name] = int.from_bytes(digest, "big") >> 1
+            known[name] = user_number(name)
     numbers: Ints = np.array([known[name] for name in names], dtype=np.int64)[codes]
     return numbers
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -16,17 +17,23 @@ from atoll.errors import ConfigError, DataError, PackageError
 from atoll.mixture import Descriptor
 from atoll.replay import followed
 from atoll.workloads.data import DataConfig
+from atoll.workloads.excluded import Excluded
+from atoll.workloads.files import find_files
 from atoll.workloads.mobility.batches import collate
 from atoll.workloads.mobility.city import City
 from atoll.workloads.mobility.city_file import city_from_bytes, city_to_bytes
 from atoll.workloads.mobility.config import MobilityConfig
+from atoll.workloads.mobility.lines import read_trajectories
 from atoll.workloads.mobility.public import PUBLIC_CITY, public_descriptor
 from atoll.workloads.mobility.scores import next_location_loss, score
-from atoll.workloads.mobility.sources import read_silo
+from atoll.workloads.mobility.sources import held_users, read_city, read_silo, user_contents
 from atoll.workloads.mobility.split import split_indices
+from atoll.workloads.mobility.table import read_positions, user_number
 from atoll.workloads.mobility.trajectories import Trajectories
 from atoll.workloads.order import batch_indices, evaluation_indices
 from atoll.workloads.workload import SPLITS, Batch, Progress, Split, SplitCounts, Workload
+
+_NUMBER = re.compile(r"-?\d{1,18}")
 
 
 @final
@@ -46,6 +53,7 @@ class Mobility(Workload):
         config.check()
         self.config = config
         self._read: tuple[City, dict[Split, Trajectories]] | None = None
+        self._excluded: Excluded | None = None
 
     @classmethod
     def open(cls, config: MobilityConfig, anchor: Anchor, cache: Path) -> "Mobility":
@@ -96,7 +104,7 @@ class Mobility(Workload):
             ConfigError: a path that cannot be used.
             DataError: a file that cannot be read, or a split without a trajectory of two visits.
         """
-        city, there = read_silo(self.config)
+        city, there = read_silo(self.config, self._excluded)
         there = there.select(np.flatnonzero(there.lengths >= 2))
         found = split_indices(there, self.config)
         shares = {"train": 1.0, "validation": self.config.validation, "test": self.config.test}
@@ -110,6 +118,38 @@ class Mobility(Workload):
         self._read = city, {split: there.select(found[split]) for split in SPLITS}
         if progress is not None:
             progress(1, 1)
+
+    def exclude(self, excluded: Excluded) -> None:
+        """Users, with all that they have."""
+        self._excluded, self._read = excluded, None
+
+    def records(self, paths: Sequence[str], names: Sequence[str]) -> Iterator[bytes]:
+        """All users of these files; and users by name, or in trajectory lines by number."""
+        if self.config.format == "generated" and (paths or names):
+            raise ConfigError("mobility: the people of a generated city are nobody, so none need be passed over")
+        if paths:
+            yield from user_contents(np.unique(self._users(list(paths))))
+        if not names:
+            return
+        known = set(self._users(self.config.paths).tolist())
+        for name in names:
+            number = (
+                user_number(name) if self.config.format == "table" else int(name) if _NUMBER.fullmatch(name) else -1
+            )
+            if number not in known:
+                raise ConfigError(f"mobility: no user of that name is in the data ({len(names)} names were given)")
+            yield str(number).encode()
+
+    def holding(self, excluded: Excluded) -> Mapping[Split, Sequence[int]]:
+        """Trajectories of users on the list."""
+        there = {split: self.trajectories(split) for split in SPLITS}
+        return {split: np.flatnonzero(held_users(each.user, excluded)).tolist() for split, each in there.items()}
+
+    def _users(self, paths: list[str]) -> NDArray[np.int64]:
+        files = find_files(paths, self.name)
+        if self.config.format == "table":
+            return read_positions(files, self.config.table).user
+        return read_trajectories(files, read_city(self.config)).user
 
     @property
     def key(self) -> str:
@@ -205,6 +245,10 @@ class Mobility(Workload):
             self.prepare()
             assert self._read is not None
         return self._read
+
+
+def _number(text: str) -> int | None:
+    return int(text) if _NUMBER.fullmatch(text) else None
 
 
 def mobility_batch(trajectories: Trajectories, indices: Sequence[int], city: City) -> Batch:

@@ -16,7 +16,7 @@ from atoll.anchors.classifier.schema import Column, Schema
 from atoll.errors import ConfigError
 from atoll.mixture import Descriptor
 from atoll.workloads.classification.classes import ClassList
-from atoll.workloads.classification.samples import LabelledSamples
+from atoll.workloads.classification.samples import LabelledSamples, Shares
 from atoll.workloads.classification.workload import Classification, absolute_paths
 from atoll.workloads.data import DataConfig
 from atoll.workloads.files import find_files
@@ -100,9 +100,13 @@ class Tabular(Classification):
         rows = (targets[_GROUP][:, place] == number for place, number in values)
         return dict(zip(self.group_names, rows, strict=True))
 
-    def _read(self) -> Mapping[Split, LabelledSamples]:
-        files = find_files(self.config.paths, self.name)
-        return read_rows(files, self.schema, self.config.invalid).splits(self.name, self.config.shares)
+    def _read(self, paths: Sequence[str] | None = None) -> LabelledSamples:
+        files = find_files(self.config.paths if paths is None else paths, self.name)
+        return read_rows(files, self.schema, self.config.invalid)
+
+    @property
+    def _shares(self) -> Shares:
+        return self.config.shares
 
     def _taken(self, values: NDArray[np.generic]) -> Tensor:
         return torch.from_numpy(values)

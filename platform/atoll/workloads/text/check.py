@@ -4,14 +4,15 @@ from collections import Counter
 from collections.abc import Mapping
 
 from atoll.errors import DataError
+from atoll.workloads.excluded import Excluded
 from atoll.workloads.text.config import TextConfig, validate
 from atoll.workloads.text.sources import documents
 from atoll.workloads.text.split import split_of
 from atoll.workloads.workload import SPLITS, Split
 
 
-def check(config: TextConfig) -> None:
-    """Read every document once and throw it away.
+def check(config: TextConfig, excluded: Excluded | None = None) -> None:
+    """Read every document once and throw it away; those that are excluded do not count.
 
     Raises:
         ConfigError: a value, path or glob of the configuration that cannot be used.
@@ -19,7 +20,7 @@ def check(config: TextConfig) -> None:
     """
     validate(config)
     found: Counter[Split] = Counter()
-    for document in documents(config):
+    for document in documents(config, excluded):
         found[split_of(document.text, validation=config.validation, test=config.test, salt=config.salt)] += 1
     if not found:
         raise DataError(f"text: no readable document: the files in {', '.join(config.paths)} hold no text")

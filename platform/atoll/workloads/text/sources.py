@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atoll.errors import DataError
+from atoll.workloads.excluded import Excluded
 from atoll.workloads.text.config import TextConfig, no_such_field
 from atoll.workloads.text.files import Source, find
 
@@ -27,20 +28,29 @@ class Document:
     text: str
     read: int
 
+    @property
+    def content(self) -> bytes:
+        """What identifies it: its text, but for white space at its ends."""
+        return self.text.strip().encode()
 
-def documents(config: TextConfig) -> Iterator[Document]:
+
+def documents(config: TextConfig, excluded: Excluded | None = None) -> Iterator[Document]:
     """All documents of a configuration, in an order that only the files' names and contents decide.
+
+    Args:
+        config: Where they are.
+        excluded: Those that are passed over.
 
     Raises:
         ConfigError: see :func:`atoll.workloads.text.files.find`.
         DataError: what cannot be read, with the file and the place in it.
     """
     for source in find(config):
-        yield from read(source, config)
+        yield from read(source, config, excluded)
 
 
-def read(source: Source, config: TextConfig) -> Iterator[Document]:
-    """The documents of one file; those without any text are left out.
+def read(source: Source, config: TextConfig, excluded: Excluded | None = None) -> Iterator[Document]:
+    """The documents of one file; those without any text are left out, and those that are excluded.
 
     Raises:
         DataError: what cannot be read, with the place.
@@ -49,8 +59,10 @@ def read(source: Source, config: TextConfig) -> Iterator[Document]:
     try:
         for text, position in _texts(source, config):
             if text and not text.isspace():
-                yield Document(f"{source.name}#{ordinal}", text, position)
+                document = Document(f"{source.name}#{ordinal}", text, position)
                 ordinal += 1
+                if excluded is None or not excluded.holds(document.content):
+                    yield document
     except OSError as error:
         raise DataError(f"{source.path}: cannot be read: {error.strerror or error}") from error
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from atoll.errors import ConfigError, DataError
+from atoll.workloads.excluded import Excluded
 from atoll.workloads.text.config import TextConfig
 from atoll.workloads.text.files import Source, changed, digest
 from atoll.workloads.text.sources import read
@@ -68,10 +69,13 @@ def end_of_text(tokenizer: Tokenizer) -> int:
     return int(tokenizer.eos_token_id)
 
 
-def cache_key(config: TextConfig, sources: Iterable[Source], tokenizer: Tokenizer) -> str:
+def cache_key(
+    config: TextConfig, sources: Iterable[Source], tokenizer: Tokenizer, excluded: Excluded | None = None
+) -> str:
     """A digest of the files' contents, of what the configuration does to them, and of the tokenizer.
 
-    File names and the window's length play no part.
+    File names and the window's length play no part. Where documents are excluded, it is of the others' texts in place
+    of the files' bytes: so nothing depends on what the excluded ones hold.
     """
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
     # These are the state of the last call, not of the tokenizer.
@@ -79,7 +83,7 @@ def cache_key(config: TextConfig, sources: Iterable[Source], tokenizer: Tokenize
     backend.pop("padding", None)
     content = {
         "layout": LAYOUT,
-        "files": [(source.format, digest(source)) for source in sources],
+        **_content(config, sources, excluded),
         "field": config.field,
         "document": config.document,
         "paragraph_characters": config.paragraph_characters,
@@ -93,10 +97,25 @@ def cache_key(config: TextConfig, sources: Iterable[Source], tokenizer: Tokenize
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
+def _content(config: TextConfig, sources: Iterable[Source], excluded: Excluded | None) -> dict[str, object]:
+    if excluded is None or not excluded.digests:
+        return {"files": [(source.format, digest(source)) for source in sources]}
+    texts = hashlib.sha256()
+    for source in sources:
+        for document in read(source, config, excluded):
+            texts.update(hashlib.sha256(document.text.encode()).digest())
+    return {"documents": texts.hexdigest()}
+
+
 def build(
-    config: TextConfig, sources: tuple[Source, ...], tokenizer: Tokenizer, folder: Path, progress: Progress | None
+    config: TextConfig,
+    sources: tuple[Source, ...],
+    tokenizer: Tokenizer,
+    folder: Path,
+    progress: Progress | None,
+    excluded: Excluded | None = None,
 ) -> None:
-    """Tokenize all sources into ``folder``, which appears complete or not at all.
+    """Tokenize all sources, but for what is excluded, into ``folder``, which appears complete or not at all.
 
     Of several processes that do this at once, each writes a folder of its own and the first to end is kept.
 
@@ -111,7 +130,7 @@ def build(
     except OSError as error:
         raise ConfigError(f"text: cache '{folder.parent}' cannot be written: {error.strerror}") from error
     try:
-        _write(config, sources, tokenizer, scratch, progress)
+        _write(config, sources, tokenizer, scratch, progress, excluded)
         for source in sources:
             if changed(source):
                 raise DataError(f"{source.path}: changed while it was read; run again when nobody writes to it")
@@ -123,7 +142,12 @@ def build(
 
 
 def _write(
-    config: TextConfig, sources: tuple[Source, ...], tokenizer: Tokenizer, folder: Path, progress: Progress | None
+    config: TextConfig,
+    sources: tuple[Source, ...],
+    tokenizer: Tokenizer,
+    folder: Path,
+    progress: Progress | None,
+    excluded: Excluded | None,
 ) -> None:
     eos = end_of_text(tokenizer)
     total = sum(source.size for source in sources)
@@ -132,7 +156,7 @@ def _write(
         writers = {split: SplitWriter(folder, split, largest=largest) for split in SPLITS}
         for writer in writers.values():
             stack.callback(writer.close)
-        for batch in _batches(_pieces(config, sources)):
+        for batch in _batches(_pieces(config, sources, excluded)):
             encoded = tokenizer(
                 [piece.text for piece in batch],
                 add_special_tokens=False,
@@ -151,10 +175,10 @@ def _write(
         progress(total, total)
 
 
-def _pieces(config: TextConfig, sources: tuple[Source, ...]) -> Iterator[_Piece]:
+def _pieces(config: TextConfig, sources: tuple[Source, ...], excluded: Excluded | None) -> Iterator[_Piece]:
     before = 0
     for source in sources:
-        for document in read(source, config):
+        for document in read(source, config, excluded):
             text = document.text
             split = split_of(text, validation=config.validation, test=config.test, salt=config.salt)
             start = 0

@@ -20,11 +20,14 @@ from atoll.errors import ConfigError, DataError, PackageError
 from atoll.mixture import Descriptor
 from atoll.replay import Vocabulary, followed
 from atoll.workloads.data import DataConfig
+from atoll.workloads.excluded import Excluded
 from atoll.workloads.text.check import check, empty, wanted
 from atoll.workloads.text.config import TextConfig, validate
 from atoll.workloads.text.files import find, fixed_part
 from atoll.workloads.text.loss import next_token_loss
 from atoll.workloads.text.order import shuffled
+from atoll.workloads.text.sources import documents
+from atoll.workloads.text.split import split_of
 from atoll.workloads.text.store import TokenSplit, open_store
 from atoll.workloads.text.tokens import Tokenizer, build, cache_key, end_of_text
 from atoll.workloads.workload import SPLITS, Batch, Progress, Split, SplitCounts, Workload
@@ -62,6 +65,7 @@ class Text(Workload):
         self.cache = cache
         self._eos = end_of_text(tokenizer)
         self._splits: dict[Split, TokenSplit] | None = None
+        self._excluded: Excluded | None = None
 
     @classmethod
     def open(cls, config: TextConfig, anchor: Anchor, cache: Path) -> "Text":
@@ -104,10 +108,47 @@ class Text(Workload):
                 raise DataError(empty(split, f"{holds}{self.config.sequence_length}", found, self.config))
         self._splits = splits
 
+    def exclude(self, excluded: Excluded) -> None:
+        """Documents, by their texts."""
+        self._excluded, self._splits = excluded, None
+
+    def records(self, paths: Sequence[str], names: Sequence[str]) -> Iterator[bytes]:
+        """Texts of documents; a single one is named by its file and place, such as ``silo/notes.jsonl#12``."""
+        if paths:
+            yield from (document.content for document in documents(replace(self.config, paths=list(paths))))
+        left = set(names)
+        for document in documents(self.config) if left else ():
+            if document.id in left:
+                left.discard(document.id)
+                yield document.content
+        if left:
+            raise ConfigError(
+                f"text: there is no document '{min(left)}': one is named by its file and its number in it, from 0, as "
+                "notes.jsonl#12"
+            )
+
+    def holding(self, excluded: Excluded) -> dict[Split, list[int]]:
+        """Windows that hold a token of one of these documents."""
+        documents_of: dict[Split, int] = dict.fromkeys(SPLITS, 0)
+        found: dict[Split, list[int]] = {split: [] for split in SPLITS}
+        length = self.config.sequence_length
+        for document in documents(self.config, self._excluded):
+            split = split_of(
+                document.text, validation=self.config.validation, test=self.config.test, salt=self.config.salt
+            )
+            number, documents_of[split] = documents_of[split], documents_of[split] + 1
+            if excluded.holds(document.content):
+                ends = self._split(split).ends
+                start, end = int(ends[number - 1]) if number else 0, int(ends[number])
+                found[split] += range(start // length, min((end - 1) // length + 1, self.windows(split)))
+        if any(documents_of[split] != self._split(split).counts.documents for split in SPLITS):
+            raise DataError("text: the files have changed since they were tokenized; try again")
+        return {split: sorted(set(windows)) for split, windows in found.items()}
+
     @property
     def key(self) -> str:
         """Hex digest of the files' contents, the tokenizer and how they are read; the same text gives the same key."""
-        return cache_key(self.config, find(self.config), self.tokenizer)
+        return cache_key(self.config, find(self.config), self.tokenizer, self._excluded)
 
     @property
     def counts(self) -> dict[Split, SplitCounts]:
@@ -269,7 +310,7 @@ class Text(Workload):
 
     def _open_or_build(self, progress: Progress | None) -> dict[Split, TokenSplit]:
         sources = find(self.config)
-        folder = self.cache / cache_key(self.config, sources, self.tokenizer)
+        folder = self.cache / cache_key(self.config, sources, self.tokenizer, self._excluded)
         for _ in range(_ATTEMPTS):
             splits = open_store(folder)
             if splits is not None:
@@ -277,8 +318,8 @@ class Text(Workload):
                     total = sum(source.size for source in sources)
                     progress(total, total)
                 return splits
-            check(self.config)
-            build(self.config, sources, self.tokenizer, folder, progress)
+            check(self.config, self._excluded)
+            build(self.config, sources, self.tokenizer, folder, progress, self._excluded)
         raise ConfigError(f"text: what is written to cache '{self.cache}' is not what is read back; use another disk")
 
 
