@@ -9,9 +9,11 @@ from flwr.clientapp import ClientApp
 from flwr.clientapp.typing import ClientAppCallable
 from flwr.common.constant import ErrorCode
 
+from atoll.clients.measuring.records import MeasureOrder, RecordsQuestion
+from atoll.clients.measuring.worker import list_records, measure_records
 from atoll.clients.node import Node, open_node
 from atoll.clients.work import evaluate, train_expert
-from atoll.errors import AtollError
+from atoll.errors import AtollError, FederationError
 from atoll.federation.blobs import BlobStore, unpack_blobs
 from atoll.federation.progress import report_progress
 from atoll.federation.units import EvaluateUnit, TrainReply, TrainUnit, Unit
@@ -68,8 +70,18 @@ def evaluate_models(message: Message, context: Context) -> Message:
     node = _node(context)
     if "blobs" in message.content:
         unpack_blobs(message.content.config_records["blobs"], node.blobs)
+    if "outgoing" in context.node_config:  # the node's gate makes figures of the records, and only those leave
+        return _reply(message, measure_records(node, MeasureOrder.from_json(_unit(message)), _report("evaluate")))
     unit = EvaluateUnit.from_json(_unit(message))
     return _reply(message, evaluate(node, unit, _report("evaluate")))
+
+
+@app.query("records", mods=[answer_for_errors])
+def records(message: Message, context: Context) -> Message:
+    """List the records of a split, for the node's own gate."""
+    if "outgoing" not in context.node_config:
+        raise FederationError("records are listed for a node's gate only")
+    return _reply(message, list_records(_node(context), RecordsQuestion.from_json(_unit(message))))
 
 
 def _node(context: Context) -> Node:

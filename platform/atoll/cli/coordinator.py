@@ -213,10 +213,12 @@ def train(
 def evaluate(
     folder: _Folder,
     owner: _Owner = None,
-    windows: Annotated[int, typer.Option(help="Windows a silo at most; 0 for all.")] = 64,
+    windows: Annotated[int, typer.Option(hidden=True, help="Counts no more: nodes choose their documents.")] = 0,
     wait: Annotated[float, typer.Option(metavar="SECONDS", help="Wait so long for it to be done.")] = 0,
 ) -> None:
     """Let silos measure what a release would be now, and what each expert does to it; what does harm is flagged.
+
+    Each silo's policy says on how many documents, how exactly and how often; what is measured again is not charged.
 
     Example: atoll coordinator call evaluate coordinator --wait 600
     """
@@ -224,7 +226,7 @@ def evaluate(
     from atoll.coordinator.server.folder import ServerFolder
 
     with ServerFolder(folder).open_ledger() as ledger:
-        called = call_evaluation(ledger, owner or [], windows=windows)
+        called = call_evaluation(ledger, owner or [])
     _say(folder, called, wait)
 
 

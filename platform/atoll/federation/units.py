@@ -210,7 +210,9 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateUnit(Unit):
-    """Evaluate models on the silo's own data.
+    """Evaluate models on the silo's own data, exactly: in runs of one's own, where silos are processes on one machine.
+
+    A node refuses it. What others may ask of a node is :class:`atoll.federation.measuring.MeasureUnit`.
 
     Attributes:
         anchor: Digest that the silo's anchor must have.
@@ -251,6 +253,9 @@ class EvaluateReply(Unit):
         scores: Further figures by variant and name, each a mean over what was predicted; none for text.
         shares: Share of the routing weight by slot, by variant; for variants with a router.
         audit: What the audit found, by name; empty where none was asked for, or the silo has no expert in the variant.
+        documents: How many documents a node's figures rest on, each weighing alike; 0 for exact figures of one's own.
+        step: What a node's losses are rounded to, nats; 0 for exact figures of one's own.
+        left_out: Scores that a node does not tell, and why.
     """
 
     missing: list[str] = field(default_factory=list)
@@ -259,6 +264,9 @@ class EvaluateReply(Unit):
     scores: dict[str, dict[str, float]] = field(default_factory=dict)
     shares: dict[str, dict[str, float]] = field(default_factory=dict)
     audit: dict[str, float] = field(default_factory=dict)
+    documents: int = 0
+    step: float = 0.0
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 def _needed(members: list[MemberRef], shared: str) -> list[str]:

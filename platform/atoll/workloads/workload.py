@@ -1,5 +1,6 @@
 """The extension point ``Workload``: what a sample, a batch, a loss and a score are, for one kind of data."""
 
+import hashlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -75,6 +76,8 @@ class Workload(ABC):
     Config: ClassVar[type[DataConfig]]
     unit: ClassVar[str]
     """What losses are given per: ``token``, ``visit``."""
+    score_names: ClassVar[tuple[str, ...]] = ()
+    """Figures beside the loss that :meth:`finish` gives of whole splits, but for those of groups."""
     cached_below: ClassVar[bool] = False
     """Whether states below the first expert are a function of a sample's token ids alone, and worth keeping on disk:
     then ``targets["ids"]`` holds those."""
@@ -194,6 +197,32 @@ class Workload(ABC):
 
         Differential privacy of a person rests on it. It never leaves the owner.
         """
+
+    def records(self, split: Split) -> list[list[int]]:
+        """Samples of each record: of each person where persons are known, else each sample by itself.
+
+        A figure that leaves the owner rests on whole records, and no record weighs more than another.
+        """
+        persons = self.persons(split)
+        if persons is None:
+            return [[index] for index in self.evaluation_indices(split)]
+        found: dict[int, list[int]] = {}
+        for index, person in enumerate(persons.tolist()):
+            found.setdefault(person, []).append(index)
+        return list(found.values())
+
+    def record_samples(self, split: Split, samples: Sequence[int]) -> Batch:
+        """Some of a record's samples, numbered as :meth:`records` numbers them, as one batch."""
+        return self.samples(split, samples)
+
+    def sample_digest(self, split: Split, index: int) -> str:
+        """Hex digest of what one sample of a record holds; the same wherever in the data it is."""
+        batch = self.record_samples(split, [index])
+        total = hashlib.sha256()
+        for name, value in sorted({**batch.inputs, **{f"target {key}": t for key, t in batch.targets.items()}}.items()):
+            total.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            total.update(value.contiguous().cpu().numpy().tobytes())
+        return total.hexdigest()
 
     @abstractmethod
     def loss(self, logits: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, int]:

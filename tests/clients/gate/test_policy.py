@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atoll.clients.gate.policy import Policy, Refusal
+from atoll.clients.measuring.policy import MeasuringPolicy
 from atoll.errors import ConfigError
 from atoll.experts.card import Consent, ExpertCard, Privacy
 from atoll.experts.privacy_config import PrivacyConfig
 from atoll.experts.signing import OwnerKey
 from atoll.experts.training import ExpertConfig, TrainingConfig
-from atoll.federation.units import Announcement, Choice, EvaluateReply, EvaluateUnit, TrainUnit, Variant
+from atoll.federation.measuring import Measurement, MeasureUnit
+from atoll.federation.units import Announcement, Choice, EvaluateReply, TrainUnit
 from atoll.privacy.audit_config import AuditConfig
 from atoll.replay import Declaration, Prior
 
@@ -96,10 +98,6 @@ def test_too_few_documents_are_refused() -> None:
     few = replace(SILO, documents={**COUNTS, "train": 9})
     with pytest.raises(Refusal, match="min_documents"):
         policy().allow_training(UNIT, few)
-    unit = EvaluateUnit(anchor=ANCHOR, members=[], variants=[], split="test")
-    policy().allow_evaluation(unit, SILO)
-    with pytest.raises(Refusal, match="min_documents"):
-        policy().allow_evaluation(unit, replace(SILO, documents={**COUNTS, "test": 9}))
 
 
 @pytest.mark.parametrize(
@@ -241,25 +239,48 @@ def test_figures_are_let_out_by_name() -> None:
     policy().allow_figures(reply)
     with pytest.raises(Refusal, match="shares"):
         policy(metrics=["loss"]).allow_figures(reply)
-    variant = Variant(name="all", members=[], integrator=Choice(name=""), router=Choice(name="top-k"))
-    asked = EvaluateUnit(anchor=ANCHOR, members=[], variants=[variant])
-    with pytest.raises(Refusal, match="shares"):
-        policy(metrics=["loss"]).allow_evaluation(asked, SILO)
+    unit = MeasureUnit(anchor=ANCHOR, candidates=[], measurements=[Measurement(name="anchor")])
+    policy().allow_measuring(unit)
+    with pytest.raises(Refusal, match="loss"):
+        policy(metrics=["accuracy"]).allow_measuring(unit)
 
 
 def test_an_audit_is_let_out_by_name_and_rests_on_enough() -> None:
-    asked = EvaluateUnit(anchor=ANCHOR, members=[], variants=[], audit=AuditConfig())
-    policy().allow_evaluation(asked, SILO)
+    asked = audit_unit(AuditConfig(release="anchor"))
+    policy().allow_measuring(asked)
     policy().allow_figures(EvaluateReply(audit={"membership_loss_auc": 0.5, "extraction_rate": 0.0}))
     with pytest.raises(Refusal, match="membership_loss_auc"):
-        policy(metrics=["loss"]).allow_evaluation(asked, SILO)
+        policy(metrics=["loss"]).allow_measuring(asked)
     with pytest.raises(Refusal, match="extraction_rate"):
         policy(metrics=["loss"]).allow_figures(EvaluateReply(audit={"extraction_rate": 0.0}))
-    few = replace(asked, audit=AuditConfig(samples=9))
     with pytest.raises(Refusal, match="the audit would rest on 9"):
-        policy().allow_evaluation(few, SILO)
+        policy().allow_measuring(audit_unit(AuditConfig(release="anchor", samples=9)))
     with pytest.raises(ConfigError, match="audit"):
-        policy().allow_evaluation(replace(asked, audit=AuditConfig(samples=-1)), SILO)
+        policy().allow_measuring(audit_unit(AuditConfig(release="anchor", samples=-1)))
+    with pytest.raises(Refusal, match=r"measuring\.audits"):
+        policy(measuring=MeasuringPolicy(audits=0)).allow_measuring(asked)
+
+
+def audit_unit(config: AuditConfig) -> MeasureUnit:
+    measurements = [Measurement(name="anchor")]
+    return MeasureUnit(anchor=ANCHOR, candidates=[], measurements=measurements, audit=config)
+
+
+@pytest.mark.parametrize(
+    ("rules", "key"),
+    [
+        ({"splits": ["train"]}, "measuring.splits"),
+        ({"splits": ["everything"]}, "measuring.splits"),
+        ({"clip": 0.0}, "measuring.clip"),
+        ({"clip": float("inf")}, "measuring.clip"),
+        ({"step": float("nan")}, "measuring.step"),
+        ({"models": -1}, "measuring.models"),
+        ({"documents": 0}, "measuring.documents"),
+    ],
+)
+def test_rules_for_measuring_that_cannot_be_are_refused(rules: dict[str, Any], key: str) -> None:
+    with pytest.raises(ConfigError, match=key):
+        policy(measuring=MeasuringPolicy(**rules))
 
 
 def test_bytes_a_day() -> None:

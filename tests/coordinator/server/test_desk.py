@@ -11,7 +11,7 @@ from atoll.coordinator.server.calls import call_audit, call_evaluation, call_rel
 from atoll.coordinator.server.desk import Desk
 from atoll.coordinator.server.shop import Shop
 from atoll.errors import ConfigError
-from atoll.federation.units import EvaluateUnit
+from atoll.federation.measuring import MeasureUnit
 from atoll.ledger import ConsentWithdrawn, ExpertFlagged, OwnerAdmitted, OwnerRevoked, UnitFinished
 
 DAY = 86400.0
@@ -124,13 +124,13 @@ def test_a_damaged_package_is_waited_for_not_released(shop: Shop, tmp_path: Path
 
 def test_an_evaluation_needs_an_expert_and_asks_with_and_without_each(shop: Shop, tmp_path: Path) -> None:
     desk = Desk(shop)
-    call = call_evaluation(shop.ledger, [], windows=2)
+    call = call_evaluation(shop.ledger, [])
     desk.turn()
     finished = shop.ledger.state().calls[call.call].finished
     assert finished is not None
     assert "call for training first" in finished.failure
     have(shop, tmp_path, "clinic", "court")
-    call = call_evaluation(shop.ledger, [], windows=2)
+    call = call_evaluation(shop.ledger, [])
     desk.turn()
     (unit,) = set(shop.ledger.state().calls[call.call].units.values())
     for name in ("all", "without clinic", "without court"):
@@ -158,12 +158,15 @@ def test_members_are_asked_to_audit_the_latest_release(shop: Shop, tmp_path: Pat
     assert sorted(owner for owner, _ in state.open) == ["clinic", "court"], "yard is in no release"
     ((_, address), *_) = state.open
     assert state.open["clinic", address].work == "evaluate"
-    unit = EvaluateUnit.from_json(shop.unit(address))
+    unit = MeasureUnit.from_json(shop.unit(address))
     digest = state.releases[1].released.digest
     assert unit.audit is not None
     assert (unit.audit.release, unit.audit.samples) == (digest, 30)
-    assert [variant.name for variant in unit.variants] == [digest]
-    assert [member.owner for member in unit.members] == ["clinic", "court"]
+    assert [measurement.name for measurement in unit.measurements] == [digest]
+    (candidate,) = unit.candidates
+    assert candidate.owners == ["clinic", "court"]
+    assert candidate.public_key == shop.key.public.hex
+    candidate.check()
     with pytest.raises(ConfigError, match="samples is 0"):
         audit(shop, settings=["samples=0"])
 

@@ -6,11 +6,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, time
 
+from atoll.clients.measuring.policy import MeasuringPolicy
 from atoll.errors import ConfigError, FederationError
 from atoll.experts.card import ExpertCard
 from atoll.experts.signing import PublicKey
 from atoll.federation.node_config import COUNTS, NOISED, NOTHING, TELL
+from atoll.federation.measuring import MeasureUnit
 from atoll.federation.units import Announcement, EvaluateReply, EvaluateUnit, TrainUnit
+from atoll.privacy.audit_config import AuditConfig
 from atoll.replay import Prior
 
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -54,6 +57,7 @@ class Policy:
         privacy_required: Whether only experts that were trained with differential privacy may leave, with δ below one
             in the number of documents.
         max_epsilon: Largest ε, where that is required.
+        measuring: What others may measure on this data, how exactly and how often.
     """
 
     coordinators: list[str]
@@ -89,6 +93,7 @@ class Policy:
     min_documents: int = 20
     privacy_required: bool = False
     max_epsilon: float = 8.0
+    measuring: MeasuringPolicy = field(default_factory=MeasuringPolicy)
 
     def check(self) -> None:
         """Raise ConfigError for what cannot be."""
@@ -111,6 +116,7 @@ class Policy:
         for name in ("replay_epsilon", "max_epsilon"):
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be above 0")
+        self.measuring.check()
 
     def allow_coordinator(self, key: PublicKey) -> None:
         """Raise Refusal for a coordinator that is not listed."""
@@ -134,16 +140,40 @@ class Policy:
         if self.privacy_required:
             self._allow_privacy(unit.privacy.epsilon, unit.privacy.delta, silo.documents["train"])
 
-    def allow_evaluation(self, unit: EvaluateUnit, silo: Announcement) -> None:
-        """Raise Refusal for an evaluation that is not allowed."""
-        self._allow_work("evaluate", silo)
-        self._allow_metrics(["loss", "shares"] if unit.variants else ["loss"])
-        self._allow_rest(silo.documents.get(unit.split, 0), f"evaluating on the {unit.split} split")
+    def allow_measuring(self, unit: MeasureUnit | EvaluateUnit) -> None:
+        """Raise Refusal for a measurement that is not allowed, whatever the data is and whatever was asked before."""
+        _among("work", "evaluate", self.work)
+        if isinstance(unit, EvaluateUnit):
+            raise Refusal(
+                "it names models of its own making; a node measures entitlements within signed candidates only (a "
+                "MeasureUnit): the coordinator's version of Atoll is too old, or it is no coordinator of Atoll"
+            )
+        unit.check()
+        _among("measuring.splits", unit.split, self.measuring.splits)
+        self._allow_metrics(["loss"])
+        for candidate in unit.candidates:
+            candidate.check()
+            self.allow_coordinator(PublicKey.from_hex(candidate.public_key))
+            for member in candidate.members:
+                self.allow_member(member.owner, PublicKey.from_hex(member.public_key))
+        for asked in unit.measurements:
+            if asked.baseline:
+                _among("measuring.baselines", asked.baseline, self.measuring.baselines)
         if unit.audit is not None and unit.audit.on:
-            unit.audit.check()
-            self._allow_metrics(["membership_loss_auc"])
-            held_out = min(silo.documents["train"], silo.documents["test"])
-            self._allow_rest(min(held_out, unit.audit.samples, unit.audit.extraction.prefixes), "the audit")
+            self._allow_audit(unit.audit)
+
+    def allow_member(self, owner: str, key: PublicKey) -> None:
+        """Raise Refusal for an expert of somebody whom the node does not know.
+
+        Anyone passes for now: a coordinator can admit puppets, and the budget for measuring is the defence.
+        """
+
+    def _allow_audit(self, audit: AuditConfig) -> None:
+        if not self.measuring.audits:
+            raise Refusal("an audit is asked for, and the policy's measuring.audits is 0")
+        audit.check()
+        self._allow_metrics(["membership_loss_auc"])
+        self._allow_rest(min(audit.samples, audit.extraction.prefixes), "the audit")
 
     def allow_expert(
         self, card: ExpertCard, *, has_shares: bool, has_directions: bool, prior: Prior | None, size: int

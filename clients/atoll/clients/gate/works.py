@@ -13,11 +13,13 @@ from flwr.app import ConfigRecord, MessageType, RecordDict
 from flwr.serverapp import Grid
 
 from atoll.clients.gate.policy import Policy, Refusal
+from atoll.clients.measuring.agent import Measuring
 from atoll.errors import AtollError, FederationError
 from atoll.experts.files import write_atomic
 from atoll.experts.package import verify_package
 from atoll.federation.blobs import BlobStore
 from atoll.federation.embedded import EmbeddedGrid, SiloProcess
+from atoll.federation.measuring import MeasureUnit
 from atoll.federation.progress import Progress
 from atoll.federation.talk import DONE, FAILED, QUEUED, REFUSED, WORKING, Work, WorkReply
 from atoll.federation.units import Announcement, EvaluateReply, EvaluateUnit, TrainReply, TrainUnit
@@ -27,7 +29,6 @@ _APP = "atoll.clients.app:app"
 _FULL = 16 << 20
 """Bytes of free space below which what failed is taken to have failed for want of it."""
 _PAUSE = 5.0
-_KINDS = {"train": MessageType.TRAIN, "evaluate": MessageType.EVALUATE}
 
 
 @dataclass(slots=True)
@@ -56,6 +57,7 @@ class Works:
         silo = SiloProcess(owner, folder, node_config)
         self._grid = EmbeddedGrid([silo], client_app=_APP, parallel=1, on_progress=self._progress)
         self._node = silo.node_id
+        self._measuring = Measuring(folder, owner, self.incoming, lambda kind, text: self._send(kind, text))
         self._silo: Announcement | None = None
         self._taken: dict[str, _Taken] = {}
         self._changed = threading.Condition()
@@ -144,12 +146,22 @@ class Works:
                 taken.reply = replace(taken.reply, note="waits for the hours in which this node works")
                 continue
             missing = self._missing(taken.work)
-            if missing:
+            if missing and self._is_allowed(taken.work):
                 taken.reply = replace(taken.reply, missing=missing, note="waits for the experts that it needs")
                 continue
             taken.reply = WorkReply(state=WORKING, note="begins")
             return taken
         return None
+
+    def _is_allowed(self, work: Work) -> bool:
+        """Whether it is worth waiting for what a unit needs; what the policy refuses is refused at once."""
+        try:
+            unit = _unit_of(work)
+            if not isinstance(unit, TrainUnit):
+                self._policy().allow_measuring(unit)
+        except FederationError:
+            return False
+        return True
 
     def _missing(self, work: Work) -> list[str]:
         return [blob for blob in _unit_of(work).needs if not self.incoming.has(blob)]
@@ -165,6 +177,9 @@ class Works:
                 self._again(taken, f"the node's disk is full; it tries again ({error})")
                 return
             reply = WorkReply(state=FAILED, note=str(error))
+        except OSError as error:
+            self._again(taken, f"the node's disk does not serve: {error.strerror}; it tries again")
+            return
         if self._stopping:
             return
         try:
@@ -187,11 +202,11 @@ class Works:
             self._changed.wait(_PAUSE)
 
     def _allow(self, work: Work) -> None:
-        policy, unit, silo = self._policy(), _unit_of(work), self._announcement()
+        policy, unit = self._policy(), _unit_of(work)
         if isinstance(unit, TrainUnit):
-            policy.allow_training(unit, silo)
+            policy.allow_training(unit, self._announcement())
         else:
-            policy.allow_evaluation(unit, silo)
+            policy.allow_measuring(unit)
 
     def _finish(self, work: Work, result: str) -> WorkReply:
         if work.work == "evaluate":
@@ -217,7 +232,9 @@ class Works:
         return self._silo
 
     def _run(self, work: Work) -> str:
-        return self._send(_KINDS[work.work], work.what)
+        if work.work == "evaluate":
+            return self._measuring.answer(MeasureUnit.from_json(work.what), self._policy()).to_json()
+        return self._send(MessageType.TRAIN, work.what)
 
     def _send(self, kind: str, text: str) -> str:
         content = RecordDict({"unit": ConfigRecord({"json": text})})
@@ -235,11 +252,22 @@ class Works:
                 taken.reply = replace(taken.reply, done=progress.done, total=progress.total, note=progress.note)
 
 
-def _unit_of(work: Work) -> TrainUnit | EvaluateUnit:
+def _unit_of(work: Work) -> TrainUnit | MeasureUnit | EvaluateUnit:
+    """What is asked; a unit of the free form that only runs of one's own may have is read, to be refused by name.
+
+    Raises:
+        FederationError: it is no unit.
+    """
     if work.work == "train":
         return TrainUnit.from_json(work.what)
     if work.work == "evaluate":
-        return EvaluateUnit.from_json(work.what)
+        try:
+            return MeasureUnit.from_json(work.what)
+        except FederationError as error:
+            try:
+                return EvaluateUnit.from_json(work.what)
+            except FederationError:
+                raise error from None
     raise FederationError(f"there is no work '{work.work}'; there is train and evaluate")
 
 

@@ -93,13 +93,13 @@ class EvaluateCall(Unit):
 
     Attributes:
         nonce: Tells one call from the next.
-        windows: Windows a silo at most; 0 for all.
-        batch: Windows in one forward pass.
+        windows: In calls of earlier versions; nodes choose what they measure on.
+        batch: In calls of earlier versions.
     """
 
     nonce: str
-    windows: int
-    batch: int
+    windows: int = 0
+    batch: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,16 +156,13 @@ def call_training(
     return _write(ledger, TRAIN, TrainCall(nonce=_nonce(), unit=unit), owners)
 
 
-def call_evaluation(ledger: Ledger, owners: list[str], *, windows: int, batch: int = 8) -> Called:
+def call_evaluation(ledger: Ledger, owners: list[str]) -> Called:
     """Ask silos to measure.
 
     Raises:
-        ConfigError: settings that cannot be.
         LedgerError: no such owner.
     """
-    if windows < 0:
-        raise ConfigError(f"--windows is {windows}; it must be at least 0, for all")
-    return _write(ledger, EVALUATE, EvaluateCall(nonce=_nonce(), windows=windows, batch=batch), owners)
+    return _write(ledger, EVALUATE, EvaluateCall(nonce=_nonce()), owners)
 
 
 def call_audit(ledger: Ledger, owners: list[str], overrides: list[str]) -> Called:

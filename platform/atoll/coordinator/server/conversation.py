@@ -19,6 +19,7 @@ from atoll.experts.files import write_atomic
 from atoll.experts.package import LIMIT_BYTES
 from atoll.federation.envelope import seal, unseal
 from atoll.federation.handover import Statement
+from atoll.federation.measuring import MeasureUnit
 from atoll.federation.partial import PartialBlob
 from atoll.federation.protocol import UNVERSIONED, ProtocolError, agree, is_unversioned
 from atoll.federation.talk import (
@@ -42,7 +43,7 @@ from atoll.federation.talk import (
     Work,
     WorkReply,
 )
-from atoll.federation.units import EvaluateReply, EvaluateUnit, TrainReply, TrainUnit, Unit
+from atoll.federation.units import EvaluateReply, TrainReply, TrainUnit, Unit
 from atoll.ledger import Fact, State, Transferred, UnitFinished, UnitIssued
 from atoll.releases.folder import release_folder
 
@@ -211,7 +212,7 @@ class Conversation:
             reason = said.note if said.state == FAILED else f"refused by the node: {said.note}"
             self._finish(issued, failure=reason or said.state)
         elif said.missing:
-            kind = TrainUnit if issued.work == "train" else EvaluateUnit
+            kind = TrainUnit if issued.work == "train" else MeasureUnit
             wanted = set(kind.from_json(self._shop.unit(issued.unit)).needs)
             self._sending[issued.unit] = _Sending(issued.unit, [blob for blob in said.missing if blob in wanted])
         elif said.state == DONE and issued.work == "train":
@@ -228,7 +229,7 @@ class Conversation:
 
     def _take_figures(self, issued: UnitIssued, result: str) -> None:
         reply = EvaluateReply.from_json(result)
-        unit = EvaluateUnit.from_json(self._shop.unit(issued.unit))
+        unit = MeasureUnit.from_json(self._shop.unit(issued.unit))
         path = self._shop.result_file(issued.unit, self.owner)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(path, result.encode())
@@ -241,7 +242,7 @@ class Conversation:
             log.warning("%s flags an expert: %s", self.owner, fact.to_json(), extra=self._extra())
         self._finish(issued, result=reply.address, before=found)
 
-    def _take_audit(self, unit: EvaluateUnit, reply: EvaluateReply) -> None:
+    def _take_audit(self, unit: MeasureUnit, reply: EvaluateReply) -> None:
         """Put what an owner measured of a release beside the release."""
         assert unit.audit is not None
         releases = self._shop.ledger.state().releases.items()

@@ -11,7 +11,6 @@ from atoll.coordinator.server.calls import (
     RELEASE,
     TRAIN,
     AuditCall,
-    EvaluateCall,
     ReleaseCall,
     TrainCall,
 )
@@ -70,7 +69,7 @@ class Desk:
     def _evaluate(self, state: State, call: Call) -> list[Fact]:
         if call.units:
             return _all_done(state, call)
-        made = compose(self._shop, state, EvaluateCall.from_json(call.called.what))
+        made = compose(self._shop, state)
         if made is None:
             return [_finished(call, failure="there is no expert to evaluate; call for training first")]
         return _issued(state, call, self._shop.keep_unit(made)) or [_finished(call, failure="there is no owner to ask")]

@@ -2,49 +2,71 @@
 
 from dataclasses import replace
 
-from atoll.coordinator.server.calls import AuditCall, EvaluateCall
+from atoll.coordinator.server.calls import AuditCall
 from atoll.coordinator.server.choosing import choose_members
 from atoll.coordinator.server.shop import Shop
-from atoll.coordinator.variants import whole
-from atoll.federation.units import Choice, EvaluateReply, EvaluateUnit, Variant
+from atoll.federation.measuring import Candidate, Measurement, MeasureUnit
+from atoll.federation.units import EvaluateReply
 from atoll.ledger import ExpertFlagged, Fact, State
 from atoll.releases.release import Release
+from atoll.workloads.workload import workload_class
 
 ALL = "all"
-_NOBODY = Choice(name="")
 
 
-def compose(shop: Shop, state: State, call: EvaluateCall) -> EvaluateUnit | None:
-    """The mixture of all experts that might be released, and the same without each of them; nothing without experts."""
+def compose(shop: Shop, state: State) -> MeasureUnit | None:
+    """The mixture of all experts that might be released, and the same without each of them; nothing without experts.
+
+    It is one candidate, and each owner's part in it is an entitlement: a node's budget counts one new model, and one
+    loss more than there are owners.
+    """
     members = choose_members(shop, state, flagged=None).members
     if not members:
         return None
     owners = [member.owner for member in members]
-    variants = [_variant(shop, ALL, owners)]
-    variants += [_variant(shop, _without(owner), [each for each in owners if each != owner]) for owner in owners]
-    return EvaluateUnit(
-        anchor=shop.anchor.digest, members=members, variants=variants, windows=call.windows, batch=call.batch
+    candidate = Candidate.sign(
+        shop.key,
+        anchor=shop.anchor.digest,
+        members=members,
+        integrator=shop.config.integrator,
+        router=shop.config.router,
     )
+    scores = list(workload_class(shop.anchor.workload).score_names)
+    measurements = [Measurement(name=ALL, candidate=candidate.digest, scores=scores)]
+    for owner in owners:
+        kept = [each for each in owners if each != owner]
+        measurements.append(Measurement(name=_without(owner), candidate=candidate.digest, entitlement=kept))
+    return MeasureUnit(anchor=shop.anchor.digest, candidates=[candidate], measurements=measurements)
 
 
-def compose_audit(shop: Shop, release: Release, call: AuditCall) -> EvaluateUnit:
-    """A release, with its router, for its members to audit; the variant is named by the release's digest."""
-    return EvaluateUnit(
+def compose_audit(shop: Shop, release: Release, call: AuditCall) -> MeasureUnit:
+    """A release, with its router, for its members to audit; the measurement is named by the release's digest."""
+    candidate = Candidate.sign(
+        shop.key,
         anchor=shop.anchor.digest,
         members=release.members,
-        variants=[whole(release, release.digest)],
+        integrator=release.integrator,
+        router=release.router,
         shared=release.shared,
+    )
+    return MeasureUnit(
+        anchor=shop.anchor.digest,
+        candidates=[candidate],
+        measurements=[Measurement(name=release.digest, candidate=candidate.digest)],
         audit=replace(call.audit, release=release.digest),
         replay=shop.config.generator(shop.anchor.workload),
     )
 
 
-def flags(unit: EvaluateUnit, by: str, reply: EvaluateReply, limit: float) -> list[Fact]:
-    """Experts that cost a silo more than ``limit`` nats a token; its own expert is its own affair."""
+def flags(unit: MeasureUnit, by: str, reply: EvaluateReply, limit: float) -> list[Fact]:
+    """Experts that cost a silo more than ``limit`` nats a token; its own expert is its own affair.
+
+    Losses are rounded by the node that told them, so that a difference of one step may be none.
+    """
     found: list[Fact] = []
-    for member in unit.members:
+    for member in unit.candidates[0].members:
         added = reply.loss.get(ALL, 0.0) - reply.loss.get(_without(member.owner), 0.0)
-        if member.owner != by and added > limit:
+        if member.owner != by and added > limit + reply.step:
             found.append(ExpertFlagged(owner=member.owner, expert=member.digest, by=by, added=round(added, 6)))
     return found
 
@@ -52,11 +74,6 @@ def flags(unit: EvaluateUnit, by: str, reply: EvaluateReply, limit: float) -> li
 def known_only(facts: list[Fact], state: State) -> list[Fact]:
     """Those about experts that are in the ledger."""
     return [fact for fact in facts if isinstance(fact, ExpertFlagged) and fact.expert in state.experts]
-
-
-def _variant(shop: Shop, name: str, owners: list[str]) -> Variant:
-    integrator = shop.config.integrator if owners else _NOBODY
-    return Variant(name=name, members=owners, integrator=integrator, router=shop.config.router)
 
 
 def _without(owner: str) -> str:

@@ -31,6 +31,7 @@ class Classification(Workload):
     Whoever derives from it says how samples are read (:meth:`_read`) and what the stem takes of them (:meth:`_taken`).
     """
 
+    score_names: ClassVar[tuple[str, ...]] = ("accuracy", "auroc", "brier", "ece")
     _input: ClassVar[str]
     """Name of the model's input for what :meth:`_taken` gives."""
 
@@ -169,6 +170,12 @@ class Classification(Workload):
     def persons(self, split: Split) -> NDArray[np.int64] | None:
         """Whose each sample is, where that is known."""
         return self.split(split).person
+
+    def sample_digest(self, split: Split, index: int) -> str:
+        """Of one sample's values and class."""
+        there = self.split(split)
+        held = np.ascontiguousarray(there.values[index]).tobytes()
+        return hashlib.sha256(str(int(there.label[index])).encode() + b"\0" + held).hexdigest()
 
     def loss(self, logits: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, int]:
         """Cross-entropy over the listed classes."""

@@ -43,6 +43,7 @@ class Mobility(Workload):
     name: ClassVar[str] = "mobility"
     Config: ClassVar[type[DataConfig]] = MobilityConfig
     unit: ClassVar[str] = "visit"
+    score_names: ClassVar[tuple[str, ...]] = ("accuracy@1", "accuracy@3", "accuracy@5", "mrr")
 
     def __init__(self, config: MobilityConfig) -> None:
         """Check the values of the configuration; files are first looked at by :meth:`prepare`.
@@ -188,6 +189,12 @@ class Mobility(Workload):
     def persons(self, split: Split) -> NDArray[np.int64]:
         """The user of each trajectory."""
         return self.trajectories(split).user
+
+    def sample_digest(self, split: Split, index: int) -> str:
+        """Of where and when one trajectory's visits are."""
+        there = self.trajectories(split).window(index)
+        columns = (there.location, there.day, there.slot)
+        return hashlib.sha256(b"\0".join(column.tobytes() for column in columns)).hexdigest()
 
     def loss(self, logits: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, int]:
         """Of every next location."""

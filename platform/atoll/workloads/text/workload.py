@@ -197,6 +197,24 @@ class Text(Workload):
         """Nobody known: a document does not say whom it is about, and a window may hold parts of several."""
         return None
 
+    def records(self, split: Split) -> list[list[int]]:
+        """Documents in which there is something to predict; a window may hold parts of several, a record may not."""
+        there = self._split(split)
+        lengths = np.diff(there.ends.astype(np.int64), prepend=0) - 1
+        return [[int(number)] for number in np.flatnonzero(lengths >= 2)]
+
+    def record_samples(self, split: Split, samples: Sequence[int]) -> Batch:
+        """The beginning of one document, as many tokens as a window has: ``input_ids`` [1, S].
+
+        Raises:
+            ConfigError: more than one; documents of unlike lengths stand alone.
+        """
+        if len(samples) != 1:
+            raise ConfigError(f"text: a record is one document, not {len(samples)}")
+        tokens = self._split(split).document(samples[0], self.config.sequence_length).astype(np.int64)
+        ids = torch.from_numpy(tokens)[None]
+        return Batch({"input_ids": ids}, {"ids": ids}, ids.numel(), ids.shape[1] - 1)
+
     def loss(self, logits: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, int]:
         """Of every token after a window's first."""
         return next_token_loss(logits, targets["ids"], targets.get("mask"))

@@ -1,0 +1,211 @@
+"""The agent's part of measuring: what may be asked, on which documents, at what cost, and what leaves of it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from atoll.clients.gate.policy import Policy, Refusal
+from atoll.clients.measuring.audit import AUDIT, AuditQuestion, audit_question
+from atoll.clients.measuring.budget import MeasuringBudget, Spent, Version
+from atoll.clients.measuring.figures import audit_figures, loss_figure, loss_step, score_figure, share_figures
+from atoll.clients.measuring.questions import LOSS, SHARES, Question, questions_of
+from atoll.clients.measuring.records import MeasureOrder, MeasureRecords, RecordsAnswer, RecordsQuestion, Row
+from atoll.clients.measuring.selection import settle_version
+from atoll.errors import FederationError
+from atoll.experts.package import verify_package
+from atoll.experts.signing import PublicKey
+from atoll.federation.blobs import BlobStore
+from atoll.federation.measuring import MeasureUnit
+from atoll.federation.units import EvaluateReply
+
+RECORDS, MEASURE = "query.records", "evaluate"
+"""Types of the messages to the worker."""
+
+Send = Callable[[str, str], str]
+"""Sends a message of a type to the worker; returns the content of its answer."""
+
+
+class Measuring:
+    """One node's. It trusts the worker with sums of single documents, and with nothing that leaves."""
+
+    def __init__(self, folder: Path, owner: str, incoming: BlobStore, send: Send) -> None:
+        """Take up what was measured before.
+
+        Args:
+            folder: The node's.
+            owner: Its owner.
+            incoming: The experts that came.
+            send: Reaches the worker.
+        """
+        self._owner, self._incoming, self._send = owner, incoming, send
+        self.budget = MeasuringBudget(folder)
+
+    def answer(self, unit: MeasureUnit, policy: Policy) -> EvaluateReply:
+        """The figures that a unit asks for, from what was told already where that is enough.
+
+        Raises:
+            Refusal: the policy does not allow it, or the budget is spent.
+            AtollError: the worker failed.
+            OSError: the charge cannot be written down, so nothing is measured.
+        """
+        policy.allow_measuring(unit)
+        questions = questions_of(unit, self._owner, policy.measuring, policy.metrics)
+        version, frozen = settle_version(
+            self.budget,
+            unit.split,
+            self._documents(unit.split),
+            fewest=policy.min_documents,
+            most=policy.measuring.documents,
+        )
+        audit = None
+        if unit.audit is not None and unit.audit.on:
+            documents = self._documents("train")
+            audit = audit_question(unit, self._owner, policy, self.budget, questions, documents)
+        wanted = {question.key: question for question in questions.values() if _lacking(version, question)}
+        if wanted and frozen:
+            raise Refusal(frozen)
+        if wanted or (audit is not None and not audit.answered):
+            self._measure(unit, version, wanted, audit, policy)
+        return _reply(questions, version, audit, policy)
+
+    def _documents(self, split: str) -> list[str]:
+        question = RecordsQuestion(split=split)
+        return RecordsAnswer.from_json(self._send(RECORDS, question.to_json())).digests
+
+    def _measure(
+        self,
+        unit: MeasureUnit,
+        version: Version,
+        wanted: Mapping[str, Question],
+        audit: AuditQuestion | None,
+        policy: Policy,
+    ) -> None:
+        """Charge for what is not known yet, then measure it and write it down."""
+        audit = audit if audit is not None and not audit.answered else None
+        self._check_members(unit, policy)
+        self._charge(unit, version, wanted, audit, policy)
+        asked = {key: question.asked for key, question in wanted.items()}
+        if audit is not None:
+            asked.setdefault(audit.asked.name, audit.asked)
+        order = MeasureOrder(
+            unit=replace(
+                unit, measurements=list(asked.values()), audit=audit.config if audit is not None else None
+            ),
+            documents=list(version.documents),
+            audit=audit is not None,
+        )
+        found = MeasureRecords.from_json(self._send(MEASURE, order.to_json()))
+        count = len(version.documents)
+        if any(len(rows) != count for rows in (found.anchor, *found.rows.values())):
+            raise FederationError(f"the worker answered for other documents than the {count} that were chosen")
+        self.budget.keep(version, {key: _figures(each, version, found, policy) for key, each in wanted.items()})
+        if audit is not None:
+            told = audit_figures(found.audit, policy.metrics, policy.min_documents, policy.measuring)
+            self.budget.keep(audit.version, {audit.key: {AUDIT: told}}, audit.settings)
+
+    def _charge(
+        self,
+        unit: MeasureUnit,
+        version: Version,
+        wanted: Mapping[str, Question],
+        audit: AuditQuestion | None,
+        policy: Policy,
+    ) -> None:
+        """Write down what is about to be measured, where the budget reaches for all of it.
+
+        Raises:
+            Refusal: it does not.
+        """
+        figures = {key: question.figures for key, question in wanted.items()}
+        models = {key: question.model for key, question in wanted.items() if question.model}
+        price = self.budget.price(version, figures, models)
+        _allow_spent(version.spent + price, price, policy)
+        asking = unit.candidates[0].public_key if unit.candidates else ""
+        if audit is not None:
+            _allow_spent(audit.version.spent + Spent(audits=audit.price), Spent(audits=audit.price), policy)
+            self.budget.charge(audit.version, {audit.key: {AUDIT: 0}}, {}, to=asking, audits=audit.price)
+        if figures:
+            self.budget.charge(version, figures, models, to=asking)
+
+    def _check_members(self, unit: MeasureUnit, policy: Policy) -> None:
+        """What came is what the candidates name: the digest that is charged is that of what is measured.
+
+        Raises:
+            FederationError: another expert than the candidate names.
+            PackageError: one that does not verify.
+        """
+        for member in {member.blob: member for each in unit.candidates for member in each.members}.values():
+            found = verify_package(self._incoming.get(member.blob), trusted=PublicKey.from_hex(member.public_key))
+            if (found.digest, found.card.owner, found.card.anchor) != (member.digest, member.owner, unit.anchor):
+                raise FederationError(f"blob {member.blob[:19]} is not the expert of '{member.owner}' that is named")
+
+
+def _lacking(version: Version, question: Question) -> list[str]:
+    told = version.answers.get(question.key, {})
+    return [name for name in question.figures if name not in told]
+
+
+def _figures(question: Question, version: Version, found: MeasureRecords, policy: Policy) -> dict[str, Any]:
+    """What is not known yet of a question, made of the records; a text in a figure's place says why there is none.
+
+    Raises:
+        FederationError: the worker left the measurement out.
+    """
+    rows = found.rows.get(question.key)
+    if rows is None:
+        raise FederationError("the worker left a measurement out")
+    lacking = _lacking(version, question)
+    return {name: _figure(name, rows, found.anchor, question, found, policy) for name in lacking}
+
+
+def _figure(
+    name: str, rows: list[Row], anchor: list[Row], question: Question, found: MeasureRecords, policy: Policy
+) -> Any:
+    if name == LOSS:
+        return loss_figure(rows, anchor, policy.measuring)
+    if name == SHARES:
+        return share_figures(rows, found.slots.get(question.key, []), policy.measuring)
+    value, why = score_figure(name, rows, found.classes, policy.measuring, fewest=policy.min_documents)
+    return why if value is None else value
+
+
+def _reply(
+    questions: Mapping[str, Question], version: Version, audit: AuditQuestion | None, policy: Policy
+) -> EvaluateReply:
+    """What leaves, out of what was written down."""
+    loss: dict[str, float] = {}
+    scores: dict[str, dict[str, float]] = {}
+    shares: dict[str, dict[str, float]] = {}
+    left_out: dict[str, str] = {}
+    for name, question in questions.items():
+        told = version.answers[question.key]
+        loss[name] = told[LOSS]
+        if question.figures.get(SHARES) and told[SHARES]:
+            shares[name] = told[SHARES]
+        for each in sorted(set(question.figures) - {LOSS, SHARES}):
+            if isinstance(told[each], str):
+                left_out[each] = told[each]
+            else:
+                scores.setdefault(name, {})[each] = told[each]
+    return EvaluateReply(
+        loss=loss,
+        scores=scores,
+        shares=shares,
+        left_out=left_out,
+        audit=dict(audit.version.answers[audit.key][AUDIT]) if audit is not None else {},
+        documents=len(version.documents),
+        step=loss_step(len(version.documents), policy.measuring),
+    )
+
+
+def _allow_spent(after: Spent, price: Spent, policy: Policy) -> None:
+    """Raise Refusal where a price is above what the budget has left."""
+    for name in ("models", "figures", "audits"):
+        cost, limit = getattr(price, name), getattr(policy.measuring, name)
+        if cost and getattr(after, name) > limit:
+            raise Refusal(
+                f"it would cost {cost} more {name}, {getattr(after, name)} of this data version in all; the policy's "
+                f"measuring.{name} is {limit}. What was told stays and is told again for nothing; only the owner renews "
+                "the budget (atoll node budget FOLDER --renew measuring)"
+            )

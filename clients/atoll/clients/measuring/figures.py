@@ -1,0 +1,149 @@
+"""From records to figures: clipped against the anchor, averaged over records, rounded; nothing finer leaves."""
+
+import fnmatch
+import math
+from collections.abc import Mapping, Sequence
+
+from atoll.clients.measuring.policy import MeasuringPolicy
+from atoll.clients.measuring.records import Row
+from atoll.errors import FederationError
+from atoll.workloads.classification.figures import class_figures
+
+_HIGHEST = 50.0
+"""Nats a token above which nobody asks how bad the anchor is."""
+_RANGES = {"brier": 2.0}
+"""The largest value of scores that are not shares of one."""
+
+
+def loss_figure(rows: Sequence[Row], anchor: Sequence[Row], policy: MeasuringPolicy) -> float:
+    """Mean loss over records in nats, each record's clipped to within ``clip`` of its loss under the anchor.
+
+    Every record counts alike, however long it is. What is not a number counts as the worst.
+
+    Args:
+        rows: Of the model.
+        anchor: Of the anchor, for the same records.
+        policy: The clip, and what figures are rounded to.
+    """
+    step = loss_step(len(anchor), policy)
+    base = [_bounded(_mean(row), 0.0, _HIGHEST) for row in anchor]
+    moved = [
+        _bounded(_mean(row) - before, -policy.clip, policy.clip) for row, before in zip(rows, base, strict=True)
+    ]
+    return _rounded(_average(base), step) + _rounded(_average(moved), step)
+
+
+def loss_step(records: int, policy: MeasuringPolicy) -> float:
+    """What losses are rounded to: never finer than all that one record can move them by, 2 clip / records."""
+    return max(policy.step, 2 * policy.clip / records)
+
+
+def share_figures(rows: Sequence[Row], slots: Sequence[str], policy: MeasuringPolicy) -> dict[str, float]:
+    """Share of the routing weight of each slot, a mean over records; nothing where nothing is routed.
+
+    Raises:
+        FederationError: a record without the shares that the others have.
+    """
+    if not any(row.shares for row in rows):
+        return {}
+    if any(len(row.shares) != len(slots) for row in rows):
+        raise FederationError("the worker gave shares for some records and slots only")
+    step = max(policy.step, 1 / len(rows))
+    columns = zip(*(row.shares for row in rows), strict=True)
+    return {
+        slot: _rounded(_average([_bounded(share, 0.0, 1.0) for share in column]), step)
+        for slot, column in zip(slots, columns, strict=True)
+    }
+
+
+def score_figure(
+    name: str, rows: Sequence[Row], classes: int, policy: MeasuringPolicy, *, fewest: int
+) -> tuple[float | None, str]:
+    """A further figure, or ``None`` and why it is left out.
+
+    Args:
+        name: Such as ``accuracy`` or ``auroc@sex=F``.
+        rows: Of the model.
+        classes: Of the workload; 0 where it has none.
+        policy: What figures are rounded to.
+        fewest: Records that a figure must rest on.
+    """
+    if all(name in row.scores for row in rows) or (name in {"accuracy", "brier"} and classes):
+        highest = _RANGES.get(name, 1.0)
+        means = [_bounded(row.scores.get(name, 0.0) / max(1, row.count), 0.0, highest) for row in rows]
+        return _rounded(_average(means), max(policy.step, highest / len(rows))), ""
+    if not classes:
+        return None, f"no record has a figure '{name}'"
+    return _class_figure(name, rows, classes, policy, fewest)
+
+
+def score_names(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
+    """The asked names that the policy's patterns let out, each once."""
+    return [
+        name
+        for name in dict.fromkeys(names)
+        if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    ]
+
+
+def audit_figures(
+    found: Mapping[str, float], patterns: Sequence[str], fewest: int, policy: MeasuringPolicy
+) -> dict[str, float]:
+    """What an audit found and may be told, rounded to the weight of one of the fewest samples that it may rest on."""
+    step = max(policy.step, 1 / fewest)
+    names = score_names(sorted(found), patterns)
+    return {name: _rounded(found[name], step) for name in names if math.isfinite(found[name])}
+
+
+def _class_figure(
+    name: str, rows: Sequence[Row], classes: int, policy: MeasuringPolicy, fewest: int
+) -> tuple[float | None, str]:
+    """Areas, rates and calibration, from the sums that the agent adds up itself."""
+    kind, _, group = name.partition("@")
+    suffix = f"@{group}" if group else ""
+    positive, negative = (_records_with(rows, f"{side}{suffix}/") for side in ("positive", "negative"))
+    # A rate among positives rests on those alone; a score of a group, on the group.
+    rests = {"tpr": len(positive), "ece": len(rows)}.get(kind, len(positive | negative))
+    if rests < fewest:
+        return None, f"'{name}' would rest on {rests} records; the policy's min_documents is {fewest}"
+    sums: dict[str, float] = {}
+    for row in rows:
+        for key, value in row.scores.items():
+            sums[key] = sums.get(key, 0.0) + _bounded(value, 0.0, float(row.count))
+    count = sum(row.count for row in rows)
+    value = class_figures(sums, count, classes, [group] if group else []).get(name)
+    if value is None or not math.isfinite(value):
+        return None, f"the data does not define '{name}'"
+    weight = _area_weight(rows, suffix, classes) if kind == "auroc" else {"ece": 2 / rests}.get(kind, 1 / rests)
+    return _rounded(value, max(policy.step, weight)), ""
+
+
+def _area_weight(rows: Sequence[Row], suffix: str, classes: int) -> float:
+    """How far one record moves an area: one part in so many as there are of the rarer side, of the rarest class."""
+    found = []
+    for one in range(1 if classes == 2 else 0, classes):
+        sides = [len(_records_with(rows, f"{side}{suffix}/{one}/")) for side in ("positive", "negative")]
+        found += [1 / min(sides)] if min(sides) else []
+    return max(found, default=1.0)
+
+
+def _records_with(rows: Sequence[Row], prefix: str) -> set[int]:
+    return {number for number, row in enumerate(rows) if any(key.startswith(prefix) for key in row.scores)}
+
+
+def _mean(row: Row) -> float:
+    return row.loss / row.count if row.count > 0 else math.nan
+
+
+def _bounded(value: float, low: float, high: float) -> float:
+    return high if math.isnan(value) else min(max(value, low), high)
+
+
+def _average(values: Sequence[float]) -> float:
+    return math.fsum(values) / len(values)
+
+
+def _rounded(value: float, step: float) -> float:
+    return round(round(value / step) * step, 9)
+
+

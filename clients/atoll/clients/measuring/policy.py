@@ -1,0 +1,49 @@
+"""What an institution lets others measure on its data."""
+
+from dataclasses import dataclass, field
+
+from atoll.errors import ConfigError
+
+
+@dataclass(frozen=True, kw_only=True)
+class MeasuringPolicy:
+    """The rules for measuring, and its budget for the life of a data version, over all coordinators.
+
+    Attributes:
+        splits: Splits that others may have measured: ``test``, and ``validation`` where the owner adds it. What was
+            trained on is measured by audits alone.
+        baselines: Integrators that may be measured in place of a candidate's own.
+        documents: Most documents that figures of a split rest on. The node chooses them once for a data version;
+            fewest is ``min_documents`` of the policy.
+        clip: Nats a token: how far one document's mean loss under a model may lie from that under the anchor.
+        step: Figures are rounded to multiples of it, or of the weight of one document where that is larger.
+        models: Most candidates that are measured on a data version.
+        figures: Most numbers that are told of a data version: losses, scores and shares.
+        audits: Most audits of privacy, which look at the training split, on a data version; 0 for none.
+    """
+
+    splits: list[str] = field(default_factory=lambda: ["test"])
+    baselines: list[str] = field(default_factory=lambda: ["soup", "ensemble"])
+    documents: int = 256
+    clip: float = 1.0
+    step: float = 0.01
+    models: int = 40
+    figures: int = 400
+    audits: int = 2
+
+    def check(self) -> None:
+        """Raise ConfigError for what cannot be."""
+        if odd := sorted(set(self.splits) - {"test", "validation"}):
+            raise ConfigError(
+                f"measuring.splits names '{odd[0]}'; there is test and validation (what was trained on is measured by "
+                "audits alone, see measuring.audits)"
+            )
+        if self.documents < 1:
+            raise ConfigError(f"measuring.documents is {self.documents}; it must be at least 1")
+        for name in ("models", "figures", "audits"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"measuring.{name} is {getattr(self, name)}; it must be at least 0")
+        for name in ("clip", "step"):
+            # Written so that what is not a number is refused as well.
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ConfigError(f"measuring.{name} is {getattr(self, name)}; it must be above 0")
