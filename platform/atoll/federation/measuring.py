@@ -162,6 +162,8 @@ class MeasureUnit(Unit):
             return
         odd = sorted(set(asked.entitlement or ()) - set(self.candidate(asked.candidate).owners))
         if odd:
-            raise FederationError(f"measurement '{asked.name[:80]}' names {odd[0][:80]}, who is no member of its candidate")
+            raise FederationError(
+                f"measurement '{asked.name[:80]}' names {odd[0][:80]}, who is no member of its candidate"
+            )
         if asked.alone and (asked.baseline or asked.entitlement is not None):
             raise FederationError(f"measurement '{asked.name[:80]}' is of one expert alone, so it has no other options")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from flwr.app import MessageType
+from tests.clients.conftest import documents, quiet, train_unit, write_silo
 from torch import Tensor
 
 from atoll.clients.gate.gate import Gate
@@ -26,8 +27,6 @@ from atoll.federation.envelope import seal, unseal
 from atoll.federation.measuring import Candidate, Measurement, MeasureUnit
 from atoll.federation.talk import WORK, Reply, Request, Work, WorkReply
 from atoll.federation.units import Choice, EvaluateReply, MemberRef, Unit
-
-from ..conftest import documents, quiet, train_unit, write_silo
 
 COORDINATOR = OwnerKey.generate()
 _TEMPLATES: dict[Path, bytes] = {}
@@ -97,9 +96,7 @@ class Silo:
 
     def unit(self, *candidates: Candidate, measurements: Sequence[Measurement] = (), **more: Any) -> MeasureUnit:
         asked = list(measurements) or [Measurement(name=each.digest, candidate=each.digest) for each in candidates]
-        return MeasureUnit(
-            anchor=self.node.anchor.digest, candidates=list(candidates), measurements=asked, **more
-        )
+        return MeasureUnit(anchor=self.node.anchor.digest, candidates=list(candidates), measurements=asked, **more)
 
     def ask(self, unit: Unit, *, key: OwnerKey = COORDINATOR, call: str = "c") -> WorkReply:
         """Hand a unit over through the gate, let the node work, and ask what became of it."""

@@ -1,8 +1,6 @@
 """What a node lets others measure: signed candidates, on documents of its own choice, within a budget."""
 
-import pytest
-
-from .conftest import Silo
+from tests.clients.measuring.conftest import Silo
 
 
 def test_smoke(silo: Silo) -> None:

@@ -10,8 +10,8 @@ from atoll.clients.measuring.policy import MeasuringPolicy
 from atoll.errors import ConfigError, FederationError
 from atoll.experts.card import ExpertCard
 from atoll.experts.signing import PublicKey
-from atoll.federation.node_config import COUNTS, NOISED, NOTHING, TELL
 from atoll.federation.measuring import MeasureUnit
+from atoll.federation.node_config import COUNTS, NOISED, NOTHING, TELL
 from atoll.federation.units import Announcement, EvaluateReply, EvaluateUnit, TrainUnit
 from atoll.privacy.audit_config import AuditConfig
 from atoll.replay import Prior

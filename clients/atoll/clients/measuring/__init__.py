@@ -1,1 +1,1 @@
-"""Measuring for others: what may be asked, on which documents, how often; and what is made of each document's losses."""
+"""Measuring for others: what may be asked, on which documents, how often, and what is made of losses."""

@@ -89,9 +89,7 @@ class Measuring:
         if audit is not None:
             asked.setdefault(audit.asked.name, audit.asked)
         order = MeasureOrder(
-            unit=replace(
-                unit, measurements=list(asked.values()), audit=audit.config if audit is not None else None
-            ),
+            unit=replace(unit, measurements=list(asked.values()), audit=audit.config if audit is not None else None),
             documents=list(version.documents),
             audit=audit is not None,
         )
@@ -206,6 +204,6 @@ def _allow_spent(after: Spent, price: Spent, policy: Policy) -> None:
         if cost and getattr(after, name) > limit:
             raise Refusal(
                 f"it would cost {cost} more {name}, {getattr(after, name)} of this data version in all; the policy's "
-                f"measuring.{name} is {limit}. What was told stays and is told again for nothing; only the owner renews "
+                f"measuring.{name} is {limit}. What was told is told again for nothing; only the owner renews "
                 "the budget (atoll node budget FOLDER --renew measuring)"
             )

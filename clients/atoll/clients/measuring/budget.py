@@ -129,13 +129,15 @@ class MeasuringBudget:
                 figures=math.ceil(gone.figures * share),
                 audits=math.ceil(gone.audits * share),
             )
-        self._append({
-            "kind": "version",
-            "at": _now(),
-            "split": split,
-            "documents": list(documents),
-            "carried": [carried.models, carried.figures, carried.audits],
-        })
+        self._append(
+            {
+                "kind": "version",
+                "at": _now(),
+                "split": split,
+                "documents": list(documents),
+                "carried": [carried.models, carried.figures, carried.audits],
+            }
+        )
         made = self.current(split)
         assert made is not None
         return made
@@ -158,15 +160,17 @@ class MeasuringBudget:
             to: Whom the answer is for.
             audits: How many audits.
         """
-        self._append({
-            "kind": "charge",
-            "at": _now(),
-            "version": version.name,
-            "to": to,
-            "figures": {question: dict(each) for question, each in figures.items()},
-            "models": sorted({models[question] for question in figures if question in models}),
-            "audits": audits,
-        })
+        self._append(
+            {
+                "kind": "charge",
+                "at": _now(),
+                "version": version.name,
+                "to": to,
+                "figures": {question: dict(each) for question, each in figures.items()},
+                "models": sorted({models[question] for question in figures if question in models}),
+                "audits": audits,
+            }
+        )
 
     def price(self, version: Version, figures: Mapping[str, Mapping[str, int]], models: Mapping[str, str]) -> Spent:
         """What a charge would cost."""
@@ -244,9 +248,8 @@ class MeasuringBudget:
         if kind == "version":
             self._apply_version(entry)
             return
-        version = next((each for each in self.versions if each.name == entry["version"]), None)
-        if version is None:
-            raise ValueError("a charge of no version")
+        of_name = {each.name: each for each in self.versions}
+        version = of_name[entry["version"]]
         if kind == "charge":
             figures = {question: dict(each) for question, each in entry["figures"].items()}
             models = set(entry["models"])

@@ -27,9 +27,7 @@ def loss_figure(rows: Sequence[Row], anchor: Sequence[Row], policy: MeasuringPol
     """
     step = loss_step(len(anchor), policy)
     base = [_bounded(_mean(row), 0.0, _HIGHEST) for row in anchor]
-    moved = [
-        _bounded(_mean(row) - before, -policy.clip, policy.clip) for row, before in zip(rows, base, strict=True)
-    ]
+    moved = [_bounded(_mean(row) - before, -policy.clip, policy.clip) for row, before in zip(rows, base, strict=True)]
     return _rounded(_average(base), step) + _rounded(_average(moved), step)
 
 
@@ -79,11 +77,7 @@ def score_figure(
 
 def score_names(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
     """The asked names that the policy's patterns let out, each once."""
-    return [
-        name
-        for name in dict.fromkeys(names)
-        if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-    ]
+    return [name for name in dict.fromkeys(names) if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
 
 
 def audit_figures(
@@ -111,11 +105,11 @@ def _class_figure(
         for key, value in row.scores.items():
             sums[key] = sums.get(key, 0.0) + _bounded(value, 0.0, float(row.count))
     count = sum(row.count for row in rows)
-    value = class_figures(sums, count, classes, [group] if group else []).get(name)
-    if value is None or not math.isfinite(value):
+    made = class_figures(sums, count, classes, [group] if group else [])
+    if name not in made or not math.isfinite(made[name]):
         return None, f"the data does not define '{name}'"
     weight = _area_weight(rows, suffix, classes) if kind == "auroc" else {"ece": 2 / rests}.get(kind, 1 / rests)
-    return _rounded(value, max(policy.step, weight)), ""
+    return _rounded(made[name], max(policy.step, weight)), ""
 
 
 def _area_weight(rows: Sequence[Row], suffix: str, classes: int) -> float:
@@ -145,5 +139,3 @@ def _average(values: Sequence[float]) -> float:
 
 def _rounded(value: float, step: float) -> float:
     return round(round(value / step) * step, 9)
-
-

@@ -29,9 +29,7 @@ class Question:
     figures: Mapping[str, int]
 
 
-def questions_of(
-    unit: MeasureUnit, owner: str, policy: MeasuringPolicy, metrics: Sequence[str]
-) -> dict[str, Question]:
+def questions_of(unit: MeasureUnit, owner: str, policy: MeasuringPolicy, metrics: Sequence[str]) -> dict[str, Question]:
     """Questions by the measurements' names; those that are not for this owner are left out.
 
     Args:

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import nn
@@ -155,7 +154,7 @@ def _using(model: nn.Module, entitlement: list[str] | None) -> Iterator[Call | N
 
 
 def _audit(node: Node, order: MeasureOrder, models: _Models, report: Report) -> dict[str, float]:
-    """What the release that the unit's audit names tells of the training split; nothing where the owner is not in it."""
+    """What the audited release tells of the training split; nothing where the owner does not answer in it."""
     unit, config, owner = order.unit, order.unit.audit, node.config.owner
     assert config is not None
     asked = next(each for each in unit.measurements if each.name == config.release)
@@ -191,4 +190,4 @@ def _chosen(workload: Workload, split: Split, documents: Sequence[str]) -> list[
 def _split(name: str) -> Split:
     if name not in SPLITS:
         raise ConfigError(f"there is no split '{name[:40]}': there are {', '.join(SPLITS)}")
-    return cast(Split, name)
+    return name
