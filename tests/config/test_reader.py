@@ -313,3 +313,34 @@ def test_a_whole_run_reads_back_equal(tmp_path: Path) -> None:
     assert config.training.steps == 3
     assert config.silos[0].consent.until is None
     assert read_config(RunConfig, write(tmp_path, to_yaml(config)), []) == config
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    baselines: dict[str, Plugin] = field(default_factory=lambda: {"soup": Plugin(name="soup")})
+    splits: list[str] = field(default_factory=lambda: ["test"])
+
+
+@dataclass(frozen=True)
+class Measured:
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    router: Plugin = field(default_factory=lambda: Plugin(options={"k": 2}))
+
+
+@pytest.mark.parametrize("given", ["evaluation: {baselines: {}, splits: []}\n", ""])
+def test_an_empty_mapping_or_list_means_none_and_an_absent_one_the_default(tmp_path: Path, given: str) -> None:
+    made = read_config(Measured, write(tmp_path, given), [])
+    assert made.evaluation == (Evaluation({}, []) if given else Evaluation())
+
+
+def test_a_given_mapping_takes_the_place_of_its_default(tmp_path: Path) -> None:
+    text = "evaluation:\n  baselines: {mine: {name: ensemble, options: {weighting: uniform}}}\n"
+    made = read_config(Measured, write(tmp_path, text), [])
+    assert made.evaluation.baselines == {"mine": Plugin(name="ensemble", options={"weighting": "uniform"})}
+    assert read_config(Measured, None, ["evaluation.baselines={}"]).evaluation.baselines == {}
+    assert read_config(Measured, None, ["router.options={}"]).router == Plugin(options={})
+    assert read_config(Measured, None, ["router.name=domain"]).router == Plugin(name="domain", options={"k": 2})
+
+
+def test_the_runs_baselines_can_be_none() -> None:
+    assert read_config(RunConfig, None, ["silos=[]", "evaluation.baselines={}"]).evaluation.baselines == {}

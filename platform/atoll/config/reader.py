@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from omegaconf import OmegaConf
+from omegaconf import DictConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from atoll.config.nodes import compose, empty, graft
@@ -20,6 +20,8 @@ T = TypeVar("T")
 
 def read_config(schema: type[T], file: Path | None, overrides: Sequence[str]) -> T:
     """An instance of ``schema``: its defaults, under the file's values, under the overrides.
+
+    A list or a mapping that is given takes the place of its default, so an empty one means none.
 
     Every value is checked against the schema as it was written, so that a refusal can say where that is; then OmegaConf
     merges, resolves ``${…}`` and builds the dataclasses.
@@ -41,7 +43,7 @@ def read_config(schema: type[T], file: Path | None, overrides: Sequence[str]) ->
     where = "the configuration" if file is None else str(file)
     values = matched(tree, schema, "", schema)
     try:
-        merged = OmegaConf.merge(OmegaConf.structured(schema), values)
+        merged = OmegaConf.merge(_cleared(OmegaConf.structured(schema), values), values)
         missing = sorted(OmegaConf.missing_keys(merged))
         if missing:
             raise ConfigError(f"{where}: {_listed(missing)} must be given, in the file or as key=value")
@@ -58,6 +60,23 @@ def read_config(schema: type[T], file: Path | None, overrides: Sequence[str]) ->
 def to_yaml(config: Any) -> str:
     """A configuration as YAML that :func:`read_config` reads to an equal one; keys in the dataclass's order."""
     return yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True, width=100)
+
+
+def _cleared(defaults: Any, given: dict[str, Any]) -> Any:
+    """The defaults without what a given mapping takes the place of: OmegaConf alone would add to it, and ``{}`` would
+    change nothing.
+    """
+    for key, value in given.items():
+        if not isinstance(value, dict | DictConfig) or not isinstance(defaults, DictConfig) or key not in defaults:
+            continue
+        if OmegaConf.is_missing(defaults, key) or not isinstance(defaults[key], DictConfig):
+            continue
+        if OmegaConf.get_type(defaults, key) is dict:
+            with read_write(defaults):
+                defaults[key] = {}
+        else:
+            _cleared(defaults[key], dict(value))
+    return defaults
 
 
 def _text(file: Path) -> str:
