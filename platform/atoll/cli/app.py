@@ -2,7 +2,7 @@
 
 import logging
 import sys
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +32,21 @@ app.add_typer(mixture.app, name="mixture", help="Mixtures, as folders: build, sh
 # What other parts bring along, such as the institution's `node`: the platform does not know them by name.
 for _entry in sorted(entry_points(group="atoll.commands")):
     app.add_typer(_entry.load(), name=_entry.name)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"atoll {version('atoll')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Atoll's version.")
+    ] = False,
+) -> None:
+    """Data owners train experts apart; a coordinator makes them one mixture; any owner can leave it."""
 
 
 @app.command(epilog="Example: atoll demo --quick --output my-demo")
