@@ -29,7 +29,7 @@ KEY = bytes(range(32))
 
 def without(workload: Workload, paths: list[str], names: tuple[str, ...] = ()) -> Excluded:
     """Exclude records from a workload; returns the list."""
-    excluded = Excluded(KEY).having(workload.records(paths, names))
+    excluded = Excluded(KEY).having(workload.named_records(paths, names))
     workload.exclude(excluded)
     return excluded
 
@@ -89,7 +89,7 @@ def test_windows_that_hold_a_document(tmp_path: Path, tokenizer: Any) -> None:
                 assert not inside or index in held[split]
         assert sum(map(len, held.values())) <= len(TEXTS[number]) // 8 + 2
     with pytest.raises(ConfigError, match=r"all.jsonl#40"):
-        list(workload.records([], ["all.jsonl#40"]))
+        list(workload.named_records([], ["all.jsonl#40"]))
 
 
 def test_rows_by_file_and_persons_by_name(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_rows_by_file_and_persons_by_name(tmp_path: Path) -> None:
     never = Tabular(replace(config, paths=[str(write(tmp_path / "never.csv", *rows[:7], *rows[9:]))]), anchor)
     assert workload.key == never.key
     with pytest.raises(ConfigError, match="whose"):
-        list(workload.records([], ["ann"]))
+        list(workload.named_records([], ["ann"]))
     schema = replace(SCHEMA, person="who")
     named = [f"{row},p{place % 12}" for place, row in enumerate(rows)]
     table = write(tmp_path / "named.csv", *named, header=f"{HEADER},who")
@@ -110,7 +110,7 @@ def test_rows_by_file_and_persons_by_name(tmp_path: Path) -> None:
     assert len(excluded.digests) == 1
     assert sum(count.documents for count in workload.counts.values()) == 55
     with pytest.raises(ConfigError, match="nobody") as refused:
-        list(workload.records([], ["Ann Example"]))
+        list(workload.named_records([], ["Ann Example"]))
     assert "Ann" not in str(refused.value)
 
 
@@ -147,7 +147,7 @@ def test_users_by_number_and_by_file(tmp_path: Path) -> None:
     write_trajectories(tmp_path / "gone.txt", walks().select(walks().user == 11))
     config = MobilityConfig(paths=[str(tmp_path / "all.txt")], locations=str(tmp_path / "Town.npy"), cell_km=1)
     workload = Mobility(config)
-    excluded = Excluded(KEY).having(workload.records([str(tmp_path / "gone.txt")], ["4"]))
+    excluded = Excluded(KEY).having(workload.named_records([str(tmp_path / "gone.txt")], ["4"]))
     assert sum(map(len, workload.holding(excluded).values())) == 6
     workload.exclude(excluded)
     left = walks().select(~np.isin(walks().user, [4, 11]))
@@ -155,7 +155,7 @@ def test_users_by_number_and_by_file(tmp_path: Path) -> None:
     never = Mobility(replace(config, paths=[str(tmp_path / "never.txt")]))
     assert all(same(workload.trajectories(split), never.trajectories(split)) for split in SPLITS)
     with pytest.raises(ConfigError, match="no user"):
-        list(workload.records([], ["99"]))
+        list(workload.named_records([], ["99"]))
 
 
 def test_users_of_a_table_of_positions_do_not_shape_the_city(tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ class Workload(ABC):
         if excluded.digests:
             raise ConfigError(f"data of workload '{self.name}' has no records that could be passed over")
 
-    def records(self, paths: Sequence[str], names: Sequence[str]) -> Iterator[bytes]:
+    def named_records(self, paths: Sequence[str], names: Sequence[str]) -> Iterator[bytes]:
         """What identifies records, for :meth:`exclude`: a document's text, a person's number, a row's values.
 
         Args:

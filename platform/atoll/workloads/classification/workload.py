@@ -94,7 +94,7 @@ class Classification(Workload):
         self._excluded, self._splits = excluded, None
         self._features.clear()
 
-    def records(self, paths: Sequence[str], names: Sequence[str]) -> Iterator[bytes]:
+    def named_records(self, paths: Sequence[str], names: Sequence[str]) -> Iterator[bytes]:
         """Of files in the data's own form; and of persons, by name, where the data says whose its samples are."""
         if paths:
             yield from self._read(paths).contents()

@@ -68,12 +68,12 @@ class Images(Classification):
         """From pictures that everyone can draw."""
         return public_descriptor(anchor, _form(anchor), model, sites, cache)
 
-    def records(self, paths: Sequence[str], names: Sequence[str]) -> Iterator[bytes]:
+    def named_records(self, paths: Sequence[str], names: Sequence[str]) -> Iterator[bytes]:
         """Of folders and arrays in the data's own form, and of single pictures; of persons by name."""
         single = [path for path in paths if Path(path).is_file() and Path(path).suffix != ".npz"]
         if single:
             yield from read_files([Path(path) for path in single], _form(self._anchor)).contents()
-        yield from super().records([path for path in paths if path not in single], names)
+        yield from super().named_records([path for path in paths if path not in single], names)
 
     def _read(self, paths: Sequence[str] | None = None) -> LabelledSamples:
         return read_pictures(self.config.paths if paths is None else paths, self.classes, _form(self._anchor))

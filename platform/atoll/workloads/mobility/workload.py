@@ -124,7 +124,7 @@ class Mobility(Workload):
         """Users, with all that they have."""
         self._excluded, self._read = excluded, None
 
-    def records(self, paths: Sequence[str], names: Sequence[str]) -> Iterator[bytes]:
+    def named_records(self, paths: Sequence[str], names: Sequence[str]) -> Iterator[bytes]:
         """All users of these files; and users by name, or in trajectory lines by number."""
         if self.config.format == "generated" and (paths or names):
             raise ConfigError("mobility: the people of a generated city are nobody, so none need be passed over")

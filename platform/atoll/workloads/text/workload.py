@@ -112,7 +112,7 @@ class Text(Workload):
         """Documents, by their texts."""
         self._excluded, self._splits = excluded, None
 
-    def records(self, paths: Sequence[str], names: Sequence[str]) -> Iterator[bytes]:
+    def named_records(self, paths: Sequence[str], names: Sequence[str]) -> Iterator[bytes]:
         """Texts of documents; a single one is named by its file and place, such as ``silo/notes.jsonl#12``."""
         if paths:
             yield from (document.content for document in documents(replace(self.config, paths=list(paths))))
