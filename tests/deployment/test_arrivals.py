@@ -9,7 +9,7 @@ from tests.deployment.federation import Federation, atoll
 
 from atoll.coordinator.audits import read_audits
 from atoll.experts.package import verify_package
-from atoll.releases.folder import read_release
+from atoll.releases.opening import read_release
 
 pytestmark = [pytest.mark.suite, pytest.mark.timeout(900)]
 KIND = ["expert.kind=ffn", "beside=true", "arrival.budget=8"]

@@ -18,8 +18,7 @@ from atoll.experts.stop_config import RouterStop
 from atoll.experts.training import TrainingConfig
 from atoll.federation.units import Choice
 from atoll.ledger import Ledger
-from atoll.releases.folder import read_release
-from atoll.releases.opening import open_release
+from atoll.releases.opening import open_release, read_release
 from atoll.testing import toy_mobility_anchor
 from atoll.workloads.mobility.config import MobilityConfig
 from atoll.workloads.mobility.generator_config import GeneratorConfig

@@ -7,6 +7,7 @@ import typer
 
 if TYPE_CHECKING:
     from atoll.releases.opening import OpenRelease
+    from atoll.releases.trust import Trust
 
 # Nothing heavy is imported up here: `--help` must answer at once.
 
@@ -27,6 +28,19 @@ _Entitlement = Annotated[
 _Without = Annotated[
     list[str] | None, typer.Option(metavar="OWNER", help="Leave an owner's expert unread. May be repeated.")
 ]
+_Key = Annotated[
+    str,
+    typer.Option(
+        metavar="KEY",
+        help="Who must have signed the release: 64 hexadecimal digits, coordinator.pub or invitation.json.",
+        show_default=False,
+    ),
+]
+_First = Annotated[
+    bool, typer.Option("--trust-first", help="Trust whoever signed it, if nothing was opened here before.")
+]
+_Older = Annotated[bool, typer.Option("--older", help="Although a newer one was opened before, or it has expired.")]
+_Unsigned = Annotated[bool, typer.Option("--unsigned", help="Although nobody signed it, as in earlier versions.")]
 _Device = Annotated[str, typer.Option(metavar="DEVICE", help="cpu, cuda, …")]
 
 
@@ -73,7 +87,13 @@ def build(
 
 
 @app.command()
-def show(release: _Release) -> None:
+def show(
+    release: _Release,
+    key: _Key = "",
+    trust_first: _First = False,
+    older: _Older = False,
+    unsigned: _Unsigned = False,
+) -> None:
     """Verify the packages of a release and show what it consists of; the anchor is not needed.
 
     Example: atoll mixture show my-mixture
@@ -81,12 +101,11 @@ def show(release: _Release) -> None:
     from rich.console import Console
 
     from atoll.cli.mixture_tables import member_table, privacy_table, release_table
+    from atoll.cli.options import trust
     from atoll.coordinator.audits import read_audits
-    from atoll.releases.folder import read_release
-    from atoll.releases.members import read_members
+    from atoll.releases.opening import inspect_release
 
-    found = read_release(release)
-    experts = read_members(found, release, None)
+    found, experts = inspect_release(release, trust(key, trust_first, older, unsigned))
     console = Console()
     console.print(release_table(found))
     console.print(member_table(experts))
@@ -108,6 +127,10 @@ def evaluate(
     ] = None,
     batch: Annotated[int, typer.Option(min=1, help="Windows in one forward pass.")] = 8,
     anchor: _Anchor = "",
+    key: _Key = "",
+    trust_first: _First = False,
+    older: _Older = False,
+    unsigned: _Unsigned = False,
     device: _Device = "cpu",
     json: Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")] = False,
 ) -> None:
@@ -116,11 +139,11 @@ def evaluate(
     Example: atoll mixture evaluate my-mixture notes/ --without hospital
     """
     from atoll.cli.mixture_tables import loss_table, measured_json, shares_table
-    from atoll.cli.options import bars, owners
+    from atoll.cli.options import bars, owners, trust
     from atoll.coordinator.measure import measure
     from atoll.workloads.text import TextConfig
 
-    opened = _open(release, anchor, without, device)
+    opened = _open(release, anchor, without, device, trust(key, trust_first, older, unsigned))
     window = length or min(256, opened.anchor.architecture.context)
     config = TextConfig(paths=data, format=format, field=field, sequence_length=window)
     with bars() as progress:
@@ -158,6 +181,10 @@ def generate(
     ] = "",
     purpose: Annotated[str, typer.Option(metavar="WORD", help="What the answers are for; with --ledger.")] = "any",
     anchor: _Anchor = "",
+    key: _Key = "",
+    trust_first: _First = False,
+    older: _Older = False,
+    unsigned: _Unsigned = False,
     device: _Device = "cpu",
 ) -> None:
     """Continue a text, and say who contributed.
@@ -170,14 +197,18 @@ def generate(
     from rich.console import Console
 
     from atoll.cli.mixture_tables import shares_table
-    from atoll.cli.options import owners
+    from atoll.cli.options import owners, trust
     from atoll.coordinator.generate import Sampling
     from atoll.coordinator.generate import generate as continue_text
     from atoll.coordinator.permitted import Permitted
+    from atoll.errors import ConfigError
     from atoll.ledger import Ledger
 
+    if ledger and unsigned:
+        raise ConfigError("--unsigned is for looking at old releases; what answers under a ledger is signed")
     sampling = Sampling(tokens=tokens, temperature=temperature, top_p=top_p, seed=seed)
-    opened, entitled = _open(release, anchor, without, device), owners(entitlement)
+    opened = _open(release, anchor, without, device, trust(key, trust_first, older, unsigned))
+    entitled = owners(entitlement)
     with contextlib.ExitStack() as stack:
         permitted = None
         if ledger:
@@ -200,19 +231,24 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or empty folder.")],
     without: _Without = None,
     anchor: _Anchor = "",
+    key: _Key = "",
+    trust_first: _First = False,
+    older: _Older = False,
+    unsigned: _Unsigned = False,
 ) -> None:
     """Write the mixture for other tools: a transformers checkpoint, or PEFT adapters.
 
     Example: atoll mixture export my-mixture checkpoint/
     """
+    from atoll.cli.options import trust
     from atoll.coordinator.export import README
     from atoll.coordinator.export import export as write
 
-    form = write(_open(release, anchor, without, "cpu"), folder)
+    form = write(_open(release, anchor, without, "cpu", trust(key, trust_first, older, unsigned)), folder)
     typer.echo(f"{folder}: {form}; {README} in it says how to use it")
 
 
-def _open(folder: Path, anchor: str, without: list[str] | None, device: str) -> "OpenRelease":
+def _open(folder: Path, anchor: str, without: list[str] | None, device: str, trust: "Trust") -> "OpenRelease":
     import torch
 
     from atoll.errors import ConfigError
@@ -222,4 +258,4 @@ def _open(folder: Path, anchor: str, without: list[str] | None, device: str) -> 
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"--device {device} cannot be used here: {str(error).splitlines()[0]}") from error
-    return open_release(folder, anchor=anchor, device=device, without=without or ())
+    return open_release(folder, trust, anchor=anchor, device=device, without=without or ())

@@ -9,8 +9,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from atoll.errors import ConfigError
 from atoll.experts.signing import PublicKey
+from atoll.federation.handover import Invitation, paper_kind
 from atoll.federation.units import Choice
 from atoll.plugins import build
+from atoll.releases.trust import Trust
 
 
 def owners(text: str | None) -> list[str] | None:
@@ -51,6 +53,34 @@ def public_key(text: str) -> PublicKey:
         return PublicKey.from_hex(text)
     except ConfigError:
         return PublicKey.load(Path(text))
+
+
+def trust(key: str, first: bool, older: bool, unsigned: bool) -> Trust:
+    """Which releases a command opens.
+
+    Args:
+        key: Who must have signed: digits, a file of them, or an invitation; empty for what this user trusts.
+        first: Trust whoever signed what is opened here for the first time.
+        older: Open one that is older than what was opened before, or expired.
+        unsigned: Open one without an envelope.
+
+    Raises:
+        ConfigError: no key.
+    """
+    named = coordinator_key(key) if key else None
+    return Trust(key=named, first=first, older=older, unsigned=unsigned)
+
+
+def coordinator_key(text: str) -> PublicKey:
+    """From hexadecimal digits, a file that holds them, or the coordinator's invitation.
+
+    Raises:
+        ConfigError: none of these.
+        FederationError: an invitation that was changed.
+    """
+    if paper_kind(Path(text)) == Invitation.__name__:
+        return PublicKey.from_hex(Invitation.load(Path(text)).public_key)
+    return public_key(text)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from atoll.errors import FederationError
 from atoll.federation.units import Announcement, EvaluateReply, EvaluateUnit, TrainReply, TrainUnit
 from atoll.releases.folder import numbered, write_release
 from atoll.releases.release import Release, make_release
+from atoll.releases.trust import own_issuer
 
 log = logging.getLogger("atoll.coordinator")
 app = ServerApp()
@@ -117,7 +118,7 @@ class Coordinator:
         release = numbered(made, self.folder / "releases")
         self.found.release = release
         files = {member.owner: packages.get(member.blob) for member in members}
-        write_release(release, files, self.folder / "releases")
+        write_release(release, files, self.folder / "releases", issuer=own_issuer(self.history.head))
         self.history.release(release)
         log.info(
             "release %d: %s of %s, %s",
@@ -128,7 +129,7 @@ class Coordinator:
         )
         if config.withdraw in release.owners and len(release.owners) > 1:
             self.found.reduced = numbered(release.without(config.withdraw), self.folder / "releases")
-            write_release(self.found.reduced, files, self.folder / "releases")
+            write_release(self.found.reduced, files, self.folder / "releases", issuer=own_issuer(self.history.head))
             self.history.withdraw(config.withdraw)
             self.history.release(self.found.reduced)
 

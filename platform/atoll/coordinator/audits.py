@@ -17,23 +17,26 @@ from atoll.experts.card import ExpertCard
 from atoll.experts.files import write_atomic
 from atoll.experts.package import verify_package
 from atoll.experts.signing import PublicKey
-from atoll.releases.folder import expert_file, read_release
+from atoll.releases.folder import expert_file
+from atoll.releases.opening import read_release
+from atoll.releases.trust import Trust
 
 _FOLDER = "cards"
 
 
-def write_audits(folder: Path, audits: Mapping[str, Mapping[str, float]]) -> None:
+def write_audits(folder: Path, audits: Mapping[str, Mapping[str, float]], trust: Trust | None = None) -> None:
     """Write the cards of a release's members with what their owners measured; one that is there is replaced.
 
     Args:
         folder: The release's.
         audits: Figures by name, by owner; an owner without any gets no card.
+        trust: Whose releases these are; this user's, by default.
 
     Raises:
         MixtureError: there is no release, an owner is no member of it, or the disk refuses.
         PackageError: a package that does not verify, or a figure that no card can hold.
     """
-    keys = {member.owner: member.public_key for member in read_release(folder).members}
+    keys = {member.owner: member.public_key for member in read_release(folder, trust).members}
     for owner, figures in sorted(audits.items()):
         if owner not in keys:
             raise MixtureError(f"{folder}: '{owner}' measured the release and has no expert in it")

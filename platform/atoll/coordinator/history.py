@@ -36,6 +36,12 @@ class History:
         if opened is not None:
             opened.close()
 
+    @property
+    def head(self) -> str:
+        """Where the ledger stands, ``number:digest``."""
+        head = self._ledger.state().head
+        return f"{head.sequence}:{head.digest}"
+
     def admit(self, said: Announcement) -> None:
         """An owner takes part; under a new key, where its folder was made anew.
 

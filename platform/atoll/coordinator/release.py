@@ -3,7 +3,6 @@
 from atoll.releases.folder import (
     expert_file,
     numbered,
-    read_release,
     read_shared,
     release_folder,
     shared_digest,
@@ -12,7 +11,7 @@ from atoll.releases.folder import (
 )
 from atoll.releases.integration import integrate
 from atoll.releases.members import check_consent, read_members, verify, verify_facts
-from atoll.releases.opening import OpenRelease, open_release
+from atoll.releases.opening import OpenRelease, open_release, read_release
 from atoll.releases.release import Release, co_adapted, make_release, past_of
 
 __all__ = [

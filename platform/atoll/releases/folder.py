@@ -16,9 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from atoll.errors import FederationError, MixtureError, PackageError
+from atoll.experts.checks import SLUG
 from atoll.experts.files import atomic_stream, write_atomic
 from atoll.mixture.shared import Shared
+from atoll.releases.envelope import Issuer, read_envelope, write_envelope
 from atoll.releases.release import Release
+from atoll.releases.trust import own_issuer
 
 _NAME = "release.json"
 _SHARED = "shared.safetensors"
@@ -39,52 +42,96 @@ def numbered(release: Release, parent: Path) -> Release:
     taken = sorted(int(path.parent.name.removeprefix(_PREFIX)) for path in parent.glob(f"{_PREFIX}[0-9]*/{_NAME}"))
     for number in taken:
         same = replace(release, number=number)
-        if number >= release.number and read_release(release_folder(parent, number)).digest == same.digest:
+        if number >= release.number and read_description(release_folder(parent, number))[0].digest == same.digest:
             return same
     return replace(release, number=max([release.number, *(number + 1 for number in taken)]))
 
 
-def write_release(release: Release, packages: Mapping[str, Path], parent: Path, shared: Shared | None = None) -> Path:
-    """Write a release below ``parent``, in a folder ``release-0001`` and so on, which is returned.
+def write_release(
+    release: Release,
+    packages: Mapping[str, Path],
+    parent: Path,
+    shared: Shared | None = None,
+    issuer: Issuer | None = None,
+) -> Path:
+    """Write and sign a release below ``parent``, in a folder ``release-0001`` and so on, which is returned.
 
     Args:
         release: The release.
         packages: Package file by owner.
         parent: Of the releases' folders.
         shared: The shared part, where there is one.
+        issuer: Who signs; this user, where nobody is named.
 
     Raises:
         MixtureError: the number is taken by another release, or the disk refuses.
+        ConfigError: the user's own key cannot be kept.
     """
+    issuer = issuer or own_issuer()
     folder = release_folder(parent, release.number)
-    write_folder(release, packages, folder, shared)
+    write_folder(release, packages, folder, shared, replace(issuer, previous=_identity_before(parent, release.number)))
     return folder
 
 
-def write_folder(release: Release, packages: Mapping[str, Path], folder: Path, shared: Shared | None = None) -> None:
-    """Write a release with its packages as ``folder``; ``release.json`` comes last, so without it one is unfinished.
+def write_folder(
+    release: Release,
+    packages: Mapping[str, Path],
+    folder: Path,
+    shared: Shared | None = None,
+    issuer: Issuer | None = None,
+) -> None:
+    """Write a release with its packages as ``folder``; ``release.json`` comes last but for the envelope that signs it.
+
+    A release that is there stays; it is signed where its description is the same and the signer has not signed it.
+
+    Args:
+        release: The release.
+        packages: Package file by owner.
+        folder: New or empty.
+        shared: The shared part, where there is one.
+        issuer: Who signs; this user, where nobody is named.
 
     Raises:
         MixtureError: another release or something else is there, or the disk refuses.
+        ConfigError: the user's own key cannot be kept.
     """
+    issuer = issuer or own_issuer()
     if (folder / _NAME).exists():
-        if read_release(folder).digest == release.digest:
-            return
-        raise MixtureError(f"{folder} holds another release: releases are immutable, take another number or folder")
+        there, raw = read_description(folder)
+        if there.digest != release.digest:
+            raise MixtureError(f"{folder} holds another release: releases are immutable, take another number or folder")
+        envelope = read_envelope(folder)
+        if there == release and (envelope is None or envelope.public_key != issuer.key.public.hex):
+            write_envelope(folder, issuer.sign(release, raw))
+        return
     try:
-        if folder.exists() and (
-            not folder.is_dir() or any(entry.name not in ("experts", _SHARED) for entry in folder.iterdir())
-        ):
-            raise MixtureError(f"{folder} is there and is no release: name a new or an empty folder")
+        _expect_empty(folder)
         (folder / "experts").mkdir(parents=True, exist_ok=True)
         for member in release.members:
-            with packages[member.owner].open("rb") as there, atomic_stream(expert_file(folder, member.owner)) as here:
-                shutil.copyfileobj(there, here)
+            with packages[member.owner].open("rb") as source, atomic_stream(expert_file(folder, member.owner)) as copy:
+                shutil.copyfileobj(source, copy)
         if shared is not None:
             write_atomic(folder / _SHARED, shared.to_bytes())
-        write_atomic(folder / _NAME, json.dumps(json.loads(release.to_json()), indent=2).encode() + b"\n")
+        raw = json.dumps(json.loads(release.to_json()), indent=2).encode() + b"\n"
+        write_atomic(folder / _NAME, raw)
+        write_envelope(folder, issuer.sign(release, raw))
     except OSError as error:
         raise MixtureError(f"{folder}: cannot be written ({error.strerror}: {error.filename})") from error
+
+
+def _expect_empty(folder: Path) -> None:
+    unfinished = ("experts", _SHARED)
+    if folder.exists() and (not folder.is_dir() or any(entry.name not in unfinished for entry in folder.iterdir())):
+        raise MixtureError(f"{folder} is there and is no release: name a new or an empty folder")
+
+
+def _identity_before(parent: Path, number: int) -> str:
+    """Identity of the envelope with the next lower number; empty where there is none."""
+    for folder in sorted(parent.glob(f"{_PREFIX}[0-9]*"), reverse=True):
+        digits = folder.name.removeprefix(_PREFIX)
+        if digits.isdecimal() and int(digits) < number and (envelope := read_envelope(folder)) is not None:
+            return envelope.identity
+    return ""
 
 
 def expert_file(folder: Path, owner: str) -> Path:
@@ -92,8 +139,8 @@ def expert_file(folder: Path, owner: str) -> Path:
     return folder / "experts" / f"{owner}.atoll"
 
 
-def read_release(folder: Path) -> Release:
-    """Read ``release.json``.
+def read_description(folder: Path) -> tuple[Release, bytes]:
+    """What ``release.json`` says, and its bytes; whether anybody vouches for it, :mod:`atoll.releases.opening` checks.
 
     Raises:
         MixtureError: there is none, or it is damaged.
@@ -102,9 +149,13 @@ def read_release(folder: Path) -> Release:
     if not path.is_file():
         raise MixtureError(f"{folder} is no release: there is no {_NAME} in it; `atoll mixture build` makes one")
     try:
-        return Release.from_json(path.read_text("utf-8"))
+        raw = path.read_bytes()
+        release = Release.from_json(raw.decode("utf-8"))
     except (FederationError, OSError, UnicodeDecodeError) as error:
         raise MixtureError(f"{path} cannot be read: {error}; copy the release's folder again") from error
+    if odd := [owner for owner in release.owners if not SLUG.fullmatch(owner)]:
+        raise MixtureError(f"{path}: '{odd[0][:80]}' cannot be an owner's name; copy the release's folder again")
+    return release, raw
 
 
 def shared_digest(shared: Shared) -> str:

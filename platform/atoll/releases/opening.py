@@ -1,18 +1,20 @@
-"""The one way in which a release becomes a model that answers."""
+"""The one way in which a release is opened: its envelope first, then its packages, then the model that answers."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from atoll.anchors import Anchor, resolve
 from atoll.errors import AnchorError, MixtureError
 from atoll.experts.package import ExpertPackage
 from atoll.mixture import Mixture
-from atoll.releases.folder import read_release, read_shared
+from atoll.releases.envelope import ENVELOPE, digest_of, read_envelope
+from atoll.releases.folder import read_description, read_shared
 from atoll.releases.integration import integrate
 from atoll.releases.members import check_consent, read_members
 from atoll.releases.release import Release
+from atoll.releases.trust import Trust
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -32,19 +34,71 @@ class OpenRelease:
     mixture: Mixture
 
 
-def open_release(folder: Path, *, anchor: str = "", device: str = "cpu", without: Collection[str] = ()) -> OpenRelease:
+def read_release(folder: Path, trust: Trust | None = None, *, unsigned: bool = False) -> Release:
+    """What a release consists of, once its envelope says that a trusted signer vouches for just that.
+
+    Args:
+        folder: What :func:`~atoll.releases.folder.write_release` wrote.
+        trust: Which releases are opened; what this user trusts, by default.
+        unsigned: Also one without an envelope, as all were before there were envelopes.
+
+    Raises:
+        MixtureError: it is not signed, by somebody else, for something else, too old or expired; the message says what
+            can be done.
+    """
+    trust = trust or Trust()
+    release, raw = read_description(folder)
+    envelope = read_envelope(folder)
+    if envelope is None:
+        if unsigned or trust.unsigned:
+            return release
+        raise MixtureError(
+            f"{folder}: is not signed (there is no {ENVELOPE} in it), so anybody may have made or changed it; get it "
+            "from its coordinator anew, or open it all the same with `--unsigned`"
+        )
+    if (envelope.number, envelope.release, envelope.description) != (release.number, release.digest, digest_of(raw)):
+        raise MixtureError(
+            f"{folder}: release.json is not what was signed: it was changed afterwards; get the folder again from its "
+            "coordinator"
+        )
+    trust.check(envelope, folder, datetime.now(UTC))
+    trust.remember(envelope, folder)
+    return release
+
+
+def inspect_release(folder: Path, trust: Trust | None = None) -> tuple[Release, list[ExpertPackage]]:
+    """A release and its verified packages, without the anchor: all checks but that of the tensors' shapes.
+
+    Raises:
+        MixtureError, PackageError: it cannot be opened; the message says why.
+    """
+    release = read_release(folder, trust)
+    return release, read_members(release, folder, None)
+
+
+def open_release(
+    folder: Path,
+    trust: Trust | None = None,
+    *,
+    anchor: str = "",
+    device: str = "cpu",
+    without: Collection[str] = (),
+    unsigned: bool = False,
+) -> OpenRelease:
     """Load a release from its folder.
 
     Args:
-        folder: What :func:`write_release` wrote.
+        folder: What :func:`~atoll.releases.folder.write_release` wrote.
+        trust: Which releases are opened; what this user trusts, by default.
         anchor: Where the anchor is, if not where the release says.
         device: To load to.
         without: Owners whose experts are not even read.
+        unsigned: Also one without an envelope, as all were before there were envelopes.
 
     Raises:
         MixtureError, PackageError, AnchorError: it cannot be opened; the message says why.
     """
-    release = read_release(folder)
+    release = read_release(folder, trust, unsigned=unsigned)
     for owner in dict.fromkeys(without):
         release = release.without(owner)
     if not release.members:

@@ -13,8 +13,8 @@ from atoll.experts.card import ExpertCard
 from atoll.privacy.extraction import ExtractionReport
 from atoll.privacy.membership import membership_report
 from atoll.privacy.uniqueness import Overlap, UniquenessReport
-from atoll.releases.folder import expert_file, read_release
-from atoll.releases.opening import OpenRelease, open_release
+from atoll.releases.folder import expert_file
+from atoll.releases.opening import OpenRelease, open_release, read_release
 
 FIGURES = {"membership_loss_auc": 0.61, "membership_loss_auc_low": 0.55, "membership_loss_auc_high": 0.67}
 Make = Callable[..., OpenRelease]

@@ -12,8 +12,8 @@ from atoll.coordinator.server.shop import Shop
 from atoll.coordinator.stream.config import RefitConfig
 from atoll.errors import ConfigError
 from atoll.federation.units import Choice
-from atoll.releases.folder import read_release, read_shared
-from atoll.releases.opening import open_release
+from atoll.releases.folder import read_shared
+from atoll.releases.opening import open_release, read_release
 
 TOP_K = Choice(name="top-k")
 

@@ -12,7 +12,8 @@ from atoll.coordinator.stream.config import RefitConfig
 from atoll.experts.stop_config import RouterStop
 from atoll.federation.units import Choice
 from atoll.mixture.shared import Shared
-from atoll.releases.folder import read_release, read_shared
+from atoll.releases.folder import read_shared
+from atoll.releases.opening import read_release
 
 
 def fitted(shop: Shop, number: int) -> Shared:

@@ -13,6 +13,7 @@ from flwr.serverapp import Grid
 from atoll.coordinator.audits import write_audits
 from atoll.coordinator.server.accept import accept_statement, expert_facts
 from atoll.coordinator.server.measuring import flags, known_only
+from atoll.coordinator.server.own_releases import own_trust
 from atoll.coordinator.server.shop import Shop
 from atoll.errors import AtollError, FederationError, LedgerError, PackageError
 from atoll.experts.files import write_atomic
@@ -247,7 +248,8 @@ class Conversation:
         assert unit.audit is not None
         releases = self._shop.ledger.state().releases.items()
         for number in [number for number, each in releases if each.released.digest == unit.audit.release]:
-            write_audits(release_folder(self._shop.folder.releases, number), {self.owner: reply.audit})
+            folder = release_folder(self._shop.folder.releases, number)
+            write_audits(folder, {self.owner: reply.audit}, own_trust(self._shop.key))
             log.info("%s has audited release %d", self.owner, number, extra=self._extra())
 
     def _fetch(self, state: State, receiving: "_Receiving") -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import time
 from collections.abc import Collection
 from datetime import UTC, datetime
 
@@ -17,6 +18,7 @@ from atoll.coordinator.server.calls import (
 from atoll.coordinator.server.choosing import Chosen, choose_members, current_experts
 from atoll.coordinator.server.latest import Latest, with_fitted_router
 from atoll.coordinator.server.measuring import compose, compose_audit
+from atoll.coordinator.server.own_releases import issuer, renew_latest
 from atoll.coordinator.server.shop import Shop
 from atoll.errors import AtollError, FederationError
 from atoll.ledger import CallFinished, Fact, Released, State, UnitIssued
@@ -26,6 +28,8 @@ from atoll.releases.folder import numbered, write_release
 from atoll.releases.release import Release, make_release
 
 log = logging.getLogger(__name__)
+_RENEW = 3600.0
+"""Seconds between looks at whether the latest release's signature must be renewed."""
 
 
 class Desk:
@@ -34,10 +38,12 @@ class Desk:
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
         self._told = ""
+        self._renew_at = 0.0
 
     def turn(self) -> None:
         """One look."""
         state = self._shop.ledger.state()
+        self._renew(state)
         for call in [each for each in state.calls.values() if each.finished is None]:
             try:
                 facts = self._due(state, call)
@@ -48,6 +54,18 @@ class Desk:
                 self._shop.live.failed("", call.called.work, str(error))
                 if isinstance(error, AtollError):
                     self._shop.ledger.record(_finished(call, failure=str(error)))
+
+    def _renew(self, state: State) -> None:
+        """Sign the latest release anew in time; looked at once an hour."""
+        now = time.monotonic()
+        if now < self._renew_at:
+            return
+        self._renew_at = now + _RENEW
+        try:
+            renew_latest(self._shop.folder, self._shop.config, self._shop.key, state)
+        except (AtollError, OSError) as error:
+            log.error("the latest release is not signed anew: %s", error)
+            self._shop.live.failed("", "signing the latest release", str(error))
 
     def _due(self, state: State, call: Call) -> list[Fact]:
         if call.called.work == TRAIN:
@@ -109,7 +127,8 @@ class Desk:
             return []
         self._forget_unwritten(state)
         made, shared = self._made(state, chosen)
-        write_release(made, files, self._shop.folder.releases, shared)
+        signer = issuer(self._shop.config, self._shop.key, state)
+        write_release(made, files, self._shop.folder.releases, shared, signer)
         log.info("release %d: %s, %s", made.number, ", ".join(made.owners), made.digest)
         digests = [member.digest for member in made.members]
         fact = Released(number=made.number, digest=made.digest, guarantee=made.guarantee, members=digests)

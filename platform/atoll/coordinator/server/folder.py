@@ -1,5 +1,6 @@
 """The coordinator's folder: made once; its keys and its authority are never made again."""
 
+import logging
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,11 +10,14 @@ from atoll.config import read_config, to_yaml
 from atoll.coordinator.stream.config import RefitConfig, generator_for
 from atoll.errors import ConfigError
 from atoll.experts.files import write_atomic
-from atoll.experts.signing import OwnerKey
+from atoll.experts.signing import OwnerKey, PublicKey
 from atoll.federation.certificates import Tls, check_certificate, make_certificates
 from atoll.federation.handover import Invitation
 from atoll.federation.units import Choice
 from atoll.ledger import Ledger
+from atoll.releases.trust import ReleaseMemory
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +52,8 @@ class ServerConfig:
         ca: PEM of who signed it.
         piece_mib: Size of the pieces in which experts travel.
         harm: Nats a token that an expert may cost on another silo's data before it is flagged.
+        release_days: How long the signature of a release holds; a coordinator that is up signs its latest one anew
+            when half of that has passed.
         status: The status page.
     """
 
@@ -65,6 +71,7 @@ class ServerConfig:
     ca: str = ""
     piece_mib: int = 8
     harm: float = 0.05
+    release_days: int = 90
     status: StatusConfig = field(default_factory=StatusConfig)
 
     @property
@@ -90,6 +97,8 @@ class ServerConfig:
             raise ConfigError(f"port is {self.port}; it is 1 to 65535")
         if not 1 <= self.piece_mib <= 32:
             raise ConfigError(f"piece_mib is {self.piece_mib}; it is 1 to 32")
+        if self.release_days < 1:
+            raise ConfigError(f"release_days is {self.release_days}; it must be at least 1")
         given = [name for name in ("certificate", "key", "ca") if getattr(self, name)]
         if given and len(given) < 3:
             raise ConfigError("give certificate, key and ca together, or none of them")
@@ -211,6 +220,7 @@ def _complete(folder: ServerFolder, config: ServerConfig) -> None:
         key = OwnerKey.generate()
         key.save(folder.key)
         key.public.save(root / "coordinator.pub")
+    know_own(OwnerKey.load(folder.key).public)
     tls, key, kept = folder.tls(), OwnerKey.load(folder.key), folder.read_config()
     host = kept.hosts[0]
     invitation = Invitation(
@@ -222,3 +232,11 @@ def _complete(folder: ServerFolder, config: ServerConfig) -> None:
     )
     invitation.signed(key).save(folder.invitation)
     folder.open_ledger(create=True).close()
+
+
+def know_own(key: PublicKey) -> None:
+    """Let this user open the coordinator's releases without naming its key; others name it."""
+    try:
+        ReleaseMemory().know(key)
+    except (ConfigError, OSError) as error:
+        log.warning("this user's releases.json cannot be written, so its commands need --key: %s", error)

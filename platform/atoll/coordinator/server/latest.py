@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 from atoll.anchors import Anchor
 from atoll.coordinator.server.folder import ServerConfig, ServerFolder
+from atoll.coordinator.server.own_releases import own_release
 from atoll.coordinator.stream.studio import Studio
 from atoll.experts.arrival_config import ArrivalConfig
 from atoll.federation.blobs import BlobStore
 from atoll.federation.units import Choice, Past
 from atoll.ledger import State
-from atoll.releases.folder import read_release, release_folder
 from atoll.releases.release import Release, co_adapted, past_of
 
 
@@ -35,11 +35,11 @@ class Latest:
         """Read it, from ledger and folder.
 
         Raises:
-            MixtureError: the release's folder is damaged.
+            MixtureError: the release's folder is damaged, or was changed.
             ConfigError: there is no generator of replay for this anchor.
         """
         numbers = sorted(state.releases)
-        release = read_release(release_folder(folder.releases, numbers[-1])) if numbers else None
+        release = own_release(folder, state, numbers[-1]) if numbers else None
         return cls(config, release, config.generator(anchor.workload), len(numbers))
 
     def past(self, arrival: ArrivalConfig) -> Past:

@@ -15,7 +15,7 @@ from flwr.serverapp import Grid
 from atoll.anchors import resolve
 from atoll.coordinator.server.conversation import Conversation
 from atoll.coordinator.server.desk import Desk
-from atoll.coordinator.server.folder import ServerFolder
+from atoll.coordinator.server.folder import ServerFolder, know_own
 from atoll.coordinator.server.shop import Shop
 from atoll.coordinator.server.sole import sole_coordinator
 from atoll.coordinator.status.contact import Contact, leave_contact
@@ -57,6 +57,8 @@ def serve_coordinator(root: Path, stop: threading.Event) -> None:
             "or give a new one of your own",
             left.days,
         )
+    key = OwnerKey.load(folder.key)
+    know_own(key.public)
     with contextlib.ExitStack() as stack:
         stack.enter_context(sole_coordinator(config.ledger or folder.root / "ledger.db"))
         ledger = stack.enter_context(folder.open_ledger(create=True))
@@ -65,7 +67,7 @@ def serve_coordinator(root: Path, stop: threading.Event) -> None:
             folder,
             config,
             ledger,
-            OwnerKey.load(folder.key),
+            key,
             resolve(config.anchor),
             live,
             BlobStore(folder.packages),

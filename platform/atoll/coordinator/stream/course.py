@@ -33,6 +33,7 @@ from atoll.federation.units import (
 )
 from atoll.releases.folder import numbered, release_folder, write_release
 from atoll.releases.release import Release, co_adapted, make_release, past_of
+from atoll.releases.trust import own_issuer
 
 log = logging.getLogger("atoll.coordinator")
 _NOTHING = Choice(name="")
@@ -210,7 +211,7 @@ class StreamCoordinator:
         made = co_adapted(made, beside=beside)
         release = numbered(made, folder)
         files = {member.owner: self.crew.packages.get(member.blob) for member in release.members}
-        write_release(release, files, folder, self.studio.shared(release))
+        write_release(release, files, folder, self.studio.shared(release), own_issuer(self.history.head))
         self.history.release(release)
         log.info("release %d: %s, %s", release.number, ", ".join(release.owners), release.digest)
         return release
