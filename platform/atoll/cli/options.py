@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from atoll.errors import ConfigError
 from atoll.experts.signing import PublicKey
-from atoll.federation.handover import Invitation, paper_kind
+from atoll.federation.handover import Invitation, document_kind
 from atoll.federation.units import Choice
 from atoll.plugins import build
 from atoll.releases.trust import Trust
@@ -78,7 +78,7 @@ def coordinator_key(text: str) -> PublicKey:
         ConfigError: none of these.
         FederationError: an invitation that was changed.
     """
-    if paper_kind(Path(text)) == Invitation.__name__:
+    if document_kind(Path(text)) == Invitation.__name__:
         return PublicKey.from_hex(Invitation.load(Path(text)).public_key)
     return public_key(text)
 

@@ -11,16 +11,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from atoll.errors import FederationError, MixtureError
+from atoll.experts.documents import SignedDocument
 from atoll.experts.files import write_atomic
 from atoll.experts.signing import OwnerKey, PublicKey
-from atoll.federation.handover import Paper
 from atoll.releases.release import Release
 
 ENVELOPE = "envelope.json"
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReleaseEnvelope(Paper):
+class ReleaseEnvelope(SignedDocument):
     """What a coordinator signs of a release.
 
     Attributes:
