@@ -3,9 +3,9 @@
 A backup holds experts only so. A disk that was copied last month can't be reached any more, but what is on it is noise
 once the key is gone ("crypto-erasure", NIST SP 800-88 revision 1, section 2.6).
 
-A sealed file is a header, then pieces of AES-256-GCM, in the STREAM construction (Hoang, Reyhanitabar, Rogaway and Vizár
-2015, figure 9): the nonce of a piece is a random prefix, its number, and whether it is the last. So pieces can't be
-dropped, swapped or added, and a file of any size needs the memory of one piece.
+A sealed file is a header, then pieces of AES-256-GCM, in the STREAM construction (Hoang, Reyhanitabar, Rogaway and
+Vizár 2015, figure 9): the nonce of a piece is a random prefix, its number, and whether it is the last. So pieces can't
+be dropped, swapped or added, and a file of any size needs the memory of one piece.
 """
 
 import os
@@ -55,8 +55,8 @@ class ExpertKeys:
     def throw_away(self, expert: str) -> bool:
         """Make all that was sealed under it unreadable for good; whether there was a key.
 
-        It is overwritten before it is removed. Where a disk writes elsewhere than it is told (flash, snapshots), that is
-        no guarantee: keep the folder on a disk that is encrypted as a whole.
+        It is overwritten before it is removed. Where a disk writes elsewhere than it is told (flash, snapshots), that
+        is no guarantee: keep the folder on a disk that is encrypted as a whole.
         """
         path = self._path(expert)
         if not path.exists():
