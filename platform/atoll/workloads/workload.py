@@ -198,7 +198,7 @@ class Workload(ABC):
         Differential privacy of a person rests on it. It never leaves the owner.
         """
 
-    def records(self, split: Split) -> list[list[int]]:
+    def sample_groups(self, split: Split) -> list[list[int]]:
         """Samples of each record: of each person where persons are known, else each sample by itself.
 
         A figure that leaves the owner rests on whole records, and no record weighs more than another.
@@ -212,7 +212,7 @@ class Workload(ABC):
         return list(found.values())
 
     def record_samples(self, split: Split, samples: Sequence[int]) -> Batch:
-        """Some of a record's samples, numbered as :meth:`records` numbers them, as one batch."""
+        """Some of a record's samples, numbered as :meth:`sample_groups` numbers them, as one batch."""
         return self.samples(split, samples)
 
     def sample_digest(self, split: Split, index: int) -> str:

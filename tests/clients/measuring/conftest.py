@@ -44,12 +44,12 @@ class Silo:
         self.packages.mkdir(exist_ok=True)
         self.orders: list[str] = []
         self._nonce = 0
-        self.write(texts or documents("clinic", 220))
+        self.write(texts or documents("clinic", 110))
         self.base = self._template()
 
     def write(self, texts: Sequence[str]) -> None:
         """Give the owner these documents, and start its node anew."""
-        write_silo(self.folder, self.anchor_folder, "clinic", texts, data={"test": 0.3})
+        write_silo(self.folder, self.anchor_folder, "clinic", texts, data={"test": 0.35})
         self.restart()
 
     def restart(self) -> None:

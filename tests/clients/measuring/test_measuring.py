@@ -1,8 +1,184 @@
-"""What a node lets others measure: signed candidates, on documents of its own choice, within a budget."""
+"""What a node lets others measure: entitlements within signed candidates, on documents of its own choice."""
 
-from tests.clients.measuring.conftest import Silo
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from tests.clients.conftest import documents
+from tests.clients.measuring.conftest import COORDINATOR, Silo, random_weights, sent
+
+from atoll.clients.measuring.records import MeasureOrder
+from atoll.experts.signing import OwnerKey
+from atoll.federation.measuring import Measurement, MeasureUnit
+from atoll.federation.units import Choice
 
 
-def test_smoke(silo: Silo) -> None:
+def test_entitlements_within_one_candidate_are_measured_and_what_leaves_is_in_the_outbox(silo: Silo) -> None:
     one = silo.candidate(silo.noise("court", 1), silo.noise("yard", 2))
-    print(silo.figures(silo.unit(one)))
+    asked = [
+        Measurement(name="all", candidate=one.digest, shares=True),
+        Measurement(name="without court", candidate=one.digest, entitlement=["yard"]),
+        Measurement(name="nobody", candidate=one.digest, entitlement=[]),
+        Measurement(name="anchor"),
+        Measurement(name="own", candidate=one.digest, alone=True),
+    ]
+    reply = silo.figures(silo.unit(one, measurements=asked))
+    assert set(reply.loss) == {"all", "without court", "nobody", "anchor"}, "the clinic is no member"
+    assert reply.loss["nobody"] == reply.loss["anchor"] != reply.loss["all"]
+    assert set(reply.shares) == {"all"}
+    assert set(reply.shares["all"]) == {"anchor", "court", "yard"}
+    assert reply.documents >= silo.policy().min_documents
+    assert reply.step == pytest.approx(max(0.01, 2 / reply.documents))
+    texts = [json.loads(entry["text"])["body"] for entry in sent(silo)]
+    told = [json.loads(json.loads(body)["result"]) for body in texts if body and json.loads(body)["result"]]
+    assert [each["loss"] for each in told] == [reply.loss]
+
+
+@pytest.mark.parametrize("split", ["train", "validation", "everything"])
+def test_only_the_test_split_is_measured_for_others(silo: Silo, split: str) -> None:
+    assert "measuring.splits" in silo.refused(silo.unit(silo.candidate(silo.noise("court", 1)), split=split))
+
+
+def test_validation_is_measured_where_the_owner_lets_it_be(silo: Silo) -> None:
+    silo.measuring["splits"] = ["test", "validation"]
+    silo.write(documents("clinic", 200))
+    unit = silo.unit(silo.candidate(silo.noise("court", 1)), split="validation")
+    assert silo.figures(unit).documents >= 20
+    assert "measuring.splits" in silo.refused(replace(unit, split="train"))
+
+
+def test_candidates_are_signed_by_a_coordinator_that_the_policy_names(silo: Silo) -> None:
+    member = silo.noise("court", 1)
+    stranger = silo.candidate(member, key=OwnerKey.generate())
+    assert "not among the policy's coordinators" in silo.refused(silo.unit(stranger))
+    genuine = silo.candidate(member)
+    for forged in (
+        replace(genuine, router=Choice(name="uniform", options={"sharp": 2})),
+        replace(genuine, members=[replace(member, owner="yard")]),
+        replace(genuine, signature=""),
+        replace(genuine, public_key=OwnerKey.generate().public.hex),
+    ):
+        unit = silo.unit(forged)
+        reply = silo.ask(unit)
+        assert reply.state in ("failed", "refused")
+        assert "signature" in reply.note
+        assert not silo.orders
+
+
+def test_what_is_refused_is_not_waited_for(silo: Silo) -> None:
+    """No blob is taken for a unit that will be refused anyhow."""
+    absent = silo.expert("court", random_weights(1, 1.0), hold=False)
+    unit = silo.unit(silo.candidate(absent, key=OwnerKey.generate()))
+    assert silo.ask(unit).state == "refused"
+    assert not silo.gate.works.expects(absent.blob)
+    assert silo.ask(silo.unit(silo.candidate(absent))).missing == [absent.blob]
+
+
+def test_what_is_measured_is_what_was_signed(silo: Silo) -> None:
+    """A blob with another expert than the candidate names is another model than was charged."""
+    one, other = silo.noise("court", 1), silo.noise("court", 2)
+    swapped = silo.candidate(replace(one, blob=other.blob, public_key=other.public_key))
+    reply = silo.ask(silo.unit(swapped))
+    assert reply.state == "failed"
+    assert "not the expert" in reply.note
+    assert not silo.orders
+    assert silo.gate.works._measuring.budget.spent().figures == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"candidate": "sha256:" + "0" * 64}, "does not have"),
+        ({"entitlement": ["yard"]}, "no member"),
+        ({"candidate": "", "baseline": "soup"}, "names no candidate"),
+        ({"candidate": "", "entitlement": ["court"]}, "names no candidate"),
+        ({"alone": True, "entitlement": ["court"]}, "alone"),
+        ({"baseline": "flexolmo"}, "measuring.baselines"),
+        ({"baseline": "no-such"}, "measuring.baselines"),
+    ],
+)
+def test_nothing_but_entitlements_and_listed_baselines_is_measured(
+    silo: Silo, change: dict[str, Any], why: str
+) -> None:
+    one = silo.candidate(silo.noise("court", 1))
+    asked = replace(Measurement(name="x", candidate=one.digest), **change)
+    reply = silo.ask(silo.unit(one, measurements=[asked]))
+    assert reply.state in ("failed", "refused")
+    assert why in reply.note
+    assert not silo.orders
+
+
+def test_names_and_owners_are_told_apart(silo: Silo) -> None:
+    member = silo.noise("court", 1)
+    one = silo.candidate(member)
+    twice = [Measurement(name="x", candidate=one.digest), Measurement(name="x")]
+    for unit in (silo.unit(one, measurements=twice), silo.unit(silo.candidate(member, member))):
+        assert silo.ask(unit).state in ("failed", "refused")
+    assert not silo.orders
+
+
+def test_a_listed_baseline_takes_the_place_of_the_candidates_integrator(silo: Silo) -> None:
+    one = silo.candidate(silo.noise("court", 1), silo.noise("yard", 2))
+    soup = silo.candidate(*one.members, integrator=Choice(name="soup"))
+    asked = [
+        Measurement(name="baseline", candidate=one.digest, baseline="soup"),
+        Measurement(name="candidate", candidate=soup.digest),
+        Measurement(name="mixture", candidate=one.digest),
+    ]
+    loss = silo.figures(silo.unit(one, soup, measurements=asked)).loss
+    assert loss["baseline"] == loss["candidate"] != loss["mixture"]
+
+
+def test_all_figures_rest_on_the_documents_that_the_node_chose(silo: Silo) -> None:
+    first = silo.candidate(silo.noise("court", 1), silo.noise("yard", 2))
+    silo.figures(silo.unit(first))
+    silo.figures(silo.unit(first, measurements=[Measurement(name="x", candidate=first.digest, entitlement=["yard"])]))
+    silo.restart()
+    silo.figures(silo.unit(silo.candidate(silo.noise("port", 3)), measurements=()))
+    chosen = [tuple(MeasureOrder.from_json(order).documents) for order in silo.orders]
+    assert len(chosen) == 3
+    assert len(set(chosen)) == 1
+    assert len(set(chosen[0])) >= silo.policy().min_documents
+
+
+def test_a_policy_bounds_the_documents_and_so_the_work(silo: Silo) -> None:
+    silo.measuring["documents"] = 24
+    reply = silo.figures(silo.unit(silo.candidate(silo.noise("court", 1))))
+    assert reply.documents == 24
+    assert reply.step == pytest.approx(2 / 24)
+
+
+def test_too_few_documents_are_not_measured_however_often_they_are_repeated(silo: Silo) -> None:
+    silo.write([f"{text} ({copy})" for text in documents("clinic", 12) for copy in range(3)])
+    unit = silo.unit(silo.candidate(silo.noise("court", 1)))
+    assert "min_documents" in silo.refused(unit)
+    silo.write(documents("clinic", 30) * 20)
+    assert "min_documents" in silo.refused(replace(unit, measurements=[Measurement(name="anchor")]))
+
+
+def test_a_unit_of_the_free_form_is_refused_by_name(silo: Silo) -> None:
+    from atoll.federation.units import EvaluateUnit, Variant
+
+    member = silo.noise("court", 1)
+    model = Variant(name="x", members=["court"], integrator=Choice(name="soup"), router=Choice(name="top-k"))
+    unit = EvaluateUnit(anchor=silo.node.anchor.digest, members=[member], variants=[model])
+    assert "signed candidates" in silo.refused(unit)
+
+
+def test_a_members_order_and_who_signed_make_no_other_candidate(silo: Silo) -> None:
+    other = OwnerKey.generate()
+    members = [silo.noise("court", 1), silo.noise("yard", 2)]
+    digests = {silo.candidate(*members).digest, silo.candidate(*reversed(members), key=other).digest}
+    assert len(digests) == 1
+    assert silo.candidate(*members, router=Choice(name="top-k")).digest not in digests
+    assert silo.candidate(*members, shared="sha256:" + "0" * 64).digest not in digests
+    assert silo.candidate(*members).public_key == COORDINATOR.public.hex
+
+
+def test_what_a_coordinator_sends_is_read_strictly(silo: Silo) -> None:
+    unit = silo.unit(silo.candidate(silo.noise("court", 1)))
+    fields = json.loads(unit.to_json())
+    for change in ({"windows": 1}, {"documents": ["a"]}, {"batch": 1}):
+        with pytest.raises(Exception, match="unknown field"):
+            MeasureUnit.from_json(json.dumps({**fields, **change}))

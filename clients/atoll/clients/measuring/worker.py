@@ -174,7 +174,7 @@ def _digests(workload: Workload, split: Split) -> dict[str, list[int]]:
     if not workload.counts[split].documents:
         return {}
     found: dict[str, list[int]] = {}
-    for samples in workload.records(split):
+    for samples in workload.sample_groups(split):
         parts = sorted(workload.sample_digest(split, index) for index in samples)
         found.setdefault(hashlib.sha256(" ".join(parts).encode()).hexdigest(), samples)
     return found

@@ -197,7 +197,7 @@ class Text(Workload):
         """Nobody known: a document does not say whom it is about, and a window may hold parts of several."""
         return None
 
-    def records(self, split: Split) -> list[list[int]]:
+    def sample_groups(self, split: Split) -> list[list[int]]:
         """Documents in which there is something to predict; a window may hold parts of several, a record may not."""
         there = self._split(split)
         lengths = np.diff(there.ends.astype(np.int64), prepend=0) - 1
