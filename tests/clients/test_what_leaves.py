@@ -12,6 +12,7 @@ from atoll.clients.work import evaluate, train_expert
 from atoll.experts import archive
 from atoll.experts.card import ExpertCard
 from atoll.experts.package import read_package
+from atoll.experts.signing import OwnerKey
 from atoll.federation.units import Choice, EvaluateUnit, MemberRef, TrainReply, Variant
 from atoll.privacy.audit_config import AuditConfig
 
@@ -106,7 +107,9 @@ def test_the_key_stays(silo: Silo) -> None:
     _, file = train_expert(node, train_unit(node), quiet)
     secret = (node.folder / "owner.key").read_bytes()
     assert secret.splitlines()[1] not in file.read_bytes()
-    assert node.key._private.private_bytes_raw() not in file.read_bytes()
+    key = node.key
+    assert isinstance(key, OwnerKey)
+    assert key._private.private_bytes_raw() not in file.read_bytes()
 
 
 def test_evaluating_says_figures_only(silo: Silo) -> None:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from atoll.experts.card import Consent, ExpertCard
 from atoll.experts.package import write_package
-from atoll.experts.signing import OwnerKey
+from atoll.experts.signing import OwnerKey, Signer
 from atoll.mixture.descriptor import Descriptor
 
 ANCHOR = "sha256:" + "ab" * 32
@@ -27,7 +27,7 @@ class Example:
     descriptor: Descriptor
     extra: Mapping[str, bytes] = field(default_factory=dict)
 
-    def write(self, path: Path, key: OwnerKey) -> str:
+    def write(self, path: Path, key: Signer) -> str:
         return write_package(
             path, card=self.card, weights=self.weights, descriptor=self.descriptor, key=key, extra=self.extra
         )

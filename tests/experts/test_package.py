@@ -9,7 +9,7 @@ import torch
 
 from atoll.errors import PackageError
 from atoll.experts.package import pack_folder, read_package, unpack
-from atoll.experts.signing import OwnerKey
+from atoll.experts.signing import OwnerKey, PublicKey
 from atoll.plugins import load
 
 if TYPE_CHECKING:
@@ -157,3 +157,22 @@ def test_writing_refuses_what_reading_would(ffn: "Example", lora: "Example", key
     with pytest.raises(PackageError, match="cannot be read or written"):
         ffn.write(tmp_path / "no" / "folder.atoll", key)
     assert [found.name for found in tmp_path.iterdir()] == ["a.atoll"]
+
+
+class Nobody:
+    """Signs with the key that everybody's signature fits: the neutral element, as the library alone would take it."""
+
+    @property
+    def public(self) -> PublicKey:
+        key = object.__new__(PublicKey)
+        object.__setattr__(key, "raw", bytes([1]) + bytes(31))
+        return key
+
+    def sign(self, data: bytes) -> bytes:
+        return bytes([1]) + bytes(63)
+
+
+def test_a_package_under_a_key_of_small_order_is_refused(ffn: "Example", tmp_path: Path) -> None:
+    """The writer reads what it wrote, with the checks of every reader."""
+    with pytest.raises(PackageError, match="small order"):
+        ffn.write(tmp_path / "p.atoll", Nobody())

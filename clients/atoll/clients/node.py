@@ -11,11 +11,12 @@ from torch import nn
 from atoll.anchors import Anchor, resolve
 from atoll.clients.device import usable_device
 from atoll.clients.forgotten import read_forgotten
+from atoll.clients.owner_keys import OwnerKeys
 from atoll.config import read_config
 from atoll.errors import ConfigError, FederationError, PackageError
 from atoll.experts import checks
 from atoll.experts.card import Consent
-from atoll.experts.signing import OwnerKey
+from atoll.experts.signing import Signer
 from atoll.federation.blobs import BlobStore
 from atoll.federation.node_config import NodeConfig
 from atoll.federation.units import Announcement
@@ -45,15 +46,11 @@ class Node:
         torch.set_num_threads(self.config.threads)
         torch.use_deterministic_algorithms(True, warn_only=True)
 
-    @functools.cached_property
-    def key(self) -> OwnerKey:
-        """The owner's key, made when first needed; it never leaves the folder."""
-        path = self.folder / "owner.key"
-        if path.exists():
-            return OwnerKey.load(path)
-        key = OwnerKey.generate()
-        key.save(path)
-        return key
+    @property
+    def key(self) -> Signer:
+        """The owner's key in force, made when first needed; it never leaves the folder."""
+        keys = OwnerKeys(self.folder)
+        return keys.current() if keys.exists else keys.make()
 
     @functools.cached_property
     def anchor(self) -> Anchor:

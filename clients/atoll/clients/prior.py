@@ -6,7 +6,7 @@ import json
 
 from atoll.clients.node import Node
 from atoll.errors import ConfigError
-from atoll.experts.signing import OwnerKey
+from atoll.experts.signing import Signer
 from atoll.federation.node_config import NOISED, NOTHING
 from atoll.federation.units import Choice
 from atoll.plugins import build
@@ -53,7 +53,7 @@ def make_prior(node: Node, choice: Choice) -> Prior | None:
     return empty if terms.samples else None
 
 
-def owners_seed(key: OwnerKey, what: str, *parts: str) -> int:
+def owners_seed(key: Signer, what: str, *parts: str) -> int:
     """A seed of 256 bits that the owner alone can find, always the same for the same words.
 
     It is a hash of a signature that is shown to nobody: Ed25519 signatures are deterministic (RFC 8032, section 5.1.6),

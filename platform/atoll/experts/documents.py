@@ -9,7 +9,7 @@ from typing import Any, Self
 from atoll.config.decode import decode_json
 from atoll.errors import ConfigError, DataError, FederationError, PackageError
 from atoll.experts.files import read_bounded, write_atomic
-from atoll.experts.signing import OwnerKey, PublicKey
+from atoll.experts.signing import PublicKey, Signer
 
 _DOMAIN = b"atoll handover 1\n"
 _LIMIT = 1 << 20
@@ -30,7 +30,7 @@ class SignedDocument:
     public_key: str
     signature: str = ""
 
-    def signed(self, key: OwnerKey) -> Self:
+    def signed(self, key: Signer) -> Self:
         """With a signature."""
         return replace(self, signature=key.sign(self._content()).hex())
 

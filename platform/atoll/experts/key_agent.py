@@ -1,7 +1,7 @@
 """A key that an agent holds and never shows: any that speaks OpenSSH's protocol, a hardware token's among them.
 
-The protocol is draft-miller-ssh-agent: messages with a length before them over a Unix socket; an Ed25519 signature in it
-is the plain one of RFC 8032 over the data as they are.
+The protocol is draft-miller-ssh-agent: messages with a length before them over a Unix socket; an Ed25519 signature in
+it is the plain one of RFC 8032 over the data as they are.
 """
 
 import os

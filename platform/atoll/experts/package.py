@@ -25,7 +25,7 @@ from atoll.experts import archive, tensors
 from atoll.experts.archive import Member, Sums
 from atoll.experts.card import ExpertCard
 from atoll.experts.files import Content, Pieces, atomic_stream, opened, sync_folder, too_large
-from atoll.experts.signing import OwnerKey, PublicKey
+from atoll.experts.signing import PublicKey, Signer
 from atoll.experts.verify import (
     CARD,
     CONTEXT,
@@ -109,7 +109,7 @@ def write_package(
     card: ExpertCard,
     weights: Mapping[str, Tensor],
     descriptor: Descriptor,
-    key: OwnerKey,
+    key: Signer,
     extra: Mapping[str, bytes] | None = None,
     prior: Prior | None = None,
     context: bytes | None = None,
@@ -138,7 +138,7 @@ def write_package(
         return _write(path, card, (weights_name, tensors.serialized(weights)), descriptor, key, told)
 
 
-def pack_folder(folder: Path, path: Path, key: OwnerKey) -> str:
+def pack_folder(folder: Path, path: Path, key: Signer) -> str:
     """Sign and pack an unpacked folder; a signature that is there is replaced.
 
     Returns:
@@ -207,7 +207,7 @@ def _write(
     card: ExpertCard,
     weights: tuple[str, Pieces],
     descriptor: Descriptor,
-    key: OwnerKey,
+    key: Signer,
     told: Mapping[str, bytes],
 ) -> str:
     small = {**told, CARD: card.to_yaml(), DESCRIPTOR: descriptor.to_bytes()}

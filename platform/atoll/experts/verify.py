@@ -9,12 +9,12 @@ from typing import TypeVar
 
 from torch import Tensor
 
-from atoll.errors import PackageError, PluginError
+from atoll.errors import ConfigError, PackageError, PluginError
 from atoll.experts import adapter, checks, strict_yaml, tensors
 from atoll.experts.archive import Member, Sums
 from atoll.experts.card import ExpertCard
 from atoll.experts.files import Content
-from atoll.experts.signing import OwnerKey, PublicKey
+from atoll.experts.signing import PublicKey, Signer
 from atoll.experts.strict_json import json_object
 from atoll.experts.tensors import StoredTensor
 from atoll.mixture.descriptor import Descriptor
@@ -156,7 +156,7 @@ def digest_of(sums: Mapping[str, Sums]) -> str:
     return f"sha256:{manifest.hexdigest()}"
 
 
-def sign(digest: str, key: OwnerKey) -> bytes:
+def sign(digest: str, key: Signer) -> bytes:
     """The ``signature.json`` of a content digest; the same key and digest give the same bytes."""
     return _signature_json(key.public, key.sign(_SIGNATURE_DOMAIN + digest.encode()))
 
@@ -233,7 +233,10 @@ def _verify_signature(members: Mapping[str, Member], digest: str, trusted: Publi
         or not (_is_hex(public, 32) and _is_hex(signature, 64))
     ):
         raise PackageError(f"'{SIGNATURE}' has no Ed25519 public_key and signature in hexadecimal digits; {_TELL}")
-    signer, raw = PublicKey.from_hex(public), bytes.fromhex(signature)
+    try:
+        signer, raw = PublicKey.from_hex(public), bytes.fromhex(signature)
+    except ConfigError as error:
+        raise PackageError(f"'{SIGNATURE}': {error}") from error
     if written != _signature_json(signer, raw):
         raise PackageError(f"'{SIGNATURE}' is not as `atoll expert pack` writes it (ed25519, nothing else); {_TELL}")
     if not signer.verify(raw, _SIGNATURE_DOMAIN + digest.encode()):

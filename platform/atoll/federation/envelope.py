@@ -5,7 +5,7 @@ import hashlib
 from flwr.app import ConfigRecord, RecordDict
 
 from atoll.errors import ConfigError, FederationError
-from atoll.experts.signing import OwnerKey, PublicKey
+from atoll.experts.signing import PublicKey, Signer
 
 ConfigScalar = int | float | str | bytes | bool | list[int] | list[float] | list[str] | list[bytes] | list[bool]
 """What a Flower record may hold."""
@@ -14,7 +14,7 @@ _DOMAIN = b"atoll message 1\n"
 _LONGEST = 64 << 20
 
 
-def seal(text: str, key: OwnerKey, chunk: bytes = b"") -> RecordDict:
+def seal(text: str, key: Signer, chunk: bytes = b"") -> RecordDict:
     """A message's content: a text, bytes that go with it, and the signature over both.
 
     Args:

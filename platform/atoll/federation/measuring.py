@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Self
 
 from atoll.errors import FederationError
-from atoll.experts.signing import OwnerKey
+from atoll.experts.signing import Signer
 from atoll.federation.handover import Paper
 from atoll.federation.units import Choice, MemberRef, Unit
 from atoll.privacy.audit_config import AuditConfig
@@ -51,7 +51,7 @@ class Candidate(Paper):
     @classmethod
     def sign(
         cls,
-        key: OwnerKey,
+        key: Signer,
         *,
         anchor: str,
         members: list[MemberRef],

@@ -13,7 +13,7 @@ from pathlib import Path
 from atoll.errors import FederationError, MixtureError
 from atoll.experts.documents import SignedDocument
 from atoll.experts.files import write_atomic
-from atoll.experts.signing import OwnerKey, PublicKey
+from atoll.experts.signing import PublicKey, Signer
 from atoll.releases.release import Release
 
 ENVELOPE = "envelope.json"
@@ -80,7 +80,7 @@ class Issuer:
         previous: Identity of the envelope before; empty for none.
     """
 
-    key: OwnerKey
+    key: Signer
     days: int = 0
     head: str = ""
     previous: str = ""

@@ -15,7 +15,7 @@ from atoll.clients.gate.policy import Policy, Refusal
 from atoll.clients.gate.statements import Statements
 from atoll.clients.gate.works import Works
 from atoll.errors import AtollError, FederationError
-from atoll.experts.signing import OwnerKey
+from atoll.experts.signing import Signer
 from atoll.federation.envelope import seal, unseal
 from atoll.federation.protocol import UNVERSIONED, agree
 from atoll.federation.talk import (
@@ -46,7 +46,7 @@ Asked = TypeVar("Asked", bound=Question)
 class Gate:
     """One institution's. Everything that leaves is an answer of this class."""
 
-    def __init__(self, folder: Path, owner: str, key: OwnerKey, policy: Callable[[], Policy]) -> None:
+    def __init__(self, folder: Path, owner: str, key: Signer, policy: Callable[[], Policy]) -> None:
         """Open the node's outbox and the work that it has taken on.
 
         Args:

@@ -9,10 +9,11 @@ from pathlib import Path
 from atoll.anchors import resolve
 from atoll.clients.gate.policy import Policy
 from atoll.clients.node import check_node_config
+from atoll.clients.owner_keys import OwnerKeys
 from atoll.config import read_config, to_yaml
 from atoll.errors import ConfigError, FederationError
 from atoll.experts.files import write_atomic
-from atoll.experts.signing import OwnerKey
+from atoll.experts.signing import Signer
 from atoll.federation.certificates import make_node_key
 from atoll.federation.handover import Enrolment, Invitation
 from atoll.federation.node_config import ConsentTerms, NodeConfig
@@ -51,9 +52,9 @@ class NodeFolder:
         return self.root / "enrolment.json"
 
     @property
-    def owner_key(self) -> Path:
-        """Signs experts and answers."""
-        return self.root / "owner.key"
+    def keys(self) -> OwnerKeys:
+        """Sign experts and answers."""
+        return OwnerKeys(self.root)
 
     @property
     def node_key(self) -> Path:
@@ -88,14 +89,14 @@ class NodeFolder:
             raise ConfigError(f"{self.policy}: {error}") from error
         return policy
 
-    def read_key(self) -> OwnerKey:
+    def read_key(self) -> Signer:
         """The owner's key.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: there is none, or it cannot be used.
         """
         self._expect()
-        return OwnerKey.load(self.owner_key)
+        return self.keys.current()
 
     def _expect(self) -> None:
         if not self.config.exists():
@@ -152,10 +153,8 @@ def init_node(
         root.chmod(0o700)
     except OSError as error:
         raise ConfigError(f"{root}: cannot be made this user's own ({error.strerror}); name a new folder") from error
-    if not folder.owner_key.exists():
-        key = OwnerKey.generate()
-        key.save(folder.owner_key)
-        key.public.save(root / "owner.pub")
+    if not folder.keys.exists:
+        folder.keys.make()
     shutil.copyfile(invitation, folder.invitation) if invitation.absolute() != folder.invitation.absolute() else None
     if not folder.config.exists():
         write_atomic(folder.config, to_yaml(config).encode())

@@ -4,14 +4,14 @@ from pathlib import Path
 
 from atoll.errors import ConfigError, PackageError
 from atoll.experts import checks
-from atoll.experts.signing import OwnerKey
+from atoll.experts.signing import Signer
 from atoll.federation.handover import Statement
 
 
 class Statements:
     """A folder of statements; the node hands on those that the coordinator has not heard."""
 
-    def __init__(self, folder: Path, owner: str, key: OwnerKey) -> None:
+    def __init__(self, folder: Path, owner: str, key: Signer) -> None:
         """At a folder, which is made when something is said."""
         self._folder, self._owner, self._key = folder, owner, key
 

@@ -7,7 +7,7 @@ from atoll.anchors.digest import file_sha256
 from atoll.coordinator.server.folder import ServerConfig, ServerFolder
 from atoll.errors import MixtureError
 from atoll.experts.package import verify_package
-from atoll.experts.signing import OwnerKey
+from atoll.experts.signing import OwnerKey, Signer
 from atoll.ledger import State
 from atoll.releases.envelope import Issuer, read_envelope, renewed, write_envelope
 from atoll.releases.folder import expert_file, read_description, release_folder
@@ -18,12 +18,12 @@ from atoll.releases.trust import Trust
 log = logging.getLogger(__name__)
 
 
-def own_trust(key: OwnerKey) -> Trust:
+def own_trust(key: Signer) -> Trust:
     """Releases of this key, of any age: the coordinator's ledger says which is the latest."""
     return Trust(key=key.public, older=True, memory=None)
 
 
-def issuer(config: ServerConfig, key: OwnerKey, state: State) -> Issuer:
+def issuer(config: ServerConfig, key: Signer, state: State) -> Issuer:
     """The coordinator as a signer of releases, at this point of its ledger."""
     return Issuer(key, days=config.release_days, head=f"{state.head.sequence}:{state.head.digest}")
 
@@ -45,7 +45,7 @@ def own_release(folder: ServerFolder, state: State, number: int) -> Release:
     return release
 
 
-def renew_latest(folder: ServerFolder, config: ServerConfig, key: OwnerKey, state: State) -> bool:
+def renew_latest(folder: ServerFolder, config: ServerConfig, key: Signer, state: State) -> bool:
     """Sign the latest release anew once half of its time has passed, while every member permits a use of its expert.
 
     Only the latest: an older one is left to expire, and so is one that holds what an owner took back.
@@ -73,7 +73,7 @@ def renew_latest(folder: ServerFolder, config: ServerConfig, key: OwnerKey, stat
     return True
 
 
-def _sign_earlier(folder: ServerFolder, state: State, number: int, key: OwnerKey) -> None:
+def _sign_earlier(folder: ServerFolder, state: State, number: int, key: Signer) -> None:
     """Sign a release of before there were envelopes, where ledger and packages say the same of it as it does."""
     path = release_folder(folder.releases, number)
     release, raw = read_description(path)

@@ -10,7 +10,7 @@ from atoll.coordinator.status.live import Live
 from atoll.errors import FederationError
 from atoll.experts.card import ExpertCard
 from atoll.experts.files import write_atomic
-from atoll.experts.signing import OwnerKey, PublicKey
+from atoll.experts.signing import PublicKey, Signer
 from atoll.federation.blobs import BlobStore
 from atoll.federation.units import Unit
 from atoll.ledger import Ledger, State
@@ -45,7 +45,7 @@ class Shop:
     folder: ServerFolder
     config: ServerConfig
     ledger: Ledger
-    key: OwnerKey
+    key: Signer
     anchor: Anchor
     live: Live
     packages: BlobStore
