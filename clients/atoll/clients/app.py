@@ -12,7 +12,8 @@ from flwr.common.constant import ErrorCode
 from atoll.clients.measuring.records import MeasureOrder, RecordsQuestion
 from atoll.clients.measuring.worker import list_records, measure_records
 from atoll.clients.node import Node, open_node
-from atoll.clients.work import evaluate, train_expert
+from atoll.clients.training.limits import NO_LIMITS, TrainLimits
+from atoll.clients.work import evaluate, plan_training, train_expert
 from atoll.errors import AtollError, FederationError
 from atoll.federation.blobs import BlobStore, unpack_blobs
 from atoll.federation.progress import report_progress
@@ -46,6 +47,14 @@ def announce(message: Message, context: Context) -> Message:
     return _reply(message, said)
 
 
+@app.query("plan", mods=[answer_for_errors])
+def plan(message: Message, context: Context) -> Message:
+    """Say what a training would rest on. It is for the node's own gate, and nobody else is told."""
+    if "outgoing" not in context.node_config:
+        raise FederationError("what a training rests on is told to the node's own gate alone")
+    return _reply(message, plan_training(_node(context), TrainUnit.from_json(_unit(message)), _limits(message)))
+
+
 @app.train(mods=[answer_for_errors])
 def train(message: Message, context: Context) -> Message:
     """Train an expert; its package goes back."""
@@ -55,7 +64,7 @@ def train(message: Message, context: Context) -> Message:
     unit = TrainUnit.from_json(_unit(message))
     if missing := [blob for blob in unit.needs if not node.blobs.has(blob)]:
         return _reply(message, TrainReply(missing=missing))
-    reply, package = train_expert(node, unit, _report("train"))
+    reply, package = train_expert(node, unit, _report("train"), _limits(message))
     answer = _reply(message, reply)
     if "outgoing" in context.node_config:  # the node's gate looks at it there, and hands it on piece by piece
         BlobStore(Path(str(context.node_config["outgoing"]))).adopt(package)
@@ -90,6 +99,12 @@ def _node(context: Context) -> Node:
 
 def _unit(message: Message) -> str:
     return str(message.content.config_records["unit"]["json"])
+
+
+def _limits(message: Message) -> TrainLimits:
+    """What the node's gate asks of a training; nothing where there is no gate."""
+    records = message.content.config_records
+    return TrainLimits.from_json(str(records["limits"]["json"])) if "limits" in records else NO_LIMITS
 
 
 def _reply(message: Message, said: Unit) -> Message:

@@ -88,7 +88,14 @@ class Release:
 
 
 def train_beside(
-    node: Node, unit: TrainUnit, past: Past, place: Place, checkpoint: Path, report: Report
+    node: Node,
+    unit: TrainUnit,
+    past: Past,
+    place: Place,
+    begin: Sequence[int],
+    chosen: bool,
+    checkpoint: Path,
+    report: Report,
 ) -> tuple[TrainedExpert, dict[str, Scalar], dict[str, float]]:
     """Train one expert beside a release; at the first stage, beside nobody.
 
@@ -97,6 +104,8 @@ def train_beside(
         unit: The work.
         past: Its past.
         place: Where the expert goes.
+        begin: Training samples that its start is set by: what it starts as, and its rows' biases.
+        chosen: Whether the validation split chooses among the steps; if not, the last one leaves, without figures.
         checkpoint: A file; where it exists, training goes on from there.
         report: Told what is going on.
 
@@ -110,12 +119,13 @@ def train_beside(
     """
     config, training, workload = past.arrival, unit.training, node.workload
     release = Release(node, past, place)
-    new = _new_member(node, unit, release, place)
+    first = node.workload.samples("train", begin).to(node.device)
+    new = _new_member(node, unit, release, place, first)
     student = release.with_expert(place, new).to(node.device)
     extra = {} if place.kind.name != "lora" else {ADAPTER: _adapter(place, new)}
     trainable = ArrivalTrainable(student, node.config.owner, config, training.steps, extra)
     if release.members:
-        trainable.meet(_first_batch(node, unit))
+        trainable.meet(first)
     replayed = _replay(node, unit, release, report) if config.replay else {}
 
     def real(step: int) -> list[Batch]:
@@ -124,17 +134,19 @@ def train_beside(
         size = training.batch // training.accumulation
         return [workload.samples("train", indices[at : at + size]) for at in range(0, len(indices), size)]
 
-    trainable.probe = [_first_batch(node, unit), *(batches[-1] for batches in replayed.values())]
+    trainable.probe = [first, *(batches[-1] for batches in replayed.values())]
     turns = [_turns(batches[:-1] or batches) for batches in replayed.values()]
     parts = ReplayedParts(real, turns, release.teacher, config, past.stage)
     loss = arrival_loss(workload, config)
-    validate = _validation(node, unit, student, parts, [batches[-1] for batches in replayed.values()], loss)
+    validate = None
+    if chosen:
+        validate = _validation(node, unit, student, parts, [batches[-1] for batches in replayed.values()], loss)
     with in_use(student):
         progress = train(trainable, parts, loss, validate, training, checkpoint, report)
     drawn = sum(len(batch.targets["mask"]) for batches in replayed.values() for batch in batches)
     facts = {**progress.facts(), "stage": past.stage, "beside": past.release, "replayed": drawn}
     metrics = {"validation_loss_before": progress.first_loss, "validation_loss_expert": progress.best_loss}
-    return trainable.export(), facts, {**metrics, **trainable.metrics()}
+    return trainable.export(), facts, {**(metrics if chosen else {}), **trainable.metrics()}
 
 
 def kind_settings(expert: ExpertConfig) -> Settings:
@@ -150,7 +162,7 @@ def _adapter(place: Place, new: Member) -> bytes:
     return plain_adapter(place.targets, new.settings, generates=hasattr(place.model, "generate"))
 
 
-def _new_member(node: Node, unit: TrainUnit, release: Release, place: Place) -> Member:
+def _new_member(node: Node, unit: TrainUnit, release: Release, place: Place, first: Batch) -> Member:
     settings = kind_settings(unit.expert)
     generator = torch.Generator().manual_seed(unit.seed)
     weights: dict[str, Tensor] = {}
@@ -165,14 +177,8 @@ def _new_member(node: Node, unit: TrainUnit, release: Release, place: Place) -> 
     )
     used = ""
     if release.past.arrival.start == "most-used" and release.teacher is not None:
-        used = most_used_expert(release.teacher, [_first_batch(node, unit)])
+        used = most_used_expert(release.teacher, [first])
     return start_expert(release.past.arrival, release.members, fresh, used)
-
-
-def _first_batch(node: Node, unit: TrainUnit) -> Batch:
-    """The samples of the first step, on the device."""
-    indices = node.workload.batch_indices(0, unit.training.batch, unit.seed)
-    return node.workload.samples("train", indices).to(node.device)
 
 
 def _replay(node: Node, unit: TrainUnit, release: Release, report: Report) -> dict[str, list[Batch]]:

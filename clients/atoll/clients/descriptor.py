@@ -36,6 +36,7 @@ def describe_domain(
     counted: int,
     frame: Descriptor,
     directions: int = 0,
+    fewest: int = 0,
 ) -> Descriptor:
     """Describe a silo by a sample of its training documents.
 
@@ -50,6 +51,7 @@ def describe_domain(
             no shares. Counting is cheap, so this may be more, and longer beginnings of them.
         frame: The anchor's own descriptor.
         directions: In how many directions the variance is told as well; none where the anchor does not know its own.
+        fewest: Documents of the sample that must hold a token before its share is told; 0 for the default.
 
     Raises:
         ConfigError: an unknown embedder, one that is not installed, or one for text where there is none.
@@ -67,7 +69,7 @@ def describe_domain(
     if not counted or not isinstance(workload, Text):
         return described
     longer = workload.descriptor_batches(counted, 8, _COUNTED_LENGTH)
-    shares = describe_unigram(longer, anchor.architecture.vocabulary, fewest=_FEWEST)
+    shares = describe_unigram(longer, anchor.architecture.vocabulary, fewest=fewest or _FEWEST)
     return dataclasses.replace(described, unigram=shares)
 
 

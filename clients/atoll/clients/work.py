@@ -15,8 +15,10 @@ from atoll.clients.beside import Place, train_beside
 from atoll.clients.descriptor import describe_domain
 from atoll.clients.evaluate import Evaluator
 from atoll.clients.node import Node
-from atoll.clients.prior import make_prior
+from atoll.clients.prior import make_prior, prior_spends
+from atoll.clients.training.basis import TrainBasis, is_chosen, start_indices, training_basis
 from atoll.clients.training.ffn import FeedForwardTrainable
+from atoll.clients.training.limits import NO_LIMITS, TrainLimits
 from atoll.clients.training.loop import train
 from atoll.clients.training.lora import LoraTrainable
 from atoll.clients.training.prefix import Prefix, tail
@@ -39,11 +41,36 @@ Report = Callable[[int, int, str], None]
 """Told how much is done, of how much, and a note."""
 
 
-def train_expert(node: Node, unit: TrainUnit, report: Report) -> tuple[TrainReply, Path]:
+def plan_training(node: Node, unit: TrainUnit, limits: TrainLimits = NO_LIMITS) -> TrainBasis:
+    """What a training would rest on; nothing is trained.
+
+    Raises:
+        ConfigError: impossible options.
+        DataError: the data cannot be used.
+        FederationError: the unit is for another anchor.
+    """
+    node.expect_anchor(unit.anchor)
+    unit.check()
+    basis = training_basis(node.workload, unit, limits.min_documents)
+    private = settle_privacy(unit.privacy, unit.training, node.workload) if unit.privacy.on else None
+    spends = [] if private is None else [private.spend()]
+    prior = None if unit.replay is None else make_prior(node, unit.replay, exact=private is None)
+    return dataclasses.replace(basis, spends=[*spends, *prior_spends(prior)])
+
+
+def train_expert(
+    node: Node, unit: TrainUnit, report: Report, limits: TrainLimits = NO_LIMITS
+) -> tuple[TrainReply, Path]:
     """Train an expert on the silo's training split and pack it.
 
     The work is content-addressed: the same unit on the same data gives the package that is there already, and a unit
     that was cut short goes on from its latest checkpoint.
+
+    Args:
+        node: The silo.
+        unit: The work.
+        report: Told how it goes.
+        limits: What the node's policy asks of it.
 
     Returns:
         What to say, and the package's file.
@@ -56,10 +83,10 @@ def train_expert(node: Node, unit: TrainUnit, report: Report) -> tuple[TrainRepl
     """
     node.expect_anchor(unit.anchor)
     unit.check()
-    folder = node.folder / "work" / _identity(node, unit)
+    folder = node.folder / "work" / _identity(node, unit, limits)
     package = folder / f"{node.config.owner}.atoll"
     if not package.exists():
-        _train_and_pack(node, unit, package, report)
+        _train_and_pack(node, unit, limits, package, report)
         shutil.rmtree(folder / "states", ignore_errors=True)
     found = verify_package(package, trusted=node.key.public)
     return TrainReply(digest=found.digest, blob=_file_digest(package), metrics=dict(found.card.metrics)), package
@@ -91,7 +118,7 @@ def evaluate(node: Node, unit: EvaluateUnit, report: Report) -> EvaluateReply:
     return dataclasses.replace(reply, audit=dict(audit_unit(node, unit, evaluator, experts, report)))
 
 
-def _train_and_pack(node: Node, unit: TrainUnit, package: Path, report: Report) -> None:
+def _train_and_pack(node: Node, unit: TrainUnit, limits: TrainLimits, package: Path, report: Report) -> None:
     private = settle_privacy(unit.privacy, unit.training, node.workload) if unit.privacy.on else None
     model = node.model()
     layers = expert_layers(node.anchor.layers, unit.expert.last_layers)
@@ -100,25 +127,35 @@ def _train_and_pack(node: Node, unit: TrainUnit, package: Path, report: Report) 
     sites = [site.path for site in kind.sites(targets)]
     report(0, unit.training.steps, "describing the domain")
     frame = node.frame(model, sites)
-    descriptor = describe_domain(
-        node.anchor,
-        model,
-        sites,
-        node.workload,
-        embedder=unit.embedder,
-        documents=unit.descriptor_documents,
-        counted=unit.descriptor_counted,
-        directions=unit.descriptor_directions,
-        frame=frame,
-    )
-    place = Place(model, frame, kind, targets, descriptor)
-    if unit.past is None or private is not None:
-        made, facts, metrics = _train_alone(node, unit, place, layers, private, package.parent, report)
+    if private is not None:
+        # What the card says of ε holds for all of the package: nothing in it comes from the data without noise, and
+        # where an expert's row of the router begins is in it.
+        descriptor = frame
     else:
-        made, facts, metrics = train_beside(node, unit, unit.past, place, package.parent / "checkpoint.pt", report)
+        descriptor = describe_domain(
+            node.anchor,
+            model,
+            sites,
+            node.workload,
+            embedder=unit.embedder,
+            documents=unit.descriptor_documents,
+            counted=unit.descriptor_counted,
+            directions=unit.descriptor_directions,
+            frame=frame,
+            fewest=limits.token_documents,
+        )
+    place = Place(model, frame, kind, targets, descriptor)
+    chosen = is_chosen(node.workload, unit, limits.min_documents)
+    if unit.past is None or private is not None:
+        made, facts, metrics = _train_alone(node, unit, place, layers, private, chosen, package.parent, report)
+    else:
+        begin = start_indices(node.workload, unit, limits.min_documents)
+        checkpoint = package.parent / "checkpoint.pt"
+        made, facts, metrics = train_beside(node, unit, unit.past, place, begin, chosen, checkpoint, report)
+        metrics = metrics if limits.foreign_figures else {}
     privacy = private.spent(int(facts["steps"])) if private else None
-    card = _card(node, unit, made, descriptor, facts, metrics, privacy)
-    prior = None if unit.replay is None else make_prior(node, unit.replay)
+    card = _card(node, unit, made, descriptor, facts, limits.rounded(metrics), privacy)
+    prior = None if unit.replay is None else make_prior(node, unit.replay, exact=private is None)
     write_package(
         package,
         card=card if prior is None else dataclasses.replace(card, replay=prior.lines()),
@@ -137,6 +174,7 @@ def _train_alone(
     place: Place,
     layers: Sequence[int],
     private: PrivateTraining | None,
+    chosen: bool,
     folder: Path,
     report: Report,
 ) -> tuple[TrainedExpert, dict[str, Scalar], dict[str, float]]:
@@ -149,18 +187,19 @@ def _train_alone(
     runner = tail(trainable.model, first)
     trainable.model = runner
 
+    if private is not None:
+        data = PrivateData(functools.partial(samples.batch, "train"), workload.loss, workload.predicts)
+        progress = train_privately(trainable, data, private, training, folder, report)
+        return trainable.export(), private.facts(progress), {}
+
     def validate() -> float:
         return samples.loss(runner, training)
 
-    if private is None:
-        parts = functools.partial(samples.parts, training=training, seed=unit.seed)
-        progress = train(trainable, parts, workload.loss, validate, training, folder / "checkpoint.pt", report)
-    else:
-        data = PrivateData(functools.partial(samples.batch, "train"), workload.loss, workload.predicts)
-        progress = train_privately(trainable, data, private, validate, training, folder, report)
-    facts = progress.facts() if private is None else private.facts(progress)
+    parts = functools.partial(samples.parts, training=training, seed=unit.seed)
+    look, checkpoint = validate if chosen else None, folder / "checkpoint.pt"
+    progress = train(trainable, parts, workload.loss, look, training, checkpoint, report)
     metrics = {"validation_loss_anchor": progress.first_loss, "validation_loss_expert": progress.best_loss}
-    return trainable.export(), facts, metrics
+    return trainable.export(), progress.facts(), metrics if chosen else {}
 
 
 class Samples:
@@ -242,6 +281,11 @@ def _card(
     privacy: Privacy | None,
 ) -> ExpertCard:
     counts, config = node.workload.counts, node.config
+    documents: dict[str, int] = {split: count.documents for split, count in counts.items()}
+    tokens: dict[str, int] = {split: count.tokens for split, count in counts.items()}
+    if privacy is not None:
+        # How many units are trained on is taken to be known; other counts have no noise, and are not told.
+        documents, tokens = {**dict.fromkeys(documents, 0), "train": documents["train"]}, dict.fromkeys(tokens, 0)
     return ExpertCard(
         owner=config.owner,
         domain=config.domain,
@@ -251,8 +295,8 @@ def _card(
         targets=made.targets,
         settings=dict(made.settings),
         workload=node.workload.name,
-        documents={split: count.documents for split, count in counts.items()},
-        tokens={split: count.tokens for split, count in counts.items()},
+        documents=documents,
+        tokens=tokens,
         training={**facts, "seed": unit.seed},
         metrics=metrics,
         privacy=privacy,
@@ -263,9 +307,11 @@ def _card(
     )
 
 
-def _identity(node: Node, unit: TrainUnit) -> str:
+def _identity(node: Node, unit: TrainUnit, limits: TrainLimits) -> str:
     """Of the unit on this node's data: the owner's settings shape the card, and the key signs, so they count."""
-    return _digest(unit.to_json(), repr(dataclasses.astuple(node.config)), node.workload.key, node.key.public.hex)
+    asked = [] if limits == NO_LIMITS else [limits.to_json()]
+    config = repr(dataclasses.astuple(node.config))
+    return _digest(unit.to_json(), config, node.workload.key, node.key.public.hex, *asked)
 
 
 def _digest(*parts: str) -> str:

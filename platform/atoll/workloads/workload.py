@@ -65,6 +65,29 @@ class Batch:
         return replace(self, inputs=_moved(self.inputs, device), targets=_moved(self.targets, device))
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Sources:
+    """Which documents some samples are made of: what a figure over these samples rests on.
+
+    A document is what one person or case put in: where a workload knows whose a sample is, all that a person has is
+    one document here.
+
+    Attributes:
+        sample: int64 [M], place of a sample among those that were asked for.
+        document: int64 [M], a document that it holds a part of, any numbers; they never leave the owner.
+        weight: float64 [M], how many tokens, visits or the like of the sample are that document's, above 0.
+    """
+
+    sample: NDArray[np.int64]
+    document: NDArray[np.int64]
+    weight: NDArray[np.float64]
+
+    @property
+    def documents(self) -> int:
+        """How many distinct documents there are."""
+        return len(np.unique(self.document))
+
+
 class Workload(ABC):
     """An owner's data of one kind, split and ready to be trained on and measured.
 
@@ -223,6 +246,17 @@ class Workload(ABC):
             total.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
             total.update(value.contiguous().cpu().numpy().tobytes())
         return total.hexdigest()
+
+    def sources(self, split: Split, indices: Sequence[int]) -> Sources | None:
+        """Which documents these samples are made of; ``None`` where the workload does not declare it.
+
+        A node lets nothing leave that rests on samples of undeclared sources.
+        """
+        return None
+
+    def described_sources(self, documents: int) -> Sources | None:
+        """Which documents :meth:`described` reads, given so many at most; ``None`` where that is not declared."""
+        return None
 
     @abstractmethod
     def loss(self, logits: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, int]:

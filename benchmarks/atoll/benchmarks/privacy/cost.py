@@ -153,21 +153,23 @@ def _train(node: Node, settings: Settings, epsilon: float, rate: float, seed: in
     )
     _, file = train_expert(node, unit, lambda done, total, note: None)
     package = read_package(file, trusted=None)
-    spent, losses = package.card.privacy, _measure(node, package, file, settings)
+    spent, losses = package.card.privacy, _measure(node, package, file, settings.windows)
+    # A private expert's card says nothing of the validation split; here the data is one's own.
+    validation = _measure(node, package, file, 64, "validation")[_OWN]
     return Found(
         epsilon=epsilon,
         rate=rate,
         seed=seed,
         spent=spent.epsilon if spent else None,
         delta=spent.delta if spent else None,
-        validation=package.card.metrics["validation_loss_expert"],
+        validation=validation,
         anchor=losses[_ANCHOR],
         test=losses[_OWN],
     )
 
 
-def _measure(node: Node, package: ExpertPackage, file: Path, settings: Settings) -> dict[str, float]:
-    """Losses on the test split, of the anchor and of the expert by itself."""
+def _measure(node: Node, package: ExpertPackage, file: Path, windows: int, split: str = "test") -> dict[str, float]:
+    """Losses on a split, of the anchor and of the expert by itself."""
     nobody, owner = Choice(name=""), package.card.owner
     variants = [
         Variant(name=_ANCHOR, members=[], integrator=nobody, router=nobody),
@@ -177,7 +179,7 @@ def _measure(node: Node, package: ExpertPackage, file: Path, settings: Settings)
     ]
     blob = node.blobs.put(file.read_bytes())
     member = MemberRef(owner=owner, digest=package.digest, blob=blob, public_key=node.key.public.hex)
-    unit = EvaluateUnit(anchor=node.anchor.digest, members=[member], variants=variants, windows=settings.windows)
+    unit = EvaluateUnit(anchor=node.anchor.digest, members=[member], variants=variants, windows=windows, split=split)
     return evaluate(node, unit, lambda done, total, note: None).loss
 
 

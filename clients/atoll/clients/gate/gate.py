@@ -59,7 +59,7 @@ class Gate:
         self._outbox = Outbox(folder / "outbox.jsonl")
         self._statements = Statements(folder / "statements", owner, key)
         self._receipts = folder / "receipts.log"
-        self.works = Works(folder, owner, policy)
+        self.works = Works(folder, owner, policy, key)
         self._lock = threading.Lock()
 
     def handle(self, message: Message) -> Message:

@@ -4,10 +4,12 @@ from datetime import datetime
 from pathlib import Path
 
 from atoll.cli.options import bars
+from atoll.clients.gate.account import Account
+from atoll.clients.gate.package_spends import package_spends
 from atoll.clients.gate.policy import Refusal
 from atoll.clients.gate.setup import NodeFolder
 from atoll.clients.node import Node
-from atoll.clients.work import train_expert
+from atoll.clients.work import plan_training, train_expert
 from atoll.config import read_config
 from atoll.coordinator.server.calls import TrainSettings
 from atoll.experts.package import unpack, verify_package
@@ -31,11 +33,16 @@ def train_offline(root: Path, overrides: list[str]) -> Path:
     policy, config = folder.read_policy(), folder.read_config()
     node = Node(folder.root.absolute())
     unit = read_config(TrainSettings, None, overrides).unit(node.anchor.digest)
-    policy.allow_training(unit, node.announcement())
+    silo = node.announcement()
+    policy.allow_training(unit, silo)
+    basis = plan_training(node, unit, policy.limits)
+    policy.allow_basis(unit, basis, silo)
     if not policy.is_open(datetime.now().astimezone()):
         raise Refusal(f"now is outside the hours in which this node works ({', '.join(policy.hours)})")
+    account = Account(folder.root, folder.read_key())
+    account.allow(policy.training, unit, basis)
     with bars() as told:
-        said, package = train_expert(node, unit, lambda done, total, note: told("train", done, total))
+        said, package = train_expert(node, unit, lambda done, total, note: told("train", done, total), policy.limits)
     found = verify_package(package, trusted=node.key.public)
     policy.allow_expert(
         found.card,
@@ -44,6 +51,7 @@ def train_offline(root: Path, overrides: list[str]) -> Path:
         prior=found.prior,
         size=package.stat().st_size,
     )
+    account.release(policy.training, unit, basis, found.digest, package_spends(found, basis))
     place = folder.root / "experts" / f"{config.owner}-{said.digest.removeprefix('sha256:')[:12]}"
     if not place.exists():
         unpack(package, place, trusted=node.key.public)

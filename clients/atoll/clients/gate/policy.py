@@ -6,8 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, time
 
+from atoll.clients.gate.refusal import Refusal as Refusal
+from atoll.clients.gate.training_policy import TrainingPolicy
 from atoll.clients.measuring.policy import MeasuringPolicy
-from atoll.errors import ConfigError, FederationError
+from atoll.clients.training.basis import TrainBasis
+from atoll.clients.training.limits import TrainLimits
+from atoll.errors import ConfigError
 from atoll.experts.card import ExpertCard
 from atoll.experts.signing import PublicKey
 from atoll.federation.measuring import MeasureUnit
@@ -21,10 +25,6 @@ _WINDOW = re.compile(r"(?:(\w{3})(?:-(\w{3}))? )?(\d\d:\d\d)-(\d\d:\d\d)")
 DESCRIPTOR = ("nothing", "statistics", "directions", "token-shares")
 """What may be told of the domain, from least to most."""
 _KEEPS = "the expert's prior keeps something of the data"
-
-
-class Refusal(FederationError):  # noqa: N818 - what it is, and not an error of anybody's
-    """The institution does not allow it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,8 +56,9 @@ class Policy:
         min_documents: Fewest documents that anything told may rest on.
         privacy_required: Whether only experts that were trained with differential privacy may leave, with δ below one
             in the number of documents.
-        max_epsilon: Largest ε, where that is required.
         measuring: What others may measure on this data, how exactly and how often.
+        max_epsilon: Largest ε, where that is required, and with which a training counts as private.
+        training: What a training must rest on, how many there may be, and what they may spend in all.
     """
 
     coordinators: list[str]
@@ -94,6 +95,7 @@ class Policy:
     privacy_required: bool = False
     max_epsilon: float = 8.0
     measuring: MeasuringPolicy = field(default_factory=MeasuringPolicy)
+    training: TrainingPolicy = field(default_factory=TrainingPolicy)
 
     def check(self) -> None:
         """Raise ConfigError for what cannot be."""
@@ -117,6 +119,7 @@ class Policy:
             if not getattr(self, name) > 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it must be above 0")
         self.measuring.check()
+        self.training.check()
 
     def allow_coordinator(self, key: PublicKey) -> None:
         """Raise Refusal for a coordinator that is not listed."""
@@ -161,6 +164,17 @@ class Policy:
                 _among("measuring.baselines", asked.baseline, self.measuring.baselines)
         if unit.audit is not None and unit.audit.on:
             self._allow_audit(unit.audit)
+
+    @property
+    def limits(self) -> TrainLimits:
+        """What the process that trains must keep to."""
+        return self.training.limits(self.min_documents)
+
+    def allow_basis(self, unit: TrainUnit, basis: TrainBasis, silo: Announcement) -> None:
+        """Raise Refusal for a training of which anything that leaves would rest on too few documents."""
+        documents = silo.documents["train"]
+        private = unit.privacy.on and unit.privacy.epsilon <= self.max_epsilon and unit.privacy.delta * documents < 1
+        self.training.allow_basis(unit, basis, self.min_documents, private=private)
 
     def allow_member(self, owner: str, key: PublicKey) -> None:
         """Raise Refusal for an expert of somebody whom the node does not know.

@@ -12,11 +12,15 @@ from pathlib import Path
 from flwr.app import ConfigRecord, MessageType, RecordDict
 from flwr.serverapp import Grid
 
+from atoll.clients.gate.account import Account
+from atoll.clients.gate.package_spends import package_spends
 from atoll.clients.gate.policy import Policy, Refusal
 from atoll.clients.measuring.agent import Measuring
+from atoll.clients.training.basis import TrainBasis
 from atoll.errors import AtollError, FederationError
 from atoll.experts.files import write_atomic
 from atoll.experts.package import verify_package
+from atoll.experts.signing import OwnerKey
 from atoll.federation.blobs import BlobStore
 from atoll.federation.embedded import EmbeddedGrid, SiloProcess
 from atoll.federation.measuring import MeasureUnit
@@ -29,6 +33,8 @@ _APP = "atoll.clients.app:app"
 _FULL = 16 << 20
 """Bytes of free space below which what failed is taken to have failed for want of it."""
 _PAUSE = 5.0
+PLAN = "query.plan"
+"""Flower's type of the message that asks the worker what a training would rest on."""
 
 
 @dataclass(slots=True)
@@ -42,14 +48,17 @@ class _Taken:
 class Works:
     """Units by content address. Each is done once: its result is kept, and a restart takes up what was not done."""
 
-    def __init__(self, folder: Path, owner: str, policy: Callable[[], Policy]) -> None:
+    def __init__(self, folder: Path, owner: str, policy: Callable[[], Policy], key: OwnerKey) -> None:
         """Take up what is on the disk; nothing runs before :meth:`start`.
 
         Args:
             folder: The node's.
             owner: Its owner.
             policy: The rules as they are now.
+            key: The owner's, which signs the account.
         """
+        self.account = Account(folder, key)
+        self._basis: dict[str, TrainBasis] = {}
         self._folder, self._owner, self._policy = folder / "works", owner, policy
         self.outgoing = BlobStore(folder / "outgoing")
         self.incoming = BlobStore(folder / "blobs")
@@ -204,7 +213,12 @@ class Works:
     def _allow(self, work: Work) -> None:
         policy, unit = self._policy(), _unit_of(work)
         if isinstance(unit, TrainUnit):
-            policy.allow_training(unit, self._announcement())
+            silo = self._announcement()
+            policy.allow_training(unit, silo)
+            basis = TrainBasis.from_json(self._send(PLAN, work.what))
+            policy.allow_basis(unit, basis, silo)
+            self.account.allow(policy.training, unit, basis)
+            self._basis[work.unit] = basis
         else:
             policy.allow_measuring(unit)
 
@@ -223,6 +237,9 @@ class Works:
             prior=found.prior,
             size=size,
         )
+        basis = self._basis.pop(work.unit)
+        spends = package_spends(found, basis)
+        self.account.release(self._policy().training, TrainUnit.from_json(work.what), basis, found.digest, spends)
         return WorkReply(state=DONE, result=result, blobs={blob: size})
 
     def _announcement(self) -> Announcement:
@@ -237,7 +254,8 @@ class Works:
         return self._send(MessageType.TRAIN, work.what)
 
     def _send(self, kind: str, text: str) -> str:
-        content = RecordDict({"unit": ConfigRecord({"json": text})})
+        limits = self._policy().limits.to_json()
+        content = RecordDict({"unit": ConfigRecord({"json": text}), "limits": ConfigRecord({"json": limits})})
         grid: Grid = self._grid
         replies = list(grid.send_and_receive([grid.create_message(content, kind, self._node, "")]))
         if not replies:

@@ -45,7 +45,7 @@ def train(
     trainable: Trainable,
     batch: Callable[[int], Sequence[Batch]],
     loss: Loss,
-    validate: Callable[[], float],
+    validate: Callable[[], float] | None,
     config: TrainingConfig,
     checkpoint: Path,
     report: Callable[[int, int, str], None],
@@ -56,7 +56,8 @@ def train(
         trainable: What is trained.
         batch: The training batch of a step in parts that are run one after the other; a pure function of the step.
         loss: What is made small.
-        validate: Mean validation loss of the trainable as it is now, in nats a unit.
+        validate: Mean validation loss of the trainable as it is now, in nats a unit; without it all steps are taken,
+            and the parameters of the last one are left.
         config: The optimization.
         checkpoint: A file; where it exists, training goes on from there. It is left in place for a later resume.
         report: Told the step, the number of steps and a note, as training goes.
@@ -76,12 +77,14 @@ def train(
 def train_by(
     trainable: Trainable,
     step: Step,
-    validate: Callable[[], float],
+    validate: Callable[[], float] | None,
     config: TrainingConfig,
     checkpoint: Path,
     report: Callable[[int, int, str], None],
 ) -> Progress:
     """:func:`train` with steps of another make; they are functions of their number and of the trainable's state alone.
+
+    Without ``validate`` all steps are taken, and the parameters of the last one are left in the trainable.
 
     Args, results and errors are those of :func:`train`.
     """
@@ -90,7 +93,7 @@ def train_by(
     groups = [{"params": matrices, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     optimizer = torch.optim.AdamW([g for g in groups if g["params"]], lr=config.learning_rate, betas=(0.9, 0.95))
     state, best = _resume(trainable, optimizer, checkpoint)
-    if not state.validation:
+    if validate is not None and not state.validation:
         state.first_loss = state.validation[0] = _finite("validation loss", validate(), 0)
         state.best_loss, best = state.first_loss, _copy(trainable)
     while state.step < config.steps and not state.stopped:
@@ -99,12 +102,16 @@ def train_by(
         told, units = step(optimizer, state.step)
         state.step, state.tokens = state.step + 1, state.tokens + units
         last = state.step == config.steps
-        if state.step % config.evaluate_every == 0 or last:
+        if validate is None:
+            best, state.best_step = {}, state.step
+        elif state.step % config.evaluate_every == 0 or last:
             best = _look(trainable, _finite("validation loss", validate(), state.step), config, state, best)
         if state.step % config.checkpoint_every == 0 or last or state.stopped:
             _save(trainable, optimizer, state, best, checkpoint)
-        report(state.step, config.steps, f"{told} · best validation {state.best_loss:.3f}")
-    _restore(trainable, best)
+        seen = "" if validate is None else f" · best validation {state.best_loss:.3f}"
+        report(state.step, config.steps, f"{told}{seen}")
+    if validate is not None:
+        _restore(trainable, best)
     return state
 
 

@@ -1,13 +1,17 @@
 """The training loop under differential privacy: every step is one of DP-SGD (Abadi et al. 2016, arXiv 1607.00133)."""
 
+import hashlib
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from atoll.clients.spending import DP_SGD, Spend
 from atoll.clients.training.loop import Progress, train_by
 from atoll.clients.training.privacy_plan import PrivacyPlan, draw, owner_secret, plan_privacy, step_generator
 from atoll.clients.training.private import PrivateData, private_step
@@ -26,19 +30,36 @@ class PrivateTraining:
     Attributes:
         plan: Its noise and its random batches.
         persons: For unit ``user``, whose each sequence of the training split is, int64 [N].
+        steps: Of the training.
+        data: Digest of the data.
     """
 
     plan: PrivacyPlan
     persons: NDArray[np.int64] | None
+    steps: int
+    data: str
 
     def spent(self, steps: int) -> Privacy:
         """(ε, δ) of so many steps, as the accountant counts them.
 
-        A training that the validation split ended early spends what its steps did. An accountant takes the number of
-        steps as settled beforehand; to the letter, one that the weights had a part in is bounded by the ε that was
-        asked for (Rogers et al. 2016, arXiv 1605.08294), and ``training.patience=0`` makes the two the same.
+        The number of steps is settled beforehand, as an accountant takes it to be: nothing ends a private training
+        early.
         """
         return Privacy(epsilon=self.plan.epsilon(steps), delta=self.plan.delta)
+
+    def spend(self) -> Spend:
+        """What the whole training will spend."""
+        plan, spent = self.plan, self.spent(self.steps)
+        return Spend(
+            what="weights of a private expert",
+            mechanism=DP_SGD,
+            unit=plan.unit,
+            epsilon=spent.epsilon,
+            delta=spent.delta,
+            noise=plan.noise,
+            rate=plan.rate,
+            steps=self.steps,
+        )
 
     def facts(self, progress: Progress) -> dict[str, int | float | str | bool]:
         """What an expert's card says of its training.
@@ -77,30 +98,29 @@ def settle_privacy(config: PrivacyConfig, training: TrainingConfig, workload: Wo
         count = people
     delta = config.delta or max(count, workload.counts["train"].documents) ** -1.1
     plan = plan_privacy(replace(config, delta=delta), units=count, batch=training.batch, steps=training.steps)
-    return PrivateTraining(plan, persons if config.unit == "user" else None)
+    return PrivateTraining(plan, persons if config.unit == "user" else None, training.steps, workload.key)
 
 
 def train_privately(
     trainable: Trainable,
     data: PrivateData,
     private: PrivateTraining,
-    validate: Callable[[], float],
     config: TrainingConfig,
     folder: Path,
     report: Callable[[int, int, str], None],
 ) -> Progress:
-    """Train in place, and leave the parameters with the lowest validation loss in the trainable.
+    """Train in place, and leave the parameters of the last step in the trainable.
+
+    No private data but what the noisy steps see has a part in which parameters these are: the validation split neither
+    chooses among the steps nor ends the training, so ``config.patience`` has no part in it.
 
     ``config.clip`` and ``config.accumulation`` have no part in it; the plan's clip and chunk take their place. What a
     step does follows from the owner's secret and its number, so a training that was cut short comes to the same expert.
-    Which step's parameters are the best, and when to stop, the validation split says: about the units of the training
-    split that tells nothing more, and the units of the validation split are not covered by any promise.
 
     Args:
         trainable: What is trained.
         data: The training split.
         private: What to keep to.
-        validate: Mean validation loss of the trainable as it is now, in nats a unit.
         config: The optimization.
         folder: Holds the checkpoint and the owner's secret of this training, and is this training's alone.
         report: Told the step, the number of steps and a note, as training goes; never the training loss.
@@ -108,7 +128,12 @@ def train_privately(
     Raises:
         DataError: the loss or its gradient became NaN or infinite, or the secret is damaged.
     """
-    plan, secret = private.plan, owner_secret(folder / "secret")
+    plan = private.plan
+    # One secret may serve a training that is begun anew, by another version of the code or of its libraries, or on
+    # another data set that was put in the place of the first. What shapes a step is part of its seed, so that no two
+    # different steps have the same noise.
+    shape = [repr(plan), repr(config), private.data, *map(version, ("atoll", "torch", "numpy"))]
+    secret = hashlib.blake2b(json.dumps(shape).encode(), key=owner_secret(folder / "secret"), digest_size=32).digest()
 
     def step(optimizer: torch.optim.Optimizer, number: int) -> tuple[str, int]:
         generator = step_generator(secret, number)
@@ -116,4 +141,4 @@ def train_privately(
         private_step(trainable, optimizer, data, drawn, plan, generator, precision=config.precision)
         return f"noise {plan.noise:.2f}", 0
 
-    return train_by(trainable, step, validate, config, folder / "checkpoint.pt", report)
+    return train_by(trainable, step, None, config, folder / "checkpoint.pt", report)

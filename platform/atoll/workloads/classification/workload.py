@@ -22,7 +22,7 @@ from atoll.workloads.classification.loss import class_loss
 from atoll.workloads.classification.samples import LabelledSamples, Shares, numbered
 from atoll.workloads.excluded import Excluded
 from atoll.workloads.order import batch_indices, evaluation_indices
-from atoll.workloads.workload import SPLITS, Batch, Progress, Split, SplitCounts, Workload
+from atoll.workloads.workload import SPLITS, Batch, Progress, Sources, Split, SplitCounts, Workload
 
 
 class Classification(Workload):
@@ -176,6 +176,15 @@ class Classification(Workload):
         there = self.split(split)
         held = np.ascontiguousarray(there.values[index]).tobytes()
         return hashlib.sha256(str(int(there.label[index])).encode() + b"\0" + held).hexdigest()
+
+    def sources(self, split: Split, indices: Sequence[int]) -> Sources:
+        """The person of each sample; where nobody is known, each sample is a document of its own."""
+        chosen, person = np.asarray(indices, dtype=np.int64), self.split(split).person
+        return Sources(np.arange(len(chosen)), chosen if person is None else person[chosen], np.ones(len(chosen)))
+
+    def described_sources(self, documents: int) -> Sources:
+        """Whose the samples are that :meth:`described` takes."""
+        return self.sources("train", evaluation_indices(len(self.split("train")), documents))
 
     def loss(self, logits: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, int]:
         """Cross-entropy over the listed classes."""

@@ -31,7 +31,7 @@ from atoll.workloads.mobility.split import split_indices
 from atoll.workloads.mobility.table import read_positions, user_number
 from atoll.workloads.mobility.trajectories import Trajectories
 from atoll.workloads.order import batch_indices, evaluation_indices
-from atoll.workloads.workload import SPLITS, Batch, Progress, Split, SplitCounts, Workload
+from atoll.workloads.workload import SPLITS, Batch, Progress, Sources, Split, SplitCounts, Workload
 
 _NUMBER = re.compile(r"-?\d{1,18}")
 
@@ -195,6 +195,15 @@ class Mobility(Workload):
         there = self.trajectories(split).window(index)
         columns = (there.location, there.day, there.slot)
         return hashlib.sha256(b"\0".join(column.tobytes() for column in columns)).hexdigest()
+
+    def sources(self, split: Split, indices: Sequence[int]) -> Sources:
+        """The user of each trajectory, and how many of its visits are predicted."""
+        there, chosen = self.trajectories(split), np.asarray(indices, dtype=np.int64)
+        return Sources(np.arange(len(chosen)), there.user[chosen], (there.lengths[chosen] - 1).astype(np.float64))
+
+    def described_sources(self, documents: int) -> Sources:
+        """The users of the trajectories that :meth:`described` takes."""
+        return self.sources("train", evaluation_indices(len(self.trajectories("train")), documents))
 
     def loss(self, logits: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, int]:
         """Of every next location."""

@@ -30,7 +30,7 @@ from atoll.workloads.text.sources import documents
 from atoll.workloads.text.split import split_of
 from atoll.workloads.text.store import TokenSplit, open_store
 from atoll.workloads.text.tokens import Tokenizer, build, cache_key, end_of_text
-from atoll.workloads.workload import SPLITS, Batch, Progress, Split, SplitCounts, Workload
+from atoll.workloads.workload import SPLITS, Batch, Progress, Sources, Split, SplitCounts, Workload
 
 _ATTEMPTS = 3
 
@@ -214,6 +214,26 @@ class Text(Workload):
         tokens = self._split(split).document(samples[0], self.config.sequence_length).astype(np.int64)
         ids = torch.from_numpy(tokens)[None]
         return Batch({"input_ids": ids}, {"ids": ids}, ids.numel(), ids.shape[1] - 1)
+
+    def sources(self, split: Split, indices: Sequence[int]) -> Sources:
+        """The documents that reach into these windows, and with how many tokens, their closing one included."""
+        ends, length = self._split(split).ends.astype(np.int64), self.config.sequence_length
+        begin = np.asarray(indices, dtype=np.int64) * length
+        first = np.searchsorted(ends, begin, side="right")
+        last = np.searchsorted(ends, begin + length, side="left")
+        count = last - first + 1
+        sample = np.repeat(np.arange(len(begin)), count)
+        document = np.arange(int(count.sum())) - np.repeat(np.cumsum(count) - count, count) + first[sample]
+        starts = np.concatenate(([0], ends))[document]
+        inside = np.minimum(ends[document], begin[sample] + length) - np.maximum(starts, begin[sample])
+        return Sources(sample, document, inside.astype(np.float64))
+
+    def described_sources(self, documents: int) -> Sources:
+        """The documents whose beginnings :meth:`descriptor_batches` takes."""
+        train, chosen = self._split("train"), np.asarray(self._beginnings(documents), dtype=np.int64)
+        lengths = np.diff(train.ends.astype(np.int64), prepend=0)[chosen] - 1
+        weight = np.minimum(lengths, self.config.sequence_length).astype(np.float64)
+        return Sources(np.arange(len(chosen)), chosen, weight)
 
     def loss(self, logits: Tensor, targets: Mapping[str, Tensor]) -> tuple[Tensor, int]:
         """Of every token after a window's first."""

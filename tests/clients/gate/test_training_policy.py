@@ -1,0 +1,196 @@
+"""A training is a question too: what its package rests on, how many there may be, and what they spend."""
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.clients.conftest import documents, text_of, train_unit, write_silo
+
+from atoll.clients.gate.account import Account
+from atoll.clients.gate.offline import train_offline
+from atoll.clients.gate.policy import Policy, Refusal
+from atoll.clients.node import Node
+from atoll.clients.training.basis import training_basis
+from atoll.clients.work import plan_training
+from atoll.errors import ConfigError
+from atoll.experts.card import ExpertCard
+from atoll.experts.privacy_config import PrivacyConfig
+from atoll.federation.units import TrainUnit
+from atoll.mixture import Descriptor
+
+DOCUMENTS = 400
+ENOUGH = ["training.steps=8", "training.batch=8", "training.evaluate_every=8", "training.validation_windows=0"]
+Silo = Callable[..., Node]
+
+
+@pytest.fixture
+def silo(tmp_path: Path, anchor_folder: Path) -> Silo:
+    """A node's folder with many documents, a key, and the default policy but for what a test changes."""
+
+    def made(name: str = "node", texts: list[str] | None = None, **rules: Any) -> Node:
+        folder = write_silo(tmp_path / name, anchor_folder, texts=texts or documents("clinic", DOCUMENTS))
+        node = Node(folder)
+        (folder / "policy.yaml").write_text(yaml.safe_dump({"coordinators": [node.key.public.hex], **rules}))
+        return node
+
+    return made
+
+
+def trained(node: Node, *overrides: str) -> Path:
+    plain = ["expert.kind=lora", "expert.rank=2", "descriptor.documents=60", "descriptor.counted=60"]
+    return train_offline(node.folder, [*plain, *ENOUGH, *overrides])
+
+
+@pytest.mark.parametrize(
+    ("overrides", "says"),
+    [
+        (("training.steps=1", "training.batch=1", "training.clip=0"), "training.clip"),
+        (("training.steps=1", "training.batch=1"), "min_documents"),
+        (("training.clip=0",), "training.clip"),
+        (("training.clip=1e-9",), "training.min_clip"),
+        (("training.steps=64", "training.batch=1", "training.evaluate_every=1"), "min_documents"),
+        (("training.warmup=0", "training.learning_rate=1.0", "training.weight_decay=1.0"), "max_share"),
+        (("descriptor.documents=1",), "the descriptor would rest on 1"),
+        (("descriptor.counted=3",), "token shares would rest on 3"),
+        (
+            ("descriptor.documents=1", "descriptor.counted=3", "training.validation_windows=1"),
+            "the descriptor would rest on 1",
+        ),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
+)
+def test_a_package_that_rests_on_few_documents_is_refused_before_training(
+    silo: Silo, overrides: tuple[str, ...], says: str
+) -> None:
+    node = silo()
+    with pytest.raises(Refusal, match=says):
+        trained(node, *overrides)
+    assert not list(node.folder.glob("work/*")), "it was trained all the same"
+    assert not (node.folder / "account.jsonl").exists(), "a refused training was counted"
+
+
+def test_one_large_document_may_not_make_most_of_the_updates(silo: Silo) -> None:
+    book = " ".join(documents("court", 300))
+    with pytest.raises(Refusal, match="max_share"):
+        trained(silo(texts=[*documents("clinic", DOCUMENTS), *[f"{number} {book}" for number in range(3)]]))
+
+
+def test_losses_of_few_documents_neither_choose_nor_leave(silo: Silo) -> None:
+    card = ExpertCard.from_yaml((trained(silo(), "training.validation_windows=1") / "card.yaml").read_bytes())
+    assert card.metrics == {}
+    assert card.training["best_step"] == card.training["steps"]
+
+
+def test_shares_are_told_of_tokens_that_enough_documents_hold(silo: Silo) -> None:
+    """An exact count of a token that three documents hold gives them away."""
+    node = silo()
+    shares = Descriptor.from_bytes((trained(node) / "descriptor.safetensors").read_bytes()).unigram
+    assert shares is not None
+    held = np.zeros(len(shares), dtype=np.int64)
+    for ids, mask in text_of(node).descriptor_batches(60, 8, 1024):
+        for row, kept in zip(ids, mask, strict=True):
+            held[np.unique(row[kept].numpy())] += 1
+    assert set(np.flatnonzero(shares.numpy())) == set(np.flatnonzero(held >= 20))
+    assert ((held > 0) & (held < 20)).any(), "there was nothing to hide"
+
+
+def test_figures_in_the_card_are_rounded(silo: Silo) -> None:
+    metrics = ExpertCard.from_yaml((trained(silo()) / "card.yaml").read_bytes()).metrics
+    assert metrics
+    assert all(round(value, 3) == value for value in metrics.values())
+
+
+def test_trainings_are_counted_over_all_units_and_the_same_costs_nothing(silo: Silo) -> None:
+    node = silo(training={"trainings": 2})
+    for seed in (1, 2, 1, 2):
+        trained(node, f"seed={seed}")
+    with pytest.raises(Refusal, match=r"training\.trainings"):
+        trained(node, "seed=3")
+    assert list(Account(node.folder, node.key).standing().trainings.values()) == [2]
+    Account(node.folder, node.key).renew()
+    trained(node, "seed=3")
+    assert list(Account(node.folder, node.key).standing().trainings.values()) == [1]
+
+
+@pytest.mark.parametrize(
+    "other", ["descriptor.documents=61", "descriptor.counted=61", "training.validation_windows=40"]
+)
+def test_two_samples_that_differ_by_a_document_are_refused(silo: Silo, other: str) -> None:
+    node = silo()
+    trained(node, "training.validation_windows=50")
+    with pytest.raises(Refusal, match="two samples"):
+        trained(node, "training.validation_windows=50", other, "seed=9")
+    trained(node, "training.validation_windows=50", "seed=9")
+
+
+def test_the_rules_are_checked_and_a_policy_of_before_is_read(silo: Silo) -> None:
+    assert Policy(coordinators=[]).training.trainings == 10
+    bad: dict[str, Any] = {"max_share": 0, "trainings": -1, "total_epsilon": float("nan"), "min_clip": 99.0}
+    for key, value in bad.items():
+        with pytest.raises(ConfigError, match=f"training.{key}"):
+            replace(Policy(coordinators=[]), training=replace(Policy(coordinators=[]).training, **{key: value})).check()
+
+
+def slow_basis(node: Node, unit: TrainUnit) -> tuple[int, float]:
+    """The last iterate's documents and largest share, token by token."""
+    text, training = text_of(node), unit.training
+    ends = text._split("train").ends.astype(np.int64)
+    owner = np.repeat(np.arange(len(ends)), np.diff(ends, prepend=0))
+    weight = np.zeros(len(ends))
+    length = text.config.sequence_length
+    for step in range(training.steps):
+        windows = text.batch_indices(step, training.batch, unit.seed)
+        tokens = np.concatenate([owner[index * length : (index + 1) * length] for index in windows])
+        weight += np.bincount(tokens, minlength=len(weight)) / len(tokens)
+    return int((weight > 0).sum()), float(weight.max() / weight.sum())
+
+
+@given(steps=st.integers(1, 9), batch=st.integers(1, 9), seed=st.integers(0, 99))
+@settings(max_examples=20, deadline=None)
+def test_what_a_training_rests_on_is_what_a_token_by_token_count_says(
+    tmp_path_factory: pytest.TempPathFactory, anchor_folder: Path, steps: int, batch: int, seed: int
+) -> None:
+    node = node_once(tmp_path_factory, anchor_folder)
+    unit = train_unit(node, steps=steps, batch=batch, evaluate_every=steps, warmup=0, schedule="constant", seed=seed)
+    basis = training_basis(node.workload, unit)
+    fewest, share = slow_basis(node, unit)
+    assert basis.fewest == fewest
+    assert basis.largest_share == pytest.approx(share)
+
+
+_NODES: dict[Path, Node] = {}
+
+
+def node_once(factory: pytest.TempPathFactory, anchor: Path) -> Node:
+    if anchor not in _NODES:
+        _NODES[anchor] = Node(write_silo(factory.mktemp("basis") / "node", anchor, texts=documents("clinic", 80)))
+    return _NODES[anchor]
+
+
+def test_every_step_that_validation_may_choose_is_looked_at(silo: Silo) -> None:
+    """A unit of many steps can deliver the first of them, where validation finds it best."""
+    node = silo()
+    unit = train_unit(node, steps=64, batch=1, evaluate_every=1, validation_windows=0)
+    assert training_basis(node.workload, unit).fewest <= 3
+    assert training_basis(node.workload, replace(unit, privacy=PrivacyConfig(epsilon=1))).fewest > 20
+
+
+def test_a_plan_promises_what_the_package_will_spend(silo: Silo) -> None:
+    pytest.importorskip("opacus.accountants", reason="private training needs Opacus")
+    node = silo(max_epsilon=4.0)
+    (spend,) = plan_training(node, train_unit(node, privacy=PrivacyConfig(epsilon=3.0))).spends
+    assert 2.9 < spend.epsilon <= 3
+    trained(node, "privacy.epsilon=3")
+    standing = Account(node.folder, node.key).standing()
+    assert standing.total.epsilon == pytest.approx(spend.epsilon, abs=0.05)
+    assert [each.what for each in standing.spends if each.mechanism == "no promise"] == [
+        "numbers of documents and tokens"
+    ]
+    assert json.loads((node.folder / "account.head").read_text()) == {"number": 2}
