@@ -78,7 +78,7 @@ def test_an_expert_is_trained_with_differential_privacy(clinic: Node, coordinate
     package = trained(clinic, "ffn", coordinated=coordinated, privacy=PrivacyConfig(epsilon=8.0))
     assert package.card.privacy is not None
     assert package.card.privacy.epsilon <= 8.0
-    assert package.card.metrics["validation_loss_expert"] <= package.card.metrics["validation_loss_anchor"]
+    assert package.card.metrics == {}, "losses have no noise"
 
 
 def test_an_audit_of_pictures_ends_with_figures(clinic: Node) -> None:

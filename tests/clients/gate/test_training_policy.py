@@ -56,7 +56,10 @@ def trained(node: Node, *overrides: str) -> Path:
         (("training.clip=0",), "training.clip"),
         (("training.clip=1e-9",), "training.min_clip"),
         (("training.steps=64", "training.batch=1", "training.evaluate_every=1"), "min_documents"),
-        (("training.warmup=0", "training.learning_rate=1.0", "training.weight_decay=1.0"), "max_share"),
+        (
+            ("training.warmup=0", "training.schedule=constant", "training.learning_rate=1", "training.weight_decay=1"),
+            "max_share",
+        ),
         (("descriptor.documents=1",), "the descriptor would rest on 1"),
         (("descriptor.counted=3",), "token shares would rest on 3"),
         (
