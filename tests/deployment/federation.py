@@ -27,15 +27,17 @@ TRAIN = [
     "expert.kind=lora",
     "expert.rank=2",
     "training.steps=4",
-    "training.batch=2",
+    "training.batch=4",
     "training.warmup=1",
-    "training.evaluate_every=2",
+    "training.evaluate_every=4",
     "training.checkpoint_every=1",
-    "training.validation_windows=2",
+    "training.validation_windows=32",
     "descriptor.documents=20",
     "descriptor.counted=20",
 ]
 """Settings under which a toy expert takes a second or two."""
+TRAINING_RULES = {"training": {"max_share": 0.25, "token_documents": 5, "trainings": 100}}
+"""Rules under which so short a training may leave, and many of them."""
 
 
 def free_port() -> int:
@@ -147,7 +149,7 @@ class Federation:
         config = yaml.safe_load((node / "node.yaml").read_text())
         config["data"]["sequence_length"] = 32
         (node / "node.yaml").write_text(yaml.safe_dump(config))
-        rules = {**yaml.safe_load((node / "policy.yaml").read_text()), "min_documents": 5, **policy}
+        rules = {**yaml.safe_load((node / "policy.yaml").read_text()), "min_documents": 5, **TRAINING_RULES, **policy}
         (node / "policy.yaml").write_text(yaml.safe_dump(rules))
         return node
 

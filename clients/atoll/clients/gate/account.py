@@ -78,7 +78,8 @@ class Account:
             if len(before) >= policy.trainings:
                 raise Refusal(
                     f"{len(before)} trainings on this version of the data are used up (the policy's "
-                    f"training.trainings is {policy.trainings}); the owner can renew them: atoll node budget --renew"
+                    f"training.trainings is {policy.trainings}); the owner can renew them: "
+                    "atoll node budget FOLDER --renew trainings"
                 )
             sample = _sample(unit)
             for name, value in sample.items():
@@ -87,7 +88,7 @@ class Account:
                     raise Refusal(
                         f"{name} is {value}, and earlier trainings on this version of the data had {min(known)}: two "
                         "samples that differ by a document would tell it; ask for the same, or let the owner renew "
-                        "(atoll node budget --renew)"
+                        "(atoll node budget FOLDER --renew trainings)"
                     )
             self._log.append(TRAINING, {"data": basis.data, "unit": unit.address, "sample": sample})
 

@@ -21,7 +21,8 @@ class TrainingPolicy:
         max_clip: Largest ``training.clip``, and 0 (no clipping) is above it.
         token_documents: Documents of the sample that must hold a token before its share is told.
         figure_digits: Decimals of the validation losses in an expert's card.
-        trainings: Trainings on one version of the data, over all coordinators; renewed by `atoll node budget --renew`.
+        trainings: Trainings on one version of the data, over all coordinators; renewed by
+            `atoll node budget FOLDER --renew trainings`.
         total_epsilon: Largest ε of all that ever leaves with noise, over the life of the node, by its privacy account.
         total_delta: Largest δ of the same.
     """
