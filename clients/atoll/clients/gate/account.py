@@ -9,7 +9,7 @@ from atoll.clients.gate.signed_log import Entry, SignedLog
 from atoll.clients.gate.training_policy import TrainingPolicy
 from atoll.clients.spending import NO_PROMISE, Spend, Total, total
 from atoll.clients.training.basis import TrainBasis
-from atoll.experts.signing import OwnerKey
+from atoll.experts.signing import Signer
 from atoll.federation.units import TrainUnit
 
 FILE = "account.jsonl"
@@ -34,7 +34,7 @@ class Standing:
 class Account:
     """A signed log in the node's folder."""
 
-    def __init__(self, folder: Path, key: OwnerKey) -> None:
+    def __init__(self, folder: Path, key: Signer) -> None:
         """Of a node.
 
         Args:

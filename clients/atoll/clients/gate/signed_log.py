@@ -19,7 +19,7 @@ from filelock import FileLock
 
 from atoll.errors import ConfigError
 from atoll.experts.files import write_all, write_atomic
-from atoll.experts.signing import OwnerKey
+from atoll.experts.signing import PublicKey, Signer
 
 _DOMAIN = b"atoll account 1\n"
 _FIRST = "0" * 64
@@ -35,7 +35,8 @@ class Entry:
         at: ISO 8601, UTC.
         kind: Of what it says.
         body: What it says.
-        signature: The owner's, hex, over everything else.
+        public_key: Of the owner's key that signed it, hex.
+        signature: Hex, over everything else.
     """
 
     number: int
@@ -43,17 +44,19 @@ class Entry:
     at: str
     kind: str
     body: dict[str, Any]
+    public_key: str
     signature: str = ""
 
-    def signed(self, key: OwnerKey) -> "Entry":
+    def signed(self, key: Signer) -> "Entry":
         """With the owner's signature."""
         return Entry(**{**asdict(self), "signature": key.sign(self._content()).hex()})
 
-    def is_of(self, key: OwnerKey) -> bool:
-        """Whether the signature is the owner's and fits."""
+    @property
+    def sound(self) -> bool:
+        """Whether the signature fits."""
         try:
-            return key.public.verify(bytes.fromhex(self.signature), self._content())
-        except ValueError:
+            return PublicKey.from_hex(self.public_key).verify(bytes.fromhex(self.signature), self._content())
+        except (ValueError, ConfigError):
             return False
 
     def _content(self) -> bytes:
@@ -64,7 +67,7 @@ class Entry:
 class SignedLog:
     """The file, which several processes of the owner may use."""
 
-    def __init__(self, path: Path, key: OwnerKey) -> None:
+    def __init__(self, path: Path, key: Signer) -> None:
         """At a path; the file is made with the first entry."""
         self._path, self._head, self._key = path, path.with_suffix(".head"), key
         self._lock = FileLock(path.with_suffix(".lock"))
@@ -100,7 +103,9 @@ class SignedLog:
             lines = self._lines()
             previous = hashlib.sha256(lines[-1]).hexdigest() if lines else _FIRST
             at = datetime.now(UTC).isoformat(timespec="seconds")
-            made = Entry(number=len(known) + 1, previous=previous, at=at, kind=kind, body=body).signed(self._key)
+            made = Entry(
+                number=len(known) + 1, previous=previous, at=at, kind=kind, body=body, public_key=self._key.public.hex
+            ).signed(self._key)
             line = json.dumps(asdict(made), sort_keys=True).encode()
             with self._path.open("ab+", buffering=0) as handle:
                 handle.truncate(sum(len(each) + 1 for each in lines))  # without a line that a crash cut short
@@ -116,11 +121,13 @@ class SignedLog:
 
     def _read(self) -> list[Entry]:
         found: list[Entry] = []
-        previous = _FIRST
+        previous, known = _FIRST, {self._key.public.hex, *self._former()}
         for number, line in enumerate(self._lines(), 1):
             try:
                 entry = Entry(**json.loads(line))
-                sound = entry.number == number and entry.previous == previous and entry.is_of(self._key)
+                sound = (
+                    entry.number == number and entry.previous == previous and entry.public_key in known and entry.sound
+                )
             except (ValueError, TypeError):
                 sound = False
             if not sound:
@@ -130,6 +137,10 @@ class SignedLog:
         if len(found) < self._noted():
             raise ConfigError(f"{self._path}: ends with entry {len(found)}, and there were {self._noted()}")
         return found
+
+    def _former(self) -> list[str]:
+        """Keys of the owner that were replaced."""
+        return [PublicKey.load(path).hex for path in sorted(self._path.parent.glob("retired/*.pub"))]
 
     def _noted(self) -> int:
         try:

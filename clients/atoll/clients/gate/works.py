@@ -20,7 +20,7 @@ from atoll.clients.training.basis import TrainBasis
 from atoll.errors import AtollError, FederationError
 from atoll.experts.files import write_atomic
 from atoll.experts.package import verify_package
-from atoll.experts.signing import OwnerKey
+from atoll.experts.signing import Signer
 from atoll.federation.blobs import BlobStore
 from atoll.federation.embedded import EmbeddedGrid, SiloProcess
 from atoll.federation.measuring import MeasureUnit
@@ -48,7 +48,7 @@ class _Taken:
 class Works:
     """Units by content address. Each is done once: its result is kept, and a restart takes up what was not done."""
 
-    def __init__(self, folder: Path, owner: str, policy: Callable[[], Policy], key: OwnerKey) -> None:
+    def __init__(self, folder: Path, owner: str, policy: Callable[[], Policy], key: Signer) -> None:
         """Take up what is on the disk; nothing runs before :meth:`start`.
 
         Args:
