@@ -80,11 +80,13 @@ class Hello(Question):
         heard: Number of the owner's last statement that is in the ledger.
         oldest: The oldest protocol that the coordinator uses.
         version: Of the coordinator's Atoll.
+        instance: The start of this owner's node that answered last; empty where none has.
     """
 
     heard: int = 0
     oldest: int = OLDEST
     version: str = ""
+    instance: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,9 +119,13 @@ class HelloReply(UnversionedHelloReply):
 
     Attributes:
         protocol: The one that it has agreed to.
+        instance: This start of the node.
+        earlier: The starts of its folder before that.
     """
 
     protocol: int = PROTOCOL
+    instance: str = ""
+    earlier: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)

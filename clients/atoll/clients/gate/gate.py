@@ -10,6 +10,7 @@ from typing import TypeVar
 from flwr.app import Error, Message
 from flwr.common.constant import ErrorCode
 
+from atoll.clients.gate.instances import Instances
 from atoll.clients.gate.outbox import Outbox, sent
 from atoll.clients.gate.policy import Policy, Refusal
 from atoll.clients.gate.statements import Statements
@@ -58,6 +59,7 @@ class Gate:
         self._owner, self._key, self._policy = owner, key, policy
         self._outbox = Outbox(folder / "outbox.jsonl")
         self._statements = Statements(folder / "statements", owner, key)
+        self._instances = Instances(folder)
         self._receipts = folder / "receipts.log"
         self.works = Works(folder, owner, policy, key)
         self._lock = threading.Lock()
@@ -119,7 +121,14 @@ class Gate:
             # Whoever must upgrade: what an owner says about consent is heard all the same.
             return UnversionedHelloReply(version=version("atoll"), statements=statements)
         protocol = agree(hello.protocol, hello.oldest, us=_US, them=_THEM)
-        return HelloReply(version=version("atoll"), statements=statements, protocol=protocol)
+        self._instances.hear(hello.instance)
+        return HelloReply(
+            version=version("atoll"),
+            statements=statements,
+            protocol=protocol,
+            instance=self._instances.current,
+            earlier=self._instances.earlier,
+        )
 
     def _fetch(self, fetch: Fetch) -> tuple[Unit, bytes]:
         if not self.works.may_fetch(fetch.blob):

@@ -13,6 +13,7 @@ from flwr.serverapp import Grid
 from atoll.coordinator.audits import write_audits
 from atoll.coordinator.server.accept import accept_statement, expert_facts
 from atoll.coordinator.server.measuring import flags, known_only
+from atoll.coordinator.server.node_instances import NodeInstances
 from atoll.coordinator.server.own_releases import own_trust
 from atoll.coordinator.server.shop import Shop
 from atoll.errors import AtollError, FederationError, LedgerError, PackageError
@@ -77,6 +78,7 @@ class Conversation:
     def __init__(self, shop: Shop, grid: Grid, owner: str, node: int) -> None:
         """Nothing is asked yet."""
         self._shop, self._grid, self.owner, self.node = shop, grid, owner, node
+        self._instances = NodeInstances(shop.folder.root / "instances.json")
         self._asked: dict[str, _Asked] = {}
         self._due: dict[str, float] = {}
         self._pause: dict[str, float] = {}
@@ -101,7 +103,12 @@ class Conversation:
         if now >= self._due.get(HELLO, 0) and not self._is_out(HELLO, ""):
             self._due[HELLO] = now + _HELLO
             heard = state.owners[self.owner].statements
-            self._ask(state, HELLO, Hello(heard=heard, version=version("atoll")), self._hear_hello)
+            self._ask(
+                state,
+                HELLO,
+                Hello(heard=heard, version=version("atoll"), instance=self._instances.last(self._key(state))),
+                self._hear_hello,
+            )
         if not self._agreed:
             return
         for (owner, unit), issued in list(state.open.items()):
@@ -163,7 +170,19 @@ class Conversation:
         else:
             self._agreed = True
             self._shop.live.barred(self.owner, "")
+        self._hear_instance(reply)
         self._hear_statements(reply.statements)
+
+    def _hear_instance(self, reply: HelloReply) -> None:
+        """Notice when two nodes live under one key."""
+        key = self._key(self._shop.ledger.state())
+        if wrong := self._instances.hear(key, reply.instance, reply.earlier):
+            log.error("%s: %s", self.owner, wrong, extra=self._extra())
+            self._shop.live.failed(self.owner, HELLO, wrong)
+
+    def _key(self, state: State) -> str:
+        """Hex of the key that the owner is admitted with."""
+        return state.owners[self.owner].admitted.public_key
 
     @property
     def _them(self) -> str:

@@ -1,0 +1,66 @@
+"""Which starts of a node were this folder's own: a hello that names another one means a copy of the folder answers too.
+
+It is an alarm against who took a copy of folder and keys, and not against the coordinator, which names what it likes.
+"""
+
+import logging
+import secrets
+from datetime import UTC, datetime
+from pathlib import Path
+
+log = logging.getLogger(__name__)
+_SHOWN = 64
+"""Earlier starts that an answer names: so many may go by without the coordinator hearing any."""
+
+
+class Instances:
+    """The starts of a folder's node, and of the copies of it that came to light."""
+
+    def __init__(self, folder: Path) -> None:
+        """Begin a new one, which is added to ``instances.log`` when it is first named.
+
+        Args:
+            folder: The node's.
+        """
+        self._path, self._alarms = folder / "instances.log", folder / "alarms.log"
+        self._earlier = self._path.read_text("ascii").split() if self._path.exists() else []
+        self._current = secrets.token_hex(16)
+        self._written = False
+        self._foreign: set[str] = set()
+
+    @property
+    def current(self) -> str:
+        """This start; on the disk before anybody hears of it."""
+        if not self._written:
+            with self._path.open("a", encoding="ascii") as handle:
+                handle.write(self._current + "\n")
+            self._written = True
+        return self._current
+
+    @property
+    def earlier(self) -> list[str]:
+        """The latest starts before this one, oldest first."""
+        return self._earlier[-_SHOWN:]
+
+    def hear(self, last: str) -> bool:
+        """Compare what the coordinator heard last under this node's keys with the starts of this folder.
+
+        Args:
+            last: The start that answered last; empty where none has.
+
+        Returns:
+            Whether it is another folder's, which is logged once and written to ``alarms.log``.
+        """
+        if not last or last == self._current or last in self._earlier:
+            return False
+        if last not in self._foreign:
+            self._foreign.add(last)
+            what = (
+                f"ALARM: another node answers with this node's keys (it calls itself {last[:12]}): somebody has a copy "
+                "of this folder. If it is not you, tell the operator to revoke this institution, and then make new "
+                "keys: atoll node enrol FOLDER --renew"
+            )
+            log.error("%s", what)
+            with self._alarms.open("a", encoding="utf-8") as handle:
+                handle.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {what}\n")
+        return True
