@@ -9,6 +9,7 @@ from flwr.clientapp import ClientApp
 from flwr.clientapp.typing import ClientAppCallable
 from flwr.common.constant import ErrorCode
 
+from atoll.clients.audit.exit import measure_exit
 from atoll.clients.measuring.records import MeasureOrder, RecordsQuestion
 from atoll.clients.measuring.worker import list_records, measure_records
 from atoll.clients.node import Node, open_node
@@ -16,6 +17,7 @@ from atoll.clients.training.limits import NO_LIMITS, TrainLimits
 from atoll.clients.work import evaluate, plan_training, train_expert
 from atoll.errors import AtollError, FederationError
 from atoll.federation.blobs import BlobStore, unpack_blobs
+from atoll.federation.exit_unit import ExitUnit
 from atoll.federation.progress import report_progress
 from atoll.federation.units import EvaluateUnit, TrainReply, TrainUnit, Unit
 
@@ -91,6 +93,16 @@ def records(message: Message, context: Context) -> Message:
     if "outgoing" not in context.node_config:
         raise FederationError("records are listed for a node's gate only")
     return _reply(message, list_records(_node(context), RecordsQuestion.from_json(_unit(message))))
+
+
+@app.evaluate("exit", mods=[answer_for_errors])
+def score_exit(message: Message, context: Context) -> Message:
+    """Measure what an exit left; only the scorecard's figures go back."""
+    node = _node(context)
+    if "blobs" in message.content:
+        unpack_blobs(message.content.config_records["blobs"], node.blobs)
+    unit = ExitUnit.from_json(_unit(message))
+    return _reply(message, measure_exit(node, unit, _report("evaluate")))
 
 
 def _node(context: Context) -> Node:

@@ -14,7 +14,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from atoll.config import read_config
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.demo import demo_config
-from atoll.coordinator.report.terminal import conclusions, left_table, results_table, withdrawal_table
+from atoll.coordinator.report.terminal import (
+    conclusions,
+    left_table,
+    results_table,
+    unlearning_table,
+    withdrawal_table,
+)
 from atoll.coordinator.run import Outcome, execute
 from atoll.coordinator.stream.tables import withdrawal_sentences
 from atoll.coordinator.stream.terminal import stream_tables
@@ -87,6 +93,8 @@ def _show(outcome: Outcome, seconds: float) -> None:
     withdrawal = withdrawal_table(outcome.results)
     if withdrawal is not None:
         console.print(withdrawal)
+    if (gone := outcome.results.withdrawal) is not None:
+        console.print(unlearning_table(gone.unlearning, gone.owner))
     console.print(left_table(outcome.results))
     for sentence in conclusions(outcome.results):
         console.print(sentence, markup=False, highlight=False)

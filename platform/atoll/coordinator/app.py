@@ -14,6 +14,7 @@ from atoll.anchors import Anchor, resolve
 from atoll.config import read_config
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.crew import Crew
+from atoll.coordinator.exit import withdrawal_exit
 from atoll.coordinator.history import History
 from atoll.coordinator.variants import variants, withdrawal_variants
 from atoll.errors import FederationError
@@ -37,6 +38,7 @@ class Findings:
         release: The mixture.
         evaluated: What each silo measured.
         reduced: The release after the withdrawal, if there was one.
+        unlearning: Figures of the exit's scorecard, measured by the owner that withdrew; empty where there is none.
         seconds: Wall time by phase.
     """
 
@@ -46,6 +48,7 @@ class Findings:
     release: Release | None = None
     evaluated: dict[str, EvaluateReply] = field(default_factory=dict)
     reduced: Release | None = None
+    unlearning: dict[str, float] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
 
 
@@ -151,6 +154,10 @@ class Coordinator:
         self.found.evaluated = self.crew.evaluate(self.crew.owners, unit)
         if not self.found.evaluated:
             raise FederationError(f"no silo could evaluate the mixture: {self.crew.reasons()}")
+        if self.found.reduced is not None and self.config.unlearning.on:
+            gone = self.config.withdraw
+            asked = withdrawal_exit(release, gone, self.config.unlearning, evaluation.batch)
+            self.found.unlearning = self.crew.measure_exit(gone, asked)
 
 
 def train_unit(config: RunConfig, anchor: Anchor) -> TrainUnit:

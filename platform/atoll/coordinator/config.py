@@ -15,6 +15,7 @@ from atoll.federation.node_config import ConsentTerms, ReplayTerms
 from atoll.federation.units import Choice
 from atoll.mixture import ANCHOR, Descriptor, Router
 from atoll.plugins import build, load
+from atoll.privacy.unlearning_config import UnlearningConfig
 from atoll.workloads.data import DataConfig
 
 EMBEDDED, SIMULATION = ENGINES = ("embedded", "simulation")
@@ -178,6 +179,7 @@ class RunConfig:
         incomplete: Whether to go on without silos whose data cannot be used. One that fails later is left out in any
             case.
         withdraw: Owner that withdraws at the end, to show what is left; empty for nobody.
+        unlearning: What that owner measures of its exit.
         prompt: What the mixture is asked before and after; empty for the beginning of a public text.
     """
 
@@ -198,6 +200,7 @@ class RunConfig:
     stream: StreamConfig = field(default_factory=StreamConfig)
     incomplete: bool = False
     withdraw: str = ""
+    unlearning: UnlearningConfig = field(default_factory=UnlearningConfig)
     prompt: str = ""
 
     def check(self) -> None:
@@ -224,6 +227,7 @@ class RunConfig:
         self.descriptor.check()
         self.evaluation.check()
         self.engine.check()
+        self.unlearning.check()
         self.stream.check(names)
         if self.privacy.on and len(self.stream.stages) > 1:
             raise ConfigError(

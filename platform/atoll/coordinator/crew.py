@@ -15,6 +15,7 @@ from atoll.errors import AtollError, FederationError, PackageError
 from atoll.experts.package import ExpertPackage
 from atoll.experts.signing import PublicKey
 from atoll.federation.blobs import BlobStore, pack_blobs, unpack_blobs
+from atoll.federation.exit_unit import ExitReply, ExitUnit
 from atoll.federation.units import (
     Announcement,
     EvaluateReply,
@@ -27,6 +28,8 @@ from atoll.federation.units import (
 from atoll.releases.members import verify
 
 log = logging.getLogger("atoll.coordinator")
+EXIT = f"{MessageType.EVALUATE}.exit"
+"""Flower's name of the message that asks for an exit's scorecard."""
 U = TypeVar("U", bound=Unit)
 Reply = TypeVar("Reply", TrainReply, EvaluateReply)
 
@@ -107,6 +110,26 @@ class Crew:
         """What each measured on its own data."""
         replies = self._work(owners, MessageType.EVALUATE, unit, EvaluateReply)
         return {owner: said for owner, (said, _) in replies.items()}
+
+    def measure_exit(self, owner: str, unit: ExitUnit) -> dict[str, float]:
+        """Figures of an exit's scorecard, asked of the owner that leaves; none where it is not there or cannot.
+
+        An owner that leaves owes nobody an answer: none is no failure of the run.
+        """
+        if owner not in self._nodes:
+            return {}
+        for _ in range(2):  # who has lost a blob since is sent it again
+            message = self._message(self._nodes[owner], EXIT, unit)
+            message.content["blobs"] = pack_blobs(self.packages, unit.needs, self._held[owner])
+            reply = next(iter(self._grid.send_and_receive([message])), None)
+            if reply is None or reply.has_error():
+                log.warning("%s: no scorecard of its exit: %s", owner, reply.error.reason if reply else "no answer")
+                return {}
+            said = self._said(self._nodes[owner], reply, ExitReply)
+            if said is None or not said.missing:
+                return dict(said.figures) if said is not None else {}
+            self._held[owner] -= set(said.missing)
+        return {}
 
     def member(self, owner: str, trained: TrainReply) -> MemberRef:
         """An owner's expert as a release names it."""

@@ -9,6 +9,7 @@ from atoll.anchors.cache import cache_root
 from atoll.coordinator.config import EngineConfig, EvaluationConfig, RunConfig, SiloConfig
 from atoll.demo.silos import DemoSilo, write_silos
 from atoll.experts.training import ExpertConfig, TrainingConfig
+from atoll.privacy.unlearning_config import UnlearningConfig
 from atoll.workloads.text import TextConfig
 
 WITHDRAWS = "library"
@@ -59,7 +60,7 @@ def _small(config: RunConfig, *, quick: bool) -> RunConfig:
 
 
 def _large(config: RunConfig, silos: tuple[DemoSilo, ...], *, quick: bool) -> RunConfig:
-    """A pretrained model of 135 million parameters: experts in the last layers, short windows."""
+    """A pretrained model of 135 million parameters: experts in the last layers, short windows, few documents."""
     steps, windows = (6, 4) if quick else (40, 8)
     return replace(
         config,
@@ -70,6 +71,7 @@ def _large(config: RunConfig, silos: tuple[DemoSilo, ...], *, quick: bool) -> Ru
         ),
         descriptor=replace(config.descriptor, documents=32),
         evaluation=EvaluationConfig(windows=windows, batch=4),
+        unlearning=UnlearningConfig(documents=8),
         engine=EngineConfig(threads=1),
     )
 

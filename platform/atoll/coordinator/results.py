@@ -123,6 +123,8 @@ class WithdrawalResult:
         prompt: What was asked; empty where nothing was.
         answer_before: By the mixture with its expert.
         answer_after: By the mixture without it.
+        unlearning: The scorecard that the owner measured, by names that start with ``unlearning_``
+            (:mod:`atoll.privacy.scorecard`); empty where it was not there, or could not.
     """
 
     owner: str
@@ -135,6 +137,7 @@ class WithdrawalResult:
     prompt: str = ""
     answer_before: str = ""
     answer_after: str = ""
+    unlearning: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,9 +26,11 @@ WHAT = {
     ("query", "out"): "announcement",
     ("train", "out"): "expert package",
     ("evaluate", "out"): "metrics",
+    ("evaluate.exit", "out"): "exit scorecard",
     ("query", "in"): "question",
     ("train", "in"): "work unit",
     ("evaluate", "in"): "mixture",
+    ("evaluate.exit", "in"): "exit scorecard",
 }
 
 
@@ -131,4 +133,5 @@ def _withdrawal(
         prompt=config.prompt,
         answer_before=answers[0],
         answer_after=answers[1],
+        unlearning=dict(found.unlearning),
     )

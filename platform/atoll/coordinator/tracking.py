@@ -146,6 +146,7 @@ class Tracker:
                 "withdrawal/loss-after": gone.loss_after,
                 "withdrawal/loss-never-had": gone.loss_never_had,
                 "withdrawal/max-change-elsewhere": gone.max_change_elsewhere,
+                **{f"withdrawal/{name}": value for name, value in gone.unlearning.items()},
             }
         self.log_metrics(figures)
         tags = {"anchor": results.anchor.digest, "release": results.release.digest}

@@ -1,5 +1,7 @@
 """Scores for membership inference: the higher, the more a sample looks like one that was trained on."""
 
+import zlib
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -38,6 +40,23 @@ def calibrated_scores(losses: Floats, reference: Floats) -> NDArray[np.float64]:
     if found.shape != expected.shape:
         raise DataError(f"membership: {found.shape} losses, but {expected.shape} of the reference; score the same")
     return expected - found
+
+
+def zlib_scores(losses: Floats, documents: Sequence[bytes]) -> NDArray[np.float64]:
+    """Low loss for how much there is to be told, so a member: the loss over the document's compressed size (Carlini et
+    al. 2021, arXiv 2012.07805).
+
+    Args:
+        losses: [N], the release's mean loss on each document, in nats a token.
+        documents: The documents' bytes, N of them.
+
+    Raises:
+        DataError: not one document for every loss.
+    """
+    if len(losses) != len(documents):
+        raise DataError(f"membership: {len(losses)} losses, but {len(documents)} documents; score the same")
+    sizes = np.array([len(zlib.compress(document)) for document in documents], dtype=np.float64)
+    return -np.asarray(losses, dtype=np.float64) / sizes
 
 
 def replay_scores(samples: Tensor, published: Tensor, neighbours: int = 5) -> NDArray[np.float64]:

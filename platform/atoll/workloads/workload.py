@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from atoll.errors import ConfigError
+from atoll.errors import ConfigError, DataError
 from atoll.mixture import Descriptor
 from atoll.plugins import load
 from atoll.workloads.data import GROUP, DataConfig
@@ -25,6 +25,19 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 
 Progress = Callable[[int, int], None]
 """Told how much of the work is done, and how much there is."""
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Question:
+    """A question with answers, as token ids; a loss of an answer counts the answer's tokens alone.
+
+    Attributes:
+        right: Question and the right answer in other words: the ids, int64 [S], and at which of them the answer begins.
+        wrong: The same with wrong answers.
+    """
+
+    right: tuple[Tensor, int]
+    wrong: Sequence[tuple[Tensor, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +226,31 @@ class Workload(ABC):
         Raises:
             IndexError: there is no such sample.
         """
+
+    def document_indices(self, split: Split, limit: int) -> list[int]:
+        """Which samples of records are asked about one by one, as :meth:`sample_groups` numbers them: all, or ``limit``
+        evenly spaced ones.
+
+        Raises:
+            DataError: there are none.
+        """
+        there = [sample for group in self.sample_groups(split) for sample in group]
+        if not there:
+            raise DataError(f"{self.name}: there is nothing in the {split} split in which anything is predicted")
+        count = min(limit, len(there))
+        return [there[number * len(there) // count] for number in range(count)]
+
+    def documents(self, split: Split, indices: Sequence[int]) -> Batch:
+        """These samples of records side by side."""
+        return self.record_samples(split, indices)
+
+    def document_bytes(self, split: Split, indices: Sequence[int]) -> list[bytes] | None:
+        """What these documents say, where they are text; ``None`` elsewhere. It never leaves the owner."""
+        return None
+
+    def questions(self, split: Split, limit: int) -> list[Question]:
+        """Questions with answers about a split's documents, ``limit`` evenly spaced ones; none by default."""
+        return []
 
     @abstractmethod
     def persons(self, split: Split) -> NDArray[np.int64] | None:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from atoll.coordinator.report.conclusions import conclusions
 from atoll.coordinator.report.tables import left_grid, loss_grid, routing_grid
+from atoll.coordinator.report.unlearning import MEANING, asked_about, unlearning_grid
 from atoll.coordinator.report.wording import difference_text, size_text, time_text
 from atoll.coordinator.results import RunResults
 from atoll.experts.files import write_atomic
@@ -48,6 +49,7 @@ def write_report(results: RunResults, figures: Sequence[Path], folder: Path) -> 
         OSError: a figure cannot be read or the page not written.
     """
     pictures = {figure.stem: picture_of(figure, _SHOWN.get(figure.stem, "")) for figure in figures}
+    scorecard = results.withdrawal.unlearning if results.withdrawal else {}
     html = rendered(
         "page.html.j2",
         results=results,
@@ -56,6 +58,9 @@ def write_report(results: RunResults, figures: Sequence[Path], folder: Path) -> 
         losses=loss_grid(results, each_withdrawn=True),
         routing=routing_grid(results),
         left=left_grid(results),
+        unlearning=unlearning_grid(scorecard),
+        unlearning_meaning=MEANING,
+        asked_about=asked_about(scorecard),
         pictures=pictures,
         others=[picture for name, picture in pictures.items() if name not in _SHOWN],
     )

@@ -1,15 +1,18 @@
 """What the terminal shows of a run."""
 
+from collections.abc import Mapping
+
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
 from atoll.coordinator.report.conclusions import conclusions
 from atoll.coordinator.report.tables import Grid, left_grid, loss_grid
+from atoll.coordinator.report.unlearning import MEANING, asked_about, unlearning_grid
 from atoll.coordinator.report.wording import difference_text
 from atoll.coordinator.results import RunResults
 
-__all__ = ["conclusions", "grid_table", "left_table", "results_table", "withdrawal_table"]
+__all__ = ["conclusions", "grid_table", "left_table", "results_table", "unlearning_table", "withdrawal_table"]
 
 
 def results_table(results: RunResults) -> Table:
@@ -45,6 +48,12 @@ def withdrawal_table(results: RunResults) -> Table | None:
     for name, value in rows.items():
         table.add_row(Text(name), Text(value))
     return table
+
+
+def unlearning_table(figures: Mapping[str, float], owner: str) -> Table:
+    """The scorecard of an owner's exit."""
+    title = f"Unlearning scorecard of {owner}'s exit, {asked_about(figures)}"
+    return grid_table(unlearning_grid(figures), title, MEANING)
 
 
 def grid_table(grid: Grid, title: str, caption: str | None = None) -> Table:

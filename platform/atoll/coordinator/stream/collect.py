@@ -148,4 +148,5 @@ def _withdrawal(owner: str, course: Course, shared: Sequence[Shared | None]) -> 
         before={name: figures_of(said, MIXTURE) for name, said in course.stages[-1].evaluated.items()},
         after={name: figures_of(said, MIXTURE) for name, said in after.evaluated.items()},
         rebuilt={name: figures_of(said, MIXTURE) for name, said in rebuilt.items()},
+        unlearning=dict(course.unlearning),
     )

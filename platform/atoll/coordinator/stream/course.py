@@ -15,6 +15,7 @@ from atoll.coordinator.app import train_unit
 from atoll.coordinator.audits import write_audits
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.crew import Crew
+from atoll.coordinator.exit import release_exit
 from atoll.coordinator.history import History
 from atoll.coordinator.results import ANCHOR, MIXTURE, OWN
 from atoll.coordinator.stream.config import generator_for
@@ -71,6 +72,7 @@ class Course:
         stages: In order.
         after: The stage without the owner that withdrew; ``None`` where nobody did.
         rebuilt: Stages that were done anew without it, where that was asked for.
+        unlearning: Figures of the exit's scorecard, measured by the owner that withdrew; empty where there is none.
     """
 
     silos: dict[str, Announcement] = field(default_factory=dict)
@@ -78,6 +80,7 @@ class Course:
     stages: list[Stage] = field(default_factory=list)
     after: Stage | None = None
     rebuilt: list[Stage] = field(default_factory=list)
+    unlearning: dict[str, float] = field(default_factory=dict)
 
     def trained_beside(self, owner: str) -> dict[str, int]:
         """Stage of arrival of those whose experts were trained beside an owner's, by their names."""
@@ -130,6 +133,7 @@ class StreamCoordinator:
                 if self.config.stream.rebuild:
                     kept = [[owner for owner in stage if owner != gone] for stage in self.config.stream.stages]
                     self._stages([stage for stage in kept if stage], self.found.rebuilt)
+                self.found.unlearning = self._exit(gone, last, self.found.after.release)
         return self.found
 
     def _stages(self, stages: Sequence[Sequence[str]], done: list[Stage]) -> None:
@@ -195,6 +199,21 @@ class StreamCoordinator:
         seconds = {"integrate": at_release - began, "evaluate": time.monotonic() - at_release}
         number = len(self.found.stages) + 1
         return Stage(number=number, arrived=(), release=release, evaluated=evaluated, seconds=seconds)
+
+    def _exit(self, gone: str, before: Release, after: Release) -> dict[str, float]:
+        """The scorecard of an exit; against a stream that never had the owner, where that was done anew."""
+        config = self.config
+        if not config.unlearning.on:
+            return {}
+        never = self.found.rebuilt[-1].release if self.found.rebuilt else None
+        unit = release_exit(before, after, never, config.unlearning, config.evaluation.batch)
+        kept = self.crew.journal.find("exit", gone, unit.address)
+        if kept is not None:
+            return {name: float(value) for name, value in kept.items()}
+        figures = self.crew.measure_exit(gone, unit)
+        if figures:
+            self.crew.journal.write("exit", gone, unit.address, figures)
+        return figures
 
     def _release(self, members: Sequence[MemberRef], before: Release | None, *, beside: bool) -> Release:
         """Integrate, fit the router, and write both down under the next number.

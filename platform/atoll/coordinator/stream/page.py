@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from atoll.coordinator.report.page import picture_of, rendered, write_page
+from atoll.coordinator.report.unlearning import MEANING, asked_about, unlearning_grid
 from atoll.coordinator.stream.figures import FORGETTING, accuracy_by_silo, error_of_first, forgetting_over_stages
 from atoll.coordinator.stream.heat_map import heat_map
 from atoll.coordinator.stream.results import Method, StreamResults
@@ -41,6 +42,7 @@ def draw(results: StreamResults, folder: Path) -> list[Path]:
 def write_stream_report(results: StreamResults, figures: list[Path], folder: Path) -> Path:
     """Write ``report.html`` with the pictures in it."""
     gone = results.withdrawal
+    scorecard = gone.unlearning if gone else {}
     html = rendered(
         "stream.html.j2",
         results=results,
@@ -49,6 +51,9 @@ def write_stream_report(results: StreamResults, figures: list[Path], folder: Pat
         matrix=matrix_grid(results.stream, results.metric),
         stops=stops_cells(results),
         audits=audit_grid(results),
+        unlearning=unlearning_grid(scorecard),
+        unlearning_meaning=MEANING,
+        asked_about=asked_about(scorecard),
         withdrawal=None if gone is None else withdrawal_grid(gone, results.metric),
         left=[] if gone is None else withdrawal_sentences(gone),
         forgetting=f"forgetting_max, {FORGETTING['forgetting_max']}",

@@ -75,6 +75,8 @@ class Withdrawal:
         before: Figures of the last release by silo and name.
         after: The same of the release without it.
         rebuilt: The same when all those experts were trained anew without it; empty where that was not asked for.
+        unlearning: The scorecard that the owner measured, by names that start with ``unlearning_``
+            (:mod:`atoll.privacy.scorecard`); empty where it was not there, or could not.
     """
 
     owner: str
@@ -86,6 +88,7 @@ class Withdrawal:
     before: dict[str, dict[str, float]]
     after: dict[str, dict[str, float]]
     rebuilt: dict[str, dict[str, float]] = field(default_factory=dict)
+    unlearning: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)

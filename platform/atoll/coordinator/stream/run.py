@@ -111,6 +111,8 @@ def _track(config: RunConfig, results: StreamResults, course: Course, folder: Pa
             tracker.log_metrics(stops_of(stage_found), step=number)
         for owner, figures in results.audits.items():
             tracker.log_metrics(_named(f"audit/{owner}", figures), step=len(course.stages))
+        if course.unlearning:
+            tracker.log_metrics(_named("withdrawal", course.unlearning), step=len(course.stages))
         for name in ("config.yaml", "results.json", "report.html", "figures"):
             tracker.log_artifact(folder / name, under="figures" if name == "figures" else "")
         for made in [*course.stages, *([course.after] if course.after else [])]:

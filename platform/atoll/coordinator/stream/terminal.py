@@ -2,7 +2,7 @@
 
 from rich.table import Table
 
-from atoll.coordinator.report.terminal import grid_table
+from atoll.coordinator.report.terminal import grid_table, unlearning_table
 from atoll.coordinator.stream.results import StreamResults
 from atoll.coordinator.stream.tables import audit_grid, figures_of, methods_grid, silos_grid, withdrawal_grid
 
@@ -16,4 +16,5 @@ def stream_tables(results: StreamResults) -> list[Table]:
     if results.withdrawal is not None:
         title = f"{results.withdrawal.owner} withdraws"
         found.append(grid_table(withdrawal_grid(results.withdrawal, results.metric), title))
+        found.append(unlearning_table(results.withdrawal.unlearning, results.withdrawal.owner))
     return found

@@ -26,11 +26,12 @@ from atoll.workloads.text.config import TextConfig, validate
 from atoll.workloads.text.files import find, fixed_part
 from atoll.workloads.text.loss import next_token_loss
 from atoll.workloads.text.order import shuffled
+from atoll.workloads.text.questions import read_questions
 from atoll.workloads.text.sources import documents
 from atoll.workloads.text.split import split_of
 from atoll.workloads.text.store import TokenSplit, open_store
 from atoll.workloads.text.tokens import Tokenizer, build, cache_key, end_of_text
-from atoll.workloads.workload import SPLITS, Batch, Progress, Sources, Split, SplitCounts, Workload
+from atoll.workloads.workload import SPLITS, Batch, Progress, Question, Sources, Split, SplitCounts, Workload
 
 _ATTEMPTS = 3
 
@@ -193,6 +194,21 @@ class Text(Workload):
         ids = torch.stack([self.window(split, index) for index in indices])
         return Batch({"input_ids": ids}, {"ids": ids}, ids.numel(), ids.shape[0] * (ids.shape[1] - 1))
 
+    def documents(self, split: Split, indices: Sequence[int]) -> Batch:
+        """Their beginnings, of a window's length at most, filled up on the right."""
+        ids, mask = self._padded(indices, self.config.sequence_length, split)
+        return self.as_batch({"input_ids": ids}, mask)
+
+    def document_bytes(self, split: Split, indices: Sequence[int]) -> list[bytes]:
+        """The same beginnings as text in UTF-8."""
+        there, length = self._split(split), self.config.sequence_length
+        ids = (there.document(number, length).tolist() for number in indices)
+        return [str(self.tokenizer.decode(tokens, clean_up_tokenization_spaces=False)).encode() for tokens in ids]
+
+    def questions(self, split: Split, limit: int) -> list[Question]:
+        """Of JSON lines that have them, see :mod:`.questions`."""
+        return read_questions(self.config, self.tokenizer, split, limit, self._excluded)
+
     def persons(self, split: Split) -> None:
         """Nobody known: a document does not say whom it is about, and a window may hold parts of several."""
         return None
@@ -328,12 +344,12 @@ class Text(Workload):
         _at_least(1, documents=documents)
         return _spread(self._split("train").counts.documents, documents)
 
-    def _padded(self, numbers: range | list[int], length: int) -> tuple[Tensor, Tensor]:
-        train = self._split("train")
+    def _padded(self, numbers: Sequence[int], length: int, split: Split = "train") -> tuple[Tensor, Tensor]:
+        there = self._split(split)
         ids = torch.full((len(numbers), length), self._eos, dtype=torch.int64)
         mask = torch.zeros(len(numbers), length, dtype=torch.bool)
         for row, number in enumerate(numbers):
-            tokens = train.document(number, length).astype(np.int64)
+            tokens = there.document(number, length).astype(np.int64)
             ids[row, : len(tokens)] = torch.from_numpy(tokens)
             mask[row, : len(tokens)] = True
         return ids, mask
