@@ -1,5 +1,8 @@
 """Two data versions whose difference would tell of a few documents are not both measured."""
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,6 +13,9 @@ from atoll.clients.gate.policy import Refusal
 from atoll.clients.measuring.budget import MeasuringBudget, Spent
 from atoll.clients.measuring.records import MeasureOrder
 from atoll.clients.measuring.selection import choose_documents, settle_version
+from atoll.workloads.text import Text
+from atoll.workloads.text.split import split_of
+from atoll.workloads.workload import Split, Workload
 
 TEXTS = documents("clinic", 110)
 
@@ -22,14 +28,14 @@ def chosen(silo: Silo) -> set[str]:
 def held_out(silo: Silo) -> list[str]:
     """The texts that are in the test split."""
     there = silo.node.workload
-    return [text for text in TEXTS if _in_test(there, text)]
+    return [text for text in TEXTS if in_split(there, text) == "test"]
 
 
-def _in_test(workload: object, text: str) -> bool:
-    from atoll.workloads.text.split import split_of
-
-    config = workload.config  # type: ignore[attr-defined]
-    return split_of(text, validation=config.validation, test=config.test, salt=config.salt) == "test"
+def in_split(workload: Workload, text: str) -> Split:
+    """Which split a document is in."""
+    assert isinstance(workload, Text)
+    config = workload.config
+    return split_of(text, validation=config.validation, test=config.test, salt=config.salt)
 
 
 def test_a_document_that_is_gone_cannot_be_told_from_the_difference(silo: Silo) -> None:
@@ -71,9 +77,9 @@ def digests(first: int, last: int) -> list[str]:
     return [f"{number:064x}" for number in range(first, last)]
 
 
-def test_a_version_near_to_any_earlier_one_is_refused(tmp_path: object) -> None:
+def test_a_version_near_to_any_earlier_one_is_refused(tmp_path: Path) -> None:
     """From A to B and back to A but for one document: its difference to A tells of that one."""
-    budget = MeasuringBudget(tmp_path)  # type: ignore[arg-type]
+    budget = MeasuringBudget(tmp_path)
     rules = {"fewest": 20, "most": 100}
     first, _ = settle_version(budget, "test", digests(0, 60), **rules)
     second, frozen = settle_version(budget, "test", digests(20, 80), **rules)
@@ -90,11 +96,7 @@ def test_a_version_near_to_any_earlier_one_is_refused(tmp_path: object) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 120), st.integers(0, 120)), min_size=2, max_size=8))
 def test_no_two_versions_that_are_measured_differ_by_few(spans: list[tuple[int, int]]) -> None:
-    from tempfile import TemporaryDirectory
-
     with TemporaryDirectory() as folder:
-        from pathlib import Path
-
         budget = MeasuringBudget(Path(folder))
         for begin, length in spans:
             try:

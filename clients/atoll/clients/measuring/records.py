@@ -5,6 +5,9 @@ from dataclasses import dataclass, field
 from atoll.federation.measuring import MeasureUnit
 from atoll.federation.units import Unit
 
+MOST = 20_000
+"""Records of a split that are told apart: those of the lowest digests, which are keyed, so that nobody chooses."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class RecordsQuestion(Unit):
@@ -22,7 +25,7 @@ class RecordsAnswer(Unit):
     """The records of a split: documents, or persons where the workload knows them.
 
     Attributes:
-        digests: Of each record's content; equal records have equal ones.
+        digests: Keyed ones of each record's content; equal records have equal ones.
     """
 
     digests: list[str]

@@ -1,6 +1,5 @@
 """Which documents a split's figures rest on: the node's choice, kept for as long as the data allows."""
 
-import hashlib
 from collections.abc import Collection, Sequence, Set
 
 from atoll.clients.gate.policy import Refusal
@@ -8,13 +7,13 @@ from atoll.clients.measuring.budget import MeasuringBudget, Version
 
 
 def choose_documents(there: Collection[str], most: int) -> list[str]:
-    """Digests of the documents to rest on: a choice by hash, the same for the same data in any order.
+    """Digests of the documents to rest on: the lowest (they are keyed), the same for the same data in any order.
 
     Args:
         there: Digests of all documents of the split; equal documents are one.
         most: How many are taken at most.
     """
-    return sorted(sorted(set(there), key=_rank)[:most])
+    return sorted(set(there))[:most]
 
 
 def settle_version(
@@ -65,7 +64,3 @@ def _too_few(split: str, documents: int, fewest: int) -> str:
         f"measuring on the {split} split would rest on {documents} different documents; the policy's min_documents "
         f"is {fewest}"
     )
-
-
-def _rank(digest: str) -> str:
-    return hashlib.sha256(f"atoll measuring 1 {digest}".encode()).hexdigest()

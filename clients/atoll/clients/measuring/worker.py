@@ -1,16 +1,19 @@
 """The worker's part of measuring: each record's sums under each model. Nothing here decides what leaves."""
 
 import hashlib
+import os
+import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from weakref import WeakKeyDictionary
 
 import torch
 from torch import nn
 
 from atoll.clients.audit.audit import Report, audit_release
 from atoll.clients.audit.published import Source
-from atoll.clients.measuring.records import MeasureOrder, MeasureRecords, RecordsAnswer, RecordsQuestion, Row
+from atoll.clients.measuring.records import MOST, MeasureOrder, MeasureRecords, RecordsAnswer, RecordsQuestion, Row
 from atoll.clients.node import Node
 from atoll.errors import ConfigError, DataError
 from atoll.experts.integrator import Integrator
@@ -34,7 +37,7 @@ def list_records(node: Node, question: RecordsQuestion) -> RecordsAnswer:
     Raises:
         ConfigError: there is no such split.
     """
-    return RecordsAnswer(digests=list(_digests(node.workload, _split(question.split))))
+    return RecordsAnswer(digests=list(_digests(node, _split(question.split))))
 
 
 def measure_records(node: Node, order: MeasureOrder, report: Report) -> MeasureRecords:
@@ -48,7 +51,7 @@ def measure_records(node: Node, order: MeasureOrder, report: Report) -> MeasureR
     unit = order.unit
     node.expect_anchor(unit.anchor)
     split = _split(unit.split)
-    documents = _chosen(node.workload, split, order.documents)
+    documents = _chosen(node, split, order.documents)
     models = _Models(node)
     sums = _Sums(node.workload, split, documents)
     anchor, _ = sums.of(models.anchor, None)
@@ -169,19 +172,40 @@ def _audit(node: Node, order: MeasureOrder, models: _Models, report: Report) -> 
     return dict(audit_release(node, source, anchor, config, unit.replay, batch=_AT_ONCE, report=report))
 
 
-def _digests(workload: Workload, split: Split) -> dict[str, list[int]]:
-    """Samples of each record by the record's digest; equal records are one."""
-    if not workload.counts[split].documents:
-        return {}
-    found: dict[str, list[int]] = {}
-    for samples in workload.sample_groups(split):
-        parts = sorted(workload.sample_digest(split, index) for index in samples)
-        found.setdefault(hashlib.sha256(" ".join(parts).encode()).hexdigest(), samples)
-    return found
+def _digests(node: Node, split: Split) -> dict[str, list[int]]:
+    """Samples of each record by the record's digest, of the first :data:`MOST` records by rank; equal ones are one."""
+    known = _KNOWN.setdefault(node.workload, {})
+    if split not in known:
+        secret = _secret(node)
+        found: dict[str, list[int]] = {}
+        for samples in node.workload.sample_groups(split) if node.workload.counts[split].documents else ():
+            parts = sorted(node.workload.sample_digest(split, index) for index in samples)
+            digest = hashlib.blake2b(" ".join(parts).encode(), key=secret, digest_size=16).hexdigest()
+            found.setdefault(digest, samples)
+        known[split] = {digest: found[digest] for digest in sorted(found)[:MOST]}
+    return known[split]
 
 
-def _chosen(workload: Workload, split: Split, documents: Sequence[str]) -> list[list[int]]:
-    there = _digests(workload, split)
+_KNOWN: "WeakKeyDictionary[Workload, dict[Split, dict[str, list[int]]]]" = WeakKeyDictionary()
+"""By data that is open: a node reads its data when its process starts."""
+
+
+def _secret(node: Node) -> bytes:
+    """Of the node's own, so that digests tell of no document, and nobody else knows which will be chosen."""
+    path = node.folder / "measuring.key"
+    if not path.exists():
+        partial = path.with_suffix(".partial")
+        partial.unlink(missing_ok=True)
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(secrets.token_bytes(32))
+            os.fsync(handle.fileno())
+        partial.replace(path)
+    return path.read_bytes()
+
+
+def _chosen(node: Node, split: Split, documents: Sequence[str]) -> list[list[int]]:
+    there = _digests(node, split)
     if any(digest not in there for digest in documents):
         raise DataError(f"the {split} split has changed since its documents were chosen; ask again")
     return [there[digest] for digest in documents]

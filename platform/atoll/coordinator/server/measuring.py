@@ -1,12 +1,14 @@
 """What silos measure: what each expert does to everyone else's loss, before a release; privacy, after it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 from atoll.coordinator.server.calls import AuditCall
 from atoll.coordinator.server.choosing import choose_members
 from atoll.coordinator.server.shop import Shop
+from atoll.experts.signing import OwnerKey
 from atoll.federation.measuring import Candidate, Measurement, MeasureUnit
-from atoll.federation.units import EvaluateReply
+from atoll.federation.units import Choice, EvaluateReply, MemberRef
 from atoll.ledger import ExpertFlagged, Fact, State
 from atoll.releases.release import Release
 from atoll.workloads.workload import workload_class
@@ -15,28 +17,42 @@ ALL = "all"
 
 
 def compose(shop: Shop, state: State) -> MeasureUnit | None:
-    """The mixture of all experts that might be released, and the same without each of them; nothing without experts.
-
-    It is one candidate, and each owner's part in it is an entitlement: a node's budget counts one new model, and one
-    loss more than there are owners.
-    """
+    """The mixture of all experts that might be released, and the same without each of them; nothing without experts."""
     members = choose_members(shop, state, flagged=None).members
     if not members:
         return None
+    scores = workload_class(shop.anchor.workload).score_names
+    return unit_of(shop.key, shop.anchor.digest, members, shop.config.integrator, shop.config.router, scores)
+
+
+def unit_of(
+    key: OwnerKey,
+    anchor: str,
+    members: list[MemberRef],
+    integrator: Choice,
+    router: Choice,
+    scores: Sequence[str] = (),
+) -> MeasureUnit:
+    """What each of these experts does to everyone else's loss.
+
+    It is one candidate, and each owner's part in it is an entitlement: a node's budget counts one new model, and one
+    loss more than there are owners.
+
+    Args:
+        key: The coordinator's.
+        anchor: Digest of the anchor.
+        members: The experts.
+        integrator: What makes the mixture of them.
+        router: Over what.
+        scores: Figures that are wanted of the whole mixture beside its loss.
+    """
     owners = [member.owner for member in members]
-    candidate = Candidate.sign(
-        shop.key,
-        anchor=shop.anchor.digest,
-        members=members,
-        integrator=shop.config.integrator,
-        router=shop.config.router,
-    )
-    scores = list(workload_class(shop.anchor.workload).score_names)
-    measurements = [Measurement(name=ALL, candidate=candidate.digest, scores=scores)]
+    candidate = Candidate.sign(key, anchor=anchor, members=members, integrator=integrator, router=router)
+    measurements = [Measurement(name=ALL, candidate=candidate.digest, scores=list(scores))]
     for owner in owners:
         kept = [each for each in owners if each != owner]
         measurements.append(Measurement(name=_without(owner), candidate=candidate.digest, entitlement=kept))
-    return MeasureUnit(anchor=shop.anchor.digest, candidates=[candidate], measurements=measurements)
+    return MeasureUnit(anchor=anchor, candidates=[candidate], measurements=measurements)
 
 
 def compose_audit(shop: Shop, release: Release, call: AuditCall) -> MeasureUnit:

@@ -1,0 +1,98 @@
+"""What must still work inside the default budget, and what each costs; docs/deployment.md prints these figures."""
+
+import math
+
+import pytest
+from tests.clients.conftest import quiet, train_unit
+from tests.clients.measuring.conftest import COORDINATOR, Silo
+from torch import Tensor
+
+from atoll.clients.measuring.budget import MeasuringBudget, Spent
+from atoll.clients.measuring.policy import MeasuringPolicy
+from atoll.clients.work import train_expert
+from atoll.coordinator.server.measuring import ALL, flags, unit_of
+from atoll.federation.measuring import Measurement
+from atoll.federation.units import Choice, MemberRef
+from atoll.ledger import ExpertFlagged
+
+STAGES, OWNERS = 20, 8
+UNIFORM = Choice(name="uniform")
+
+
+def spent(silo: Silo) -> Spent:
+    return MeasuringBudget(silo.folder).spent()
+
+
+def _honest(name: str, value: Tensor) -> Tensor:
+    return value * 0.1
+
+
+def _poison(name: str, value: Tensor) -> Tensor:
+    return value * (-4.0 if "lora_B" in name else 1.0)
+
+
+@pytest.fixture
+def small(silo: Silo) -> Silo:
+    """On as few documents as the default allows: so many models take a while."""
+    silo.measuring["documents"] = 20
+    return silo
+
+
+def test_a_poisoned_newcomer_is_flagged_for_one_new_model(small: Silo) -> None:
+    """Owners arrive one by one; the fourth does the opposite of what the others learnt."""
+    training = train_unit(small.node, steps=20, learning_rate=0.05, evaluate_every=20, checkpoint_every=20)
+    small.base = train_expert(small.node, training, quiet)[1]
+    members: list[MemberRef] = []
+    costs = []
+    for number in range(1, 5):
+        members.append(small.expert(f"o{number}", _poison if number == 4 else _honest))
+        before = spent(small)
+        unit = unit_of(COORDINATOR, small.node.anchor.digest, members, Choice(name="flexolmo"), UNIFORM)
+        reply = small.figures(unit)
+        flagged = {fact.owner for fact in flags(unit, "clinic", reply, 0.05) if isinstance(fact, ExpertFlagged)}
+        assert flagged == ({f"o{number}"} if number > 3 else set())
+        assert all(map(math.isfinite, reply.loss.values()))
+        after = spent(small)
+        costs.append((after.models - before.models, after.figures - before.figures))
+    assert [models for models, _ in costs] == [1] * 4
+    assert costs[0] == (1, 2), "the mixture and the anchor alone"
+    assert max(figures for _, figures in costs) <= 5
+
+
+def test_a_streams_matrix_of_twenty_stages(small: Silo) -> None:
+    """R[i, j]: after each of 20 arrivals this silo measures the release, and once its own expert and the anchor."""
+    members: list[MemberRef] = []
+    for stage in range(1, STAGES + 1):
+        members.append(small.noise(f"o{stage:02d}", stage, 0.01))
+        one = small.candidate(*members)
+        asked = [Measurement(name="release", candidate=one.digest)]
+        asked += [Measurement(name="anchor")] if stage == 1 else []
+        small.figures(small.unit(one, measurements=asked))
+    assert spent(small) == Spent(models=STAGES, figures=STAGES + 1)
+    assert spent(small).models <= MeasuringPolicy().models
+
+
+def test_the_reports_leave_one_out_at_eight_owners(small: Silo) -> None:
+    members = [small.noise(f"o{number}", number, 0.01) for number in range(OWNERS)]
+    one = small.candidate(*members)
+    owners = [member.owner for member in members]
+    asked = [Measurement(name=ALL, candidate=one.digest, shares=True)]
+    asked += [
+        Measurement(name=owner, candidate=one.digest, entitlement=[each for each in owners if each != owner])
+        for owner in owners
+    ]
+    asked += [Measurement(name="soup", candidate=one.digest, baseline="soup"), Measurement(name="anchor")]
+    small.figures(small.unit(one, measurements=asked))
+    losses, shares = OWNERS + 3, OWNERS + 1
+    assert spent(small) == Spent(models=2, figures=losses + shares), "the baseline is a model of its own"
+
+
+def test_all_of_it_together_is_within_the_default_budget_whatever_the_workload() -> None:
+    """In the worst case: five figures a measurement (a classifier's), and none of the questions was asked before."""
+    policy, figures = MeasuringPolicy(), 5
+    newcomers = [(1, figures + number) for number in range(1, OWNERS + 1)]
+    stream = (STAGES, figures * STAGES + 2)
+    report = (2, figures * (OWNERS + 3) + OWNERS + 1)
+    models, numbers = (sum(each) for each in zip(*newcomers, stream, report, strict=True))
+    assert models <= policy.models
+    assert numbers <= policy.figures
