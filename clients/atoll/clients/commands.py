@@ -131,6 +131,42 @@ def policy(folder: _Folder) -> None:
 
 
 @app.command()
+def budget(
+    folder: _Folder,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object, with all that was released.")] = False,
+    renew: Annotated[
+        list[str] | None,
+        typer.Option(metavar="WHAT", help="Begin to count anew: trainings or measuring; repeatable. ε stays spent."),
+    ] = None,
+) -> None:
+    """The privacy account, and what trainings and measurements of this version of the data have left.
+
+    Example: atoll node budget hospital --renew trainings
+    """
+    from rich.console import Console
+
+    from atoll.clients.gate.account import Account
+    from atoll.clients.gate.budget_report import budget as current
+    from atoll.clients.gate.budget_report import budget_tables
+    from atoll.clients.gate.setup import NodeFolder
+    from atoll.clients.measuring.budget import MeasuringBudget
+    from atoll.errors import ConfigError
+
+    node = NodeFolder(folder)
+    key, rules = node.read_key(), node.read_policy()
+    renewals = {"trainings": lambda: Account(folder, key).renew(), "measuring": lambda: MeasuringBudget(folder).renew()}
+    if odd := [name for name in renew or [] if name not in renewals]:
+        raise ConfigError(f"--renew {odd[0]}: there is {' and '.join(renewals)}")
+    for name in renew or []:
+        renewals[name]()
+    found = current(folder, key, rules)
+    if as_json:
+        typer.echo(json.dumps(found, ensure_ascii=False))
+        return
+    Console().print(budget_tables(found))
+
+
+@app.command()
 def works(folder: _Folder) -> None:
     """The work that this node has taken on.
 
