@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 from atoll.cli.ledger import app
 from atoll.errors import ConfigError, LedgerError
-from atoll.ledger import ConsentWithdrawn, ExpertAccepted, Ledger, OwnerAdmitted, OwnerRevoked, Released
+from atoll.ledger import Ledger, OwnerRevoked, Released, StatementHeard
+from atoll.testing.ledger import accepted, admitted, statement
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -20,14 +21,16 @@ NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     path = tmp_path / "ledger.db"
-    members = [f"sha256:{letter * 64}" for letter in "ab"]
+    experts = [accepted(owner, purposes=["research"], until="2027-01-01") for owner in ("bank", "clinic")]
+    members = [expert.expert for expert in experts]
     with Ledger.open(path) as ledger:
-        for owner, expert in zip(("bank", "clinic"), members, strict=True):
-            ledger.record(OwnerAdmitted(owner=owner, domain=f"[bold]{owner}[/bold]", public_key=owner), NOON)
-            terms = {"purposes": ["research"], "until": "2027-01-01", "statement": ""}
-            ledger.record(ExpertAccepted(owner=owner, expert=expert, blob="b", anchor="a", **terms), NOON)  # type: ignore[arg-type]
+        for expert in experts:
+            ledger.record(admitted(expert.owner, domain=f"[bold]{expert.owner}[/bold]"), NOON)
+            ledger.record(expert, NOON)
         ledger.record(Released(number=1, digest="sha256:r", guarantee="exact", members=members), NOON)
-        ledger.record(ConsentWithdrawn(owner="bank", expert="", statement="no more"), NOON + timedelta(hours=1))
+        ledger.record(
+            StatementHeard(document=statement("bank", 1, words="no more").to_line()), NOON + timedelta(hours=1)
+        )
         ledger.record(OwnerRevoked(owner="bank", reason="left"), NOON + timedelta(hours=2))
     return path
 
@@ -66,13 +69,13 @@ def test_show_for_machines_has_it_all(path: Path) -> None:
     assert [owner["revoked"] for owner in found["owners"]] == ["left", None]
     assert [expert["consent"] for expert in found["experts"]] == ["withdrawn", "restricted"]
     assert found["releases"][0]["owners"] == ["bank", "clinic"]
-    assert (found["events"], found["open"]) == (7, [])
+    assert (found["events"], found["open"]) == (8, [])
 
 
 def test_a_noted_head_is_asked_for_again(path: Path) -> None:
     said = run("verify", path)
     head = said.split("head ")[1].strip()
-    assert "verified: 7 events" in said
+    assert "verified: 8 events" in said
     assert run("verify", path, "--head", head) == said
     with pytest.raises(LedgerError, match="is not in this history"):
         run("verify", path, "--head", f"7:sha256:{'0' * 64}")
@@ -84,8 +87,8 @@ def test_a_noted_head_is_asked_for_again(path: Path) -> None:
 def test_a_tampered_ledger_exits_with_its_code_and_one_line(path: Path) -> None:
     with sqlite3.connect(path) as raw:
         raw.execute("DROP TRIGGER append_only_update")
-        raw.execute("UPDATE events SET body = replace(body, 'no more', 'go on') WHERE sequence = 6")
+        raw.execute("UPDATE events SET body = replace(body, 'no more', 'go on') WHERE sequence = 7")
     command = [sys.executable, "-m", "atoll.cli.app", "ledger", "verify", str(path)]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     assert found.returncode == LedgerError.exit_code
-    assert found.stderr.strip() == "error: ledger: event 6 (consent-withdrawn) was changed after it was written"
+    assert found.stderr.strip() == "error: ledger: event 7 (statement-heard) was changed after it was written"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, text
 
-from atoll.ledger import ConsentGiven, ExpertAccepted, Fact, Ledger, OwnerAdmitted
+from atoll.ledger import ExpertAccepted, Fact, Ledger, OwnerAdmitted
+from atoll.testing import ledger as signed
 
 
 def _programs() -> Path | None:
@@ -75,27 +76,21 @@ def ledger(where: str) -> Iterator[Ledger]:
 
 
 def admitted(owner: str = "hospital") -> OwnerAdmitted:
-    return OwnerAdmitted(owner=owner, domain="letters", public_key=owner.encode().hex())
+    return signed.admitted(owner, domain="letters")
 
 
 def accepted(
     owner: str = "hospital", expert: str = "e1", purposes: tuple[str, ...] = ("any",), until: str | None = None
 ) -> ExpertAccepted:
-    return ExpertAccepted(
-        owner=owner,
-        expert=expert,
-        blob=f"blob of {expert}",
-        anchor="sha256:anchor",
-        purposes=list(purposes),
-        until=until,
-        statement="",
-    )
+    return signed.accepted(owner, expert, purposes=purposes, until=until)
 
 
-def given(
-    owner: str = "hospital", expert: str = "e1", purposes: tuple[str, ...] = ("any",), until: str | None = None
-) -> ConsentGiven:
-    return ConsentGiven(owner=owner, expert=expert, purposes=list(purposes), until=until, statement="")
+def digest_of(owner: str = "hospital", expert: str = "e1") -> str:
+    """Digest of the expert that :func:`accepted` accepts for any use."""
+    return accepted(owner, expert).expert
+
+
+E1, E2 = digest_of("hospital", "e1"), digest_of("bank", "e2")
 
 
 def opening(owner: str = "hospital", expert: str = "e1") -> list[Fact]:

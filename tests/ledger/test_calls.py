@@ -6,29 +6,27 @@ from atoll.errors import LedgerError
 from atoll.ledger import (
     Called,
     CallFinished,
-    ConsentGiven,
-    ConsentWithdrawn,
     ExpertAccepted,
     ExpertFlagged,
     Ledger,
     OwnerAdmitted,
     OwnerRevoked,
+    StatementHeard,
     UnitFinished,
     UnitIssued,
 )
-from atoll.ledger.facts import fact_from_json
+from atoll.ledger.fact import fact_from_json
+from atoll.testing import ledger as signed
 
-UNIT, EXPERT = "0" * 32, "sha256:" + "e" * 64
+UNIT, EXPERT = "0" * 32, signed.accepted("clinic").expert
 
 
-def admitted(owner: str = "clinic", **more: str) -> OwnerAdmitted:
-    return OwnerAdmitted(owner=owner, domain="x", public_key=owner.encode().hex().ljust(64, "0"), **more)
+def admitted(owner: str = "clinic", *, node_key: str = "") -> OwnerAdmitted:
+    return signed.admitted(owner, node_key=node_key)
 
 
 def accepted(owner: str = "clinic") -> ExpertAccepted:
-    return ExpertAccepted(
-        owner=owner, expert=EXPERT, purposes=["any"], until=None, statement="", blob="sha256:b", anchor="sha256:a"
-    )
+    return signed.accepted(owner)
 
 
 def called(call: str, *owners: str) -> Called:
@@ -49,10 +47,10 @@ def test_facts_that_belong_together_are_written_all_or_not_at_all(where: str) ->
         with pytest.raises(LedgerError, match="never asked"):
             ledger.record_all([accepted(), finished()])
         assert ledger.state().experts == other.state().experts == {}
-        assert ledger.state().head.sequence == 1
+        assert ledger.state().head.sequence == 2
         made = ledger.record_all([called("c"), issued("c"), accepted(), finished(), admitted()])
-        assert [event.sequence for event in made] == [2, 3, 4, 5]
-        assert ledger.verify().sequence == other.verify().sequence == 5
+        assert [event.sequence for event in made] == [3, 4, 5, 6]
+        assert ledger.verify().sequence == other.verify().sequence == 6
         assert ledger.record_all([called("c"), issued("c"), accepted(), finished()]) == []
 
 
@@ -85,16 +83,15 @@ def test_calls_do_not_change_and_end_once(where: str) -> None:
 
 
 def test_an_owners_statements_do_not_go_back(where: str) -> None:
-    def given(number: int) -> ConsentGiven:
-        return ConsentGiven(
-            owner="clinic", expert=EXPERT, purposes=["research"], until=None, statement="", number=number
-        )
+    def given(number: int) -> StatementHeard:
+        return signed.stated("clinic", number, EXPERT, ["research"])
 
     with Ledger.open(where) as ledger:
         ledger.record_all([admitted(), accepted(), given(1)])
-        ledger.record(ConsentWithdrawn(owner="clinic", expert="", statement="", number=2))
-        for number in (1, 2):
-            assert ledger.record(given(number)) is None, "said before the withdrawal, repeated after it"
+        ledger.record(signed.stated("clinic", 2))
+        assert ledger.record(given(1)) is None, "said before the withdrawal, repeated after it"
+        with pytest.raises(LedgerError, match="two different statements of number 2"):
+            ledger.record(given(2))
         assert ledger.state().experts[EXPERT].consents.now.purposes == ()
         assert ledger.record(given(3)) is not None
         assert ledger.state().experts[EXPERT].consents.now.purposes == ("research",)

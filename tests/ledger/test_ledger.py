@@ -1,7 +1,9 @@
 """The ledger says what was written, in order, to everyone; and says so when it was tampered with."""
 
 import multiprocessing
+import shutil
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,6 +19,8 @@ from atoll.ledger import (
     START,
     ConsentGiven,
     ConsentWithdrawn,
+    Fact,
+    FormatMarked,
     Head,
     Ledger,
     OwnerRevoked,
@@ -25,27 +29,42 @@ from atoll.ledger import (
     UnitFinished,
     UnitIssued,
 )
+from atoll.testing.ledger import stated
 
-from .conftest import accepted, admitted, given, opening
+from .conftest import E1, E2, accepted, admitted, opening
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
 
+UNUSABLE = accepted(purposes=())
+FORGED = ConsentGiven(owner="hospital", expert=E1, purposes=["any"], until=None, statement="")
+
+
 def released(number: int = 1, *members: str) -> Released:
-    return Released(number=number, digest=f"release {number}", guarantee="exact", members=list(members or ("e1",)))
+    return Released(number=number, digest=f"release {number}", guarantee="exact", members=list(members or (E1,)))
 
 
-def withdrawn(owner: str = "hospital", expert: str = "") -> ConsentWithdrawn:
-    return ConsentWithdrawn(owner=owner, expert=expert, statement="no more")
+def withdrawn(owner: str = "hospital", expert: str = "", number: int = 1) -> Fact:
+    return stated(owner, number, expert)
+
+
+def given(
+    owner: str = "hospital",
+    expert: str = E1,
+    purposes: tuple[str, ...] = ("any",),
+    until: str | None = None,
+    number: int = 1,
+) -> Fact:
+    return stated(owner, number, expert, purposes, until=until)
 
 
 def test_what_is_written_is_read_again(ledger: Ledger, where: str) -> None:
     facts = [*opening(), released(), withdrawn()]
     events = [ledger.record(fact, NOON) for fact in facts]
     with Ledger.open(where, create=False) as again:
-        assert list(again.events()) == events
-        assert [event.fact() for event in again.events()] == facts
-        assert [event.sequence for event in again.events(after=2)] == [3, 4]
+        assert list(again.events(after=1)) == events
+        assert [event.fact() for event in again.events()] == [FormatMarked(version=2), *facts]
+        assert [event.sequence for event in again.events(after=3)] == [4, 5]
         assert again.verify() == ledger.state().head == again.state().head
 
 
@@ -56,13 +75,13 @@ def test_a_fact_is_written_once(ledger: Ledger) -> None:
         released(),
         UnitIssued(owner="hospital", unit="u", work="train"),
         UnitFinished(owner="hospital", unit="u", result="e1", failure=""),
-        withdrawn(),
+        withdrawn(number=2),
         OwnerRevoked(owner="hospital", reason="left"),
     ]
     for fact in facts:
         assert ledger.record(fact, NOON) is not None
         assert ledger.record(fact, NOON) is None
-    assert ledger.verify().sequence == len(facts)
+    assert ledger.verify().sequence == 1 + len(facts)
 
 
 def test_transfers_are_counted_each_time(ledger: Ledger) -> None:
@@ -78,31 +97,40 @@ def test_transfers_are_counted_each_time(ledger: Ledger) -> None:
     [
         ([], accepted(), "'hospital' was never admitted; there are no owners"),
         ([admitted()], OwnerRevoked(owner="bank", reason=""), "'bank' was never admitted; there are hospital"),
-        ([*opening(), admitted("bank")], accepted("bank"), "expert e1 is 'hospital's"),
+        ([*opening(), admitted("bank")], replace(accepted(), owner="bank"), "is not signed by 'bank'"),
         ([*opening(), admitted("bank")], given("bank"), "only an owner decides about its own"),
-        ([*opening(), admitted("bank")], withdrawn("bank", "e1"), "only an owner decides about its own"),
+        ([*opening(), admitted("bank")], withdrawn("bank", E1), "only an owner decides about its own"),
         ([admitted(), OwnerRevoked(owner="hospital", reason="left")], accepted(), "'hospital' is revoked"),
-        ([admitted(), accepted(purposes=())], released(), "does not permit any use of it now"),
+        (
+            [admitted(), accepted(purposes=())],
+            released(1, accepted(purposes=()).expert),
+            "does not permit any use of it now",
+        ),
         ([*opening(), withdrawn()], released(), "does not permit any use of it now"),
         ([*opening(), given(until="2026-05-31")], released(), "does not permit any use of it now"),
-        (opening(), released(1, "e1", "e2"), "never accepted: e2"),
+        (opening(), released(1, E1, E2), f"never accepted: {E2}"),
         ([*opening(), released(2)], released(1), "release 1 does not follow release 2"),
-        ([*opening(), released()], Released(number=1, digest="x", guarantee="exact", members=["e1"]), "do not change"),
+        ([*opening(), released()], Released(number=1, digest="x", guarantee="exact", members=[E1]), "do not change"),
         (opening(), given(until="soon"), "'soon': that is no date"),
-        ([admitted()], accepted(until="2026-02-30"), "'2026-02-30': that is no date"),
-        (opening(), given(purposes=()), "a withdrawal; write it as one"),
+        ([admitted()], replace(accepted(), until="2026-02-30"), "recorded otherwise than in the card"),
+        (
+            opening(),
+            ConsentGiven(owner="hospital", expert=E1, purposes=["any"], until=None, statement=""),
+            "did not sign",
+        ),
+        (opening(), ConsentWithdrawn(owner="hospital", expert="", statement=""), "did not sign"),
         ([admitted()], UnitFinished(owner="hospital", unit="u", result="", failure="x"), "never asked for unit u"),
     ],
 )
 def test_a_contradiction_is_refused_and_nothing_is_written(
-    tmp_path: Path, before: list[ConsentGiven], fact: ConsentGiven, why: str
+    tmp_path: Path, before: list[Fact], fact: Fact, why: str
 ) -> None:
     with Ledger.open(tmp_path / "ledger.db") as ledger:
         for each in before:
             ledger.record(each, NOON)
         with pytest.raises(LedgerError, match=why):
             ledger.record(fact, NOON)
-        assert ledger.verify().sequence == len(before)
+        assert ledger.verify().sequence == len(before) + bool(before)
 
 
 def test_another_key_needs_a_revocation_first(ledger: Ledger) -> None:
@@ -123,7 +151,7 @@ def test_a_withdrawal_is_known_to_others_at_their_next_question(ledger: Ledger, 
     for fact in opening():
         ledger.record(fact, NOON)
     with Ledger.open(where) as other:
-        assert other.state().usable("research", NOON) == ["e1"]
+        assert other.state().usable("research", NOON) == [E1]
         ledger.record(withdrawn(), NOON)
         assert other.state().usable("research", NOON) == []
 
@@ -144,22 +172,23 @@ def test_consent_is_for_purposes_and_days(
     tmp_path: Path, later: bool, purposes: tuple[str, ...], until: str | None, purpose: str, day: int, may: bool
 ) -> None:
     with Ledger.open(tmp_path / "ledger.db") as ledger:
-        for fact in (admitted(), accepted(purposes=() if later else purposes, until=until)):
+        expert = accepted(purposes=() if later else purposes, until=until)
+        for fact in (admitted(), expert):
             ledger.record(fact, NOON)
         if later:
-            ledger.record(given(purposes=purposes, until=until), NOON)
-        assert ledger.state().usable(purpose, NOON + timedelta(days=day)) == (["e1"] if may else [])
+            ledger.record(given(expert=expert.expert, purposes=purposes, until=until), NOON)
+        assert ledger.state().usable(purpose, NOON + timedelta(days=day)) == ([expert.expert] if may else [])
 
 
 def test_which_releases_hold_an_owner_and_until_when(ledger: Ledger) -> None:
     hour = timedelta(hours=1)
     for fact in (*opening(), *opening("bank", "e2")):
         ledger.record(fact, NOON)
-    ledger.record(released(1, "e1", "e2"), NOON)
+    ledger.record(released(1, E1, E2), NOON)
     ledger.record(withdrawn(), NOON + hour)
-    ledger.record(released(2, "e2"), NOON + 2 * hour)
-    ledger.record(given(until="2026-06-02"), NOON + 3 * hour)
-    ledger.record(released(3, "e1", "e2"), NOON + 4 * hour)
+    ledger.record(released(2, E2), NOON + 2 * hour)
+    ledger.record(given(until="2026-06-02", number=2), NOON + 3 * hour)
+    ledger.record(released(3, E1, E2), NOON + 4 * hour)
     state = ledger.state()
     end = datetime(2026, 6, 3, tzinfo=UTC)
     assert {n: [(p.begin, p.end) for p in found] for n, found in state.periods("hospital").items()} == {
@@ -182,24 +211,33 @@ def test_the_database_itself_refuses_changes(ledger: Ledger, where: str) -> None
     ledger.verify()
 
 
-LONG = [*opening(), *opening("bank", "e2"), released(1, "e1", "e2"), withdrawn("bank"), released(2)]
+LONG = [*opening(), *opening("bank", "e2"), released(1, E1, E2), withdrawn("bank"), released(2)]
+EVENTS = len(LONG) + 1
 COLUMNS = ("sequence", "at", "kind", "body", "previous", "digest")
 
 
-@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@for_all(place=st.integers(1, len(LONG)), column=st.sampled_from(COLUMNS), data=st.data())
-def test_any_change_to_any_event_is_found(
-    tmp_path_factory: pytest.TempPathFactory, place: int, column: str, data: st.DataObject
-) -> None:
-    path = tmp_path_factory.mktemp("tampered") / "ledger.db"
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger's file."""
+    path = tmp_path_factory.mktemp("sound") / "ledger.db"
     with Ledger.open(path) as ledger:
-        for fact in LONG:
-            ledger.record(fact, NOON)
+        ledger.record_all(LONG, NOON)
+    with sqlite3.connect(path) as raw:
+        raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return path
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@for_all(place=st.integers(1, EVENTS), column=st.sampled_from(COLUMNS), data=st.data())
+def test_any_change_to_any_event_is_found(
+    tmp_path_factory: pytest.TempPathFactory, sound: Path, place: int, column: str, data: st.DataObject
+) -> None:
+    path = Path(shutil.copy(sound, tmp_path_factory.mktemp("tampered")))
     with sqlite3.connect(path) as raw:
         raw.execute("DROP TRIGGER append_only_update")
         (old,) = raw.execute(f"SELECT {column} FROM events WHERE sequence = {place}").fetchone()
         if column == "sequence":
-            new = data.draw(st.integers(len(LONG) + 1, 99))
+            new = data.draw(st.integers(EVENTS + 1, 99))
         else:
             at = data.draw(st.integers(0, len(old) - 1))
             letter = data.draw(st.sampled_from([c for c in "0aZ}\"' é" if c != old[at]]))
@@ -220,14 +258,14 @@ def test_a_history_cut_short_is_found_by_a_head_that_was_noted(tmp_path: Path) -
             ledger.record(fact)
         noted = ledger.verify()
         ledger.record(released())
-        assert ledger.verify(noted).sequence == 4
-        assert ledger.verify(START).sequence == 4
+        assert ledger.verify(noted).sequence == 5
+        assert ledger.verify(START).sequence == 5
     with sqlite3.connect(path) as raw:
         raw.execute("DROP TRIGGER append_only_delete")
-        raw.execute("DELETE FROM events WHERE sequence > 2")
+        raw.execute("DELETE FROM events WHERE sequence > 3")
     with Ledger.open(path) as ledger:
-        assert ledger.verify().sequence == 2  # in itself it is whole
-        with pytest.raises(LedgerError, match=r"event 3 .* is not in this history, which has 2 events"):
+        assert ledger.verify().sequence == 3  # in itself it is whole
+        with pytest.raises(LedgerError, match=r"event 4 .* is not in this history, which has 3 events"):
             ledger.verify(noted)
         with pytest.raises(LedgerError, match="is not in this history"):
             ledger.verify(Head(2, "sha256:" + "0" * 64))
@@ -252,7 +290,7 @@ def test_processes_write_at_once_and_nothing_is_lost_or_doubled(where: str) -> N
         worker.join(120)
         assert worker.exitcode == 0
     with Ledger.open(where) as ledger:
-        assert ledger.verify().sequence == 1 + 3 * 20 + 20
+        assert ledger.verify().sequence == 2 + 3 * 20 + 20
         assert len(ledger.state().open) == 80
 
 

@@ -10,16 +10,17 @@ from flwr.clientapp.typing import ClientAppCallable
 from flwr.common.constant import ErrorCode
 
 from atoll.clients.audit.exit import measure_exit
+from atoll.clients.gate.statements import Statements
 from atoll.clients.measuring.records import MeasureOrder, RecordsQuestion
 from atoll.clients.measuring.worker import list_records, measure_records
 from atoll.clients.node import Node, open_node
 from atoll.clients.training.limits import NO_LIMITS, TrainLimits
 from atoll.clients.work import evaluate, plan_training, train_expert
-from atoll.errors import AtollError, FederationError
+from atoll.errors import AtollError, ConfigError, FederationError
 from atoll.federation.blobs import BlobStore, unpack_blobs
 from atoll.federation.exit_unit import ExitUnit
 from atoll.federation.progress import report_progress
-from atoll.federation.units import EvaluateUnit, TrainReply, TrainUnit, Unit
+from atoll.federation.units import ConsentReply, ConsentRequest, EvaluateUnit, TrainReply, TrainUnit, Unit
 
 log = logging.getLogger(__name__)
 app = ClientApp()
@@ -47,6 +48,19 @@ def announce(message: Message, context: Context) -> Message:
     node = _node(context)
     said = node.announcement()
     return _reply(message, said)
+
+
+@app.query("consent", mods=[answer_for_errors])
+def state_consent(message: Message, context: Context) -> Message:
+    """Sign what a silo permits, in a run of one's own silos."""
+    if "outgoing" in context.node_config:
+        raise ConfigError("at an institution only the owner itself states what it permits")
+    node, wanted = _node(context), ConsentRequest.from_json(_unit(message))
+    statements = Statements(node.folder / "statements", node.config.owner, node.key)
+    made, _ = statements.say(
+        expert=wanted.expert, purposes=wanted.purposes, until=wanted.until, words=wanted.words, new=not wanted.expert
+    )
+    return _reply(message, ConsentReply(statement=made.to_line()))
 
 
 @app.query("plan", mods=[answer_for_errors])

@@ -196,8 +196,11 @@ def withdraw(
 @app.command()
 def permit(
     folder: _Folder,
-    expert: Annotated[str, typer.Option(metavar="DIGEST", help="Which expert.")],
     purpose: Annotated[list[str], typer.Option(metavar="WORD", help="What it may be used for; repeatable; or any.")],
+    expert: Annotated[str, typer.Option(metavar="DIGEST", help="Which expert.")] = "",
+    new: Annotated[
+        bool, typer.Option("--new", help="Take part again with new experts, after withdrawing all.")
+    ] = False,
     until: Annotated[str | None, typer.Option(metavar="DATE", help="Last day: 2031-12-31.")] = None,
     words: Annotated[str, typer.Option(metavar="TEXT", help="In your words.")] = "",
 ) -> None:
@@ -205,7 +208,7 @@ def permit(
 
     Example: atoll node permit hospital --expert sha256:… --purpose research --until 2031-12-31
     """
-    _state(folder, expert, purpose, until, words)
+    _state(folder, expert, purpose, until, words, new=new)
 
 
 @app.command()
@@ -230,13 +233,13 @@ def train(
     typer.echo(f"Next:    atoll expert pack {made} --key {folder / 'owner.key'} --out {made}.atoll")
 
 
-def _state(folder: Path, expert: str, purposes: list[str], until: str | None, words: str) -> None:
+def _state(folder: Path, expert: str, purposes: list[str], until: str | None, words: str, *, new: bool = False) -> None:
     from atoll.clients.gate.setup import NodeFolder
     from atoll.clients.gate.statements import Statements
 
     found = NodeFolder(folder)
     statements = Statements(folder / "statements", found.read_config().owner, found.read_key())
-    _, path = statements.say(expert=expert, purposes=purposes, until=until, words=words)
+    _, path = statements.say(expert=expert, purposes=purposes, until=until, words=words, new=new)
     typer.echo(f"Signed: {path}")
     typer.echo("A running node tells it to the coordinator at once; without one, hand the file to the operator, for")
     typer.echo(f"        atoll coordinator accept FOLDER {path.name}")

@@ -97,14 +97,11 @@ def approve(
     from atoll.coordinator.server.folder import ServerFolder
     from atoll.experts.signing import PublicKey
     from atoll.federation.handover import Enrolment
-    from atoll.ledger import OwnerAdmitted
+    from atoll.ledger import admission
 
     paper = Enrolment.load(enrolment)
     with ServerFolder(folder).open_ledger() as ledger:
-        fact = OwnerAdmitted(
-            owner=paper.owner, domain=paper.domain, public_key=paper.public_key, node_key=paper.node_key
-        )
-        news = ledger.record(fact)
+        news = ledger.record(admission(paper))
     typer.echo(f"{paper.owner} is admitted" if news else f"{paper.owner} was admitted before")
     typer.echo(f"It must read out to you: {PublicKey.from_hex(paper.public_key).fingerprint}")
 
@@ -135,13 +132,15 @@ def withdraw(
 ) -> None:
     """Withdraw an owner's experts on its word; owners with a node do it themselves: atoll node withdraw.
 
+    It holds until the owner itself permits anew, with its signature; an operator can't take it back.
+
     Example: atoll coordinator withdraw coordinator hospital --reason 'letter of 3 May'
     """
     from atoll.coordinator.server.folder import ServerFolder
-    from atoll.ledger import ConsentWithdrawn
+    from atoll.ledger import UseRestricted
 
     with ServerFolder(folder).open_ledger() as ledger:
-        news = ledger.record(ConsentWithdrawn(owner=owner, expert="", statement=reason))
+        news = ledger.record(UseRestricted(owner=owner, expert="", purposes=[], until=None, reason=reason))
     typer.echo(f"{owner}'s experts are withdrawn" if news else f"{owner} had nothing left to withdraw")
 
 

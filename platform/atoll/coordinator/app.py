@@ -15,7 +15,7 @@ from atoll.config import read_config
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.crew import Crew
 from atoll.coordinator.exit import withdrawal_exit
-from atoll.coordinator.history import History
+from atoll.coordinator.history import WITHDRAWS, History
 from atoll.coordinator.variants import variants, withdrawal_variants
 from atoll.errors import FederationError
 from atoll.federation.units import Announcement, EvaluateReply, EvaluateUnit, TrainReply, TrainUnit
@@ -133,7 +133,7 @@ class Coordinator:
         if config.withdraw in release.owners and len(release.owners) > 1:
             self.found.reduced = numbered(release.without(config.withdraw), self.folder / "releases")
             write_release(self.found.reduced, files, self.folder / "releases", issuer=own_issuer(self.history.head))
-            self.history.withdraw(config.withdraw)
+            self.history.withdraw(config.withdraw, self.crew.withdrawal(config.withdraw, WITHDRAWS))
             self.history.release(self.found.reduced)
 
     def evaluate(self) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,13 +12,17 @@ from flwr.serverapp import Grid
 from atoll.anchors import Anchor
 from atoll.coordinator.history import History
 from atoll.coordinator.journal import Journal
-from atoll.errors import AtollError, FederationError, PackageError
+from atoll.errors import AtollError, FederationError, LedgerError, PackageError
+from atoll.experts.card import Consent
 from atoll.experts.package import ExpertPackage
 from atoll.experts.signing import PublicKey
+from atoll.experts.statements import Statement
 from atoll.federation.blobs import BlobStore, pack_blobs, unpack_blobs
 from atoll.federation.exit_unit import ExitReply, ExitUnit
 from atoll.federation.units import (
     Announcement,
+    ConsentReply,
+    ConsentRequest,
     EvaluateReply,
     EvaluateUnit,
     MemberRef,
@@ -205,10 +210,36 @@ class Crew:
 
     def _counts(self, owner: str, said: TrainReply, package: ExpertPackage) -> bool:
         """An expert is the run's from now on, if its owner permits any use of it."""
-        if self._history.accept(said, package.card):
-            return True
-        self.leave_out(owner, f"permits no use of its expert: its consent ended on {package.card.consent.until}")
+        until = package.card.consent.until
+        try:
+            if self._history.accept(said.blob, package, partial(self._permission, owner)):
+                return True
+            why = f"its consent ended on {until}" if until else "it has withdrawn"
+        except LedgerError as error:
+            why = str(error)
+        self.leave_out(owner, f"permits no use of its expert: {why}")
         return False
+
+    def withdrawal(self, owner: str, words: str) -> Statement | None:
+        """The silo's signed word that it takes all of its experts back; ``None`` where it does not answer."""
+        return self._statement(owner, ConsentRequest(expert="", purposes=[], until=None, words=words))
+
+    def _permission(self, owner: str, expert: str, terms: Consent) -> Statement | None:
+        words = terms.statement or "takes part again"
+        wanted = ConsentRequest(expert=expert, purposes=list(terms.purposes), until=terms.until, words=words)
+        return self._statement(owner, wanted)
+
+    def _statement(self, owner: str, wanted: ConsentRequest) -> Statement | None:
+        node = self._nodes[owner]
+        reply = self._ask([self._message(node, f"{MessageType.QUERY}.consent", wanted)]).get(node)
+        try:
+            if reply is None or reply.has_error():
+                raise FederationError("the silo gave no statement")
+            text = str(reply.content.config_records["unit"]["json"])
+            return Statement.from_json(ConsentReply.from_json(text).statement)
+        except (FederationError, KeyError) as error:
+            log.warning("%s: no statement on consent: %s", owner, error)
+            return None
 
     def _verify(self, owner: str, said: TrainReply) -> ExpertPackage:
         key = PublicKey.from_hex(self.silos[owner].public_key)

@@ -1,6 +1,5 @@
 """Everything that is verified of a package's members before a tensor is handed out."""
 
-import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -10,10 +9,11 @@ from typing import TypeVar
 from torch import Tensor
 
 from atoll.errors import ConfigError, PackageError, PluginError
-from atoll.experts import adapter, checks, strict_yaml, tensors
+from atoll.experts import adapter, checks, manifest, strict_yaml, tensors
 from atoll.experts.archive import Member, Sums
 from atoll.experts.card import ExpertCard
 from atoll.experts.files import Content
+from atoll.experts.manifest import SIGNATURE_DOMAIN, SignedCard, manifest_digest, manifest_of
 from atoll.experts.signing import PublicKey, Signer
 from atoll.experts.strict_json import json_object
 from atoll.experts.tensors import StoredTensor
@@ -22,7 +22,7 @@ from atoll.plugins import load
 from atoll.replay import prior
 from atoll.replay.prior import Prior
 
-CARD = "card.yaml"
+CARD = manifest.CARD
 DESCRIPTOR = "descriptor.safetensors"
 SIGNATURE = "signature.json"
 PRIOR = "prior.safetensors"
@@ -38,8 +38,6 @@ LIMITS: Mapping[str, int] = {
 """Most bytes of the members that are held whole; the weights are not, and have no limit but the file's."""
 
 _PEFT_WEIGHTS = "adapter_model.safetensors"
-_DIGEST_DOMAIN = b"atoll expert package 1\n"
-_SIGNATURE_DOMAIN = b"atoll expert signature 1\n"
 _TELL = "do not use it, and tell its owner"
 _T = TypeVar("_T")
 
@@ -57,6 +55,7 @@ class ExpertPackage:
         extra: The kind's other files by name, such as ``adapter_config.json``.
         prior: What replay may know of the owner's data; ``None`` where it permits nothing.
         context: What is public of its domain and replay needs, as the workload writes it; ``None`` for nothing.
+        signed: The card as its owner signed it, for a ledger to keep; ``None`` where the package was not read.
     """
 
     card: ExpertCard
@@ -67,6 +66,7 @@ class ExpertPackage:
     extra: Mapping[str, bytes]
     prior: Prior | None = None
     context: bytes | None = None
+    signed: SignedCard | None = None
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
@@ -82,6 +82,7 @@ class PackageFacts:
         extra: The kind's other files by name, such as ``adapter_config.json``.
         prior: What replay may know of the owner's data; ``None`` where it permits nothing.
         context: What is public of its domain and replay needs, as the workload writes it; ``None`` for nothing.
+        signed: The card as its owner signed it, for a ledger to keep.
     """
 
     card: ExpertCard
@@ -92,6 +93,7 @@ class PackageFacts:
     extra: Mapping[str, bytes]
     prior: Prior | None = None
     context: bytes | None = None
+    signed: SignedCard
 
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -140,6 +142,7 @@ def load_members(
         extra=facts.extra,
         prior=facts.prior,
         context=facts.context,
+        signed=facts.signed,
     )
 
 
@@ -150,15 +153,16 @@ def content_digest(members: Mapping[str, bytes]) -> str:
 
 def digest_of(sums: Mapping[str, Sums]) -> str:
     """The :func:`content_digest` of members that have been read already."""
-    manifest = hashlib.sha256(_DIGEST_DOMAIN)
-    for name in sorted(set(sums) - {SIGNATURE}):
-        manifest.update(f"{name} {sums[name].size} {sums[name].sha256}\n".encode())
-    return f"sha256:{manifest.hexdigest()}"
+    return manifest_digest(_manifest(sums))
+
+
+def _manifest(sums: Mapping[str, Sums]) -> str:
+    return manifest_of({name: (each.size, each.sha256) for name, each in sums.items() if name != SIGNATURE})
 
 
 def sign(digest: str, key: Signer) -> bytes:
     """The ``signature.json`` of a content digest; the same key and digest give the same bytes."""
-    return _signature_json(key.public, key.sign(_SIGNATURE_DOMAIN + digest.encode()))
+    return _signature_json(key.public, key.sign(SIGNATURE_DOMAIN + digest.encode()))
 
 
 def weights_file(kind: str) -> str:
@@ -190,7 +194,8 @@ def _verify_all_but_tensors(
     for name in (CARD, DESCRIPTOR):
         if name not in members:
             raise PackageError(f"'{name}' is missing; pack it again with `atoll expert pack`")
-    card = ExpertCard.from_yaml(members[CARD].read())
+    written = members[CARD].read()
+    card = ExpertCard.from_yaml(written)
     if anchor is not None and card.anchor != anchor:
         raise PackageError(f"was trained against anchor {card.anchor}, but yours is {anchor}; use the same anchor")
     weights_name = weights_file(card.kind)
@@ -217,6 +222,11 @@ def _verify_all_but_tensors(
         extra=extra,
         prior=known,
         context=members[CONTEXT].read() if CONTEXT in members else None,
+        signed=SignedCard(
+            card=written.decode("utf-8"),
+            manifest=_manifest({name: member.sums for name, member in members.items()}),
+            signature=str(json_object(members[SIGNATURE].read())["signature"]),
+        ),
     )
     return facts, header
 
@@ -239,7 +249,7 @@ def _verify_signature(members: Mapping[str, Member], digest: str, trusted: Publi
         raise PackageError(f"'{SIGNATURE}': {error}") from error
     if written != _signature_json(signer, raw):
         raise PackageError(f"'{SIGNATURE}' is not as `atoll expert pack` writes it (ed25519, nothing else); {_TELL}")
-    if not signer.verify(raw, _SIGNATURE_DOMAIN + digest.encode()):
+    if not signer.verify(raw, SIGNATURE_DOMAIN + digest.encode()):
         raise PackageError(f"the signature does not fit the content ({digest}): it was changed after signing; {_TELL}")
     if trusted is not None and signer != trusted:
         raise PackageError(

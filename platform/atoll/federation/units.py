@@ -269,5 +269,33 @@ class EvaluateReply(Unit):
     left_out: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True)
+class ConsentRequest(Unit):
+    """State what is permitted, in a run of one's own silos; a node at an institution is not asked this.
+
+    Attributes:
+        expert: Digest of the package; empty for all, and with purposes for all that come after.
+        purposes: What it may be used for; none to withdraw it.
+        until: ISO date, the last day; ``None`` for no end.
+        words: In the owner's words.
+    """
+
+    expert: str
+    purposes: list[str]
+    until: str | None
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConsentReply(Unit):
+    """It is stated.
+
+    Attributes:
+        statement: The signed statement, as JSON.
+    """
+
+    statement: str
+
+
 def _needed(members: list[MemberRef], shared: str) -> list[str]:
     return [*(member.blob for member in members), *([shared] if shared else [])]

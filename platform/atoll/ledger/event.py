@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from atoll.errors import LedgerError
-from atoll.ledger.facts import Fact, fact_from_json
+from atoll.ledger.fact import Fact, fact_from_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +60,18 @@ class Event:
 
     @property
     def time(self) -> datetime:
-        """``at``, with its zone."""
-        return datetime.fromisoformat(self.at)
+        """``at``, with its zone.
+
+        Raises:
+            LedgerError: it is no moment with a zone.
+        """
+        try:
+            found = datetime.fromisoformat(self.at)
+        except ValueError as error:
+            raise LedgerError(f"ledger: event {self.sequence} is dated '{self.at[:40]}', which is no date") from error
+        if found.tzinfo is None:
+            raise LedgerError(f"ledger: event {self.sequence} is dated '{self.at[:40]}', without a time zone")
+        return found
 
     def fact(self) -> Fact:
         """What it says.

@@ -1,28 +1,17 @@
-"""What a ledger holds: facts, each a value with a strict JSON form."""
+"""What a ledger holds of owners, experts, releases and work; what is said of consent since version 2 is beside this."""
 
-import dataclasses
-import json
 from dataclasses import dataclass
 from typing import ClassVar
 
-from atoll.config.decode import decode_json
-from atoll.errors import DataError, LedgerError
+from atoll.ledger.fact import Fact, fact_from_json, known_fact
+
+__all__ = ["Fact", "fact_from_json"]
 
 ANY = "any"
 """The purpose that stands for all."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Fact:
-    """Base of all facts; ``kind`` names each in the ledger, and never changes its meaning."""
-
-    kind: ClassVar[str]
-
-    def to_json(self) -> str:
-        """Sorted and compact, so that equal facts are equal text."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-
-
+@known_fact
 @dataclass(frozen=True, kw_only=True)
 class OwnerAdmitted(Fact):
     """An institution may take part.
@@ -33,6 +22,8 @@ class OwnerAdmitted(Fact):
         public_key: Hex of the Ed25519 key that it signs with.
         node_key: PEM of the key by which its node is known to the engine; empty for an owner without a node, who hands
             its packages over as files.
+        enrolment: The owner's signed request (the line of an :class:`~atoll.experts.statements.Enrolment`). Needed
+            where there is a node key, in ledgers of version 2.
     """
 
     kind: ClassVar[str] = "owner-admitted"
@@ -40,8 +31,10 @@ class OwnerAdmitted(Fact):
     domain: str
     public_key: str
     node_key: str = ""
+    enrolment: str = ""
 
 
+@known_fact
 @dataclass(frozen=True, kw_only=True)
 class OwnerRevoked(Fact):
     """An institution may no longer take part. Consent to what it gave before is a matter of its own."""
@@ -70,6 +63,7 @@ class Terms(Fact):
     statement: str
 
 
+@known_fact
 @dataclass(frozen=True, kw_only=True)
 class ExpertAccepted(Terms):
     """An expert passed every check; it brings the consent that its owner signed with it.
@@ -77,16 +71,23 @@ class ExpertAccepted(Terms):
     Attributes:
         blob: Content address of its bytes.
         anchor: Digest of the anchor it is for.
+        card: Text of the card that the owner signed, which says the same of consent; empty in ledgers of version 1.
+        manifest: Of the package, which names the card.
+        signature: Hex of the owner's signature over the package.
     """
 
     kind: ClassVar[str] = "expert-accepted"
     blob: str
     anchor: str
+    card: str = ""
+    manifest: str = ""
+    signature: str = ""
 
 
+@known_fact
 @dataclass(frozen=True, kw_only=True)
 class ConsentGiven(Terms):
-    """An owner changes what it permits: from now on just this.
+    """An owner is said to change what it permits, without its signature: in ledgers of version 1 only.
 
     Attributes:
         number: Counts the owner's own statements; 0 where it made none of its own.
@@ -96,9 +97,10 @@ class ConsentGiven(Terms):
     number: int = 0
 
 
+@known_fact
 @dataclass(frozen=True, kw_only=True)
 class ConsentWithdrawn(Fact):
-    """An owner takes an expert back.
+    """An owner is said to take an expert back, without its signature: in ledgers of version 1 only.
 
     Attributes:
         owner: Whose.
@@ -114,6 +116,7 @@ class ConsentWithdrawn(Fact):
     number: int = 0
 
 
+@known_fact
 @dataclass(frozen=True, kw_only=True)
 class ExpertFlagged(Fact):
     """A silo measured that an expert does harm; releases leave it out unless the operator says otherwise.
@@ -132,6 +135,7 @@ class ExpertFlagged(Fact):
     added: float
 
 
+@known_fact
 @dataclass(frozen=True, kw_only=True)
 class Released(Fact):
     """A release was made.
@@ -150,6 +154,7 @@ class Released(Fact):
     members: list[str]
 
 
+@known_fact
 @dataclass(frozen=True, kw_only=True)
 class Called(Fact):
     """The operator called for work.
@@ -168,6 +173,7 @@ class Called(Fact):
     owners: list[str]
 
 
+@known_fact
 @dataclass(frozen=True, kw_only=True)
 class CallFinished(Fact):
     """Nothing more is done about a call.
@@ -184,6 +190,7 @@ class CallFinished(Fact):
     failure: str
 
 
+@known_fact
 @dataclass(frozen=True, kw_only=True)
 class UnitIssued(Fact):
     """An owner was asked for work.
@@ -202,6 +209,7 @@ class UnitIssued(Fact):
     call: str = ""
 
 
+@known_fact
 @dataclass(frozen=True, kw_only=True)
 class UnitFinished(Fact):
     """It is done, or has failed for good.
@@ -220,6 +228,7 @@ class UnitFinished(Fact):
     failure: str
 
 
+@known_fact
 @dataclass(frozen=True, kw_only=True)
 class Transferred(Fact):
     """Bytes went between the coordinator and an owner.
@@ -236,38 +245,3 @@ class Transferred(Fact):
     blob: str
     to_owner: bool
     size: int
-
-
-KINDS: dict[str, type[Fact]] = {
-    fact.kind: fact
-    for fact in (
-        OwnerAdmitted,
-        OwnerRevoked,
-        ExpertAccepted,
-        ConsentGiven,
-        ConsentWithdrawn,
-        ExpertFlagged,
-        Released,
-        Called,
-        CallFinished,
-        UnitIssued,
-        UnitFinished,
-        Transferred,
-    )
-}
-
-
-def fact_from_json(kind: str, text: str) -> Fact:
-    """Read :meth:`Fact.to_json`.
-
-    Raises:
-        LedgerError: an unknown kind, or not a fact of this kind.
-    """
-    if kind not in KINDS:
-        raise LedgerError(f"there is no fact '{kind}' in this version of Atoll: it knows {', '.join(KINDS)}")
-    try:
-        fact = decode_json(text, KINDS[kind], kind)
-    except DataError as error:
-        raise LedgerError(f"what is written is no {kind}: {error}") from error
-    assert isinstance(fact, Fact)
-    return fact

@@ -1,59 +1,17 @@
 """What follows from the events: who takes part, whose experts may be used, and which releases hold them."""
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from functools import singledispatchmethod
+from datetime import datetime
 
 from atoll.errors import LedgerError
-from atoll.ledger.consent import Consents, Period, Standing
+from atoll.ledger.consent import Period
 from atoll.ledger.event import START, Event, Head
-from atoll.ledger.facts import (
-    Called,
-    CallFinished,
-    ConsentGiven,
-    ConsentWithdrawn,
-    ExpertAccepted,
-    ExpertFlagged,
-    Fact,
-    OwnerAdmitted,
-    OwnerRevoked,
-    Released,
-    Terms,
-    Transferred,
-    UnitFinished,
-    UnitIssued,
-)
+from atoll.ledger.fact import Fact
+from atoll.ledger.facts import Called, CallFinished, Released, UnitFinished, UnitIssued
+from atoll.ledger.fold import rules
+from atoll.ledger.parties import Expert, Owner, Voice
 
-
-@dataclass(slots=True)
-class Owner:
-    """An institution.
-
-    Attributes:
-        admitted: What was written when it was admitted last.
-        since: When that was.
-        revoked: Why it may no longer take part; empty while it may.
-        statements: Number of the last statement about consent that it made itself.
-    """
-
-    admitted: OwnerAdmitted
-    since: datetime
-    revoked: str = ""
-    statements: int = 0
-
-
-@dataclass(slots=True)
-class Expert:
-    """An accepted expert, all that its owner said of it, and what silos measured of it.
-
-    Attributes:
-        flagged: Nats a token that it costs, by the owner on whose data it does harm.
-    """
-
-    accepted: ExpertAccepted
-    since: datetime
-    consents: Consents
-    flagged: dict[str, float] = field(default_factory=dict)
+__all__ = ["Call", "Expert", "Owner", "ReleaseMade", "State", "Voice"]
 
 
 @dataclass(slots=True)
@@ -86,6 +44,8 @@ class State:
 
     Attributes:
         head: The last event that is in it.
+        time: When that was.
+        version: Of the form that the ledger keeps to since some event; 1 before that.
         owners: By name.
         experts: By digest.
         releases: By number, counting up.
@@ -95,11 +55,19 @@ class State:
         done: Finished work by (owner, unit).
         bytes_from: Bytes received by owner.
         bytes_to: Bytes sent by owner.
+        voices: What owners said, by (owner, lineage of keys).
+        lineages: The first key of the chain that a key belongs to, by (owner, key); a rotation adds to it.
+        awaited: Owners who were not heard since the ledger was restored from an older one.
+        restored: Sequence numbers of restorations.
+        lost: Heads of lost histories, which are known and done with.
+        set_aside: Names of folders of releases of a lost history.
     """
 
     def __init__(self) -> None:
         """Nothing has happened."""
         self.head: Head = START
+        self.time: datetime | None = None
+        self.version = 1
         self.owners: dict[str, Owner] = {}
         self.experts: dict[str, Expert] = {}
         self.releases: dict[int, ReleaseMade] = {}
@@ -109,6 +77,12 @@ class State:
         self.done: dict[tuple[str, str], UnitFinished] = {}
         self.bytes_from: dict[str, int] = {}
         self.bytes_to: dict[str, int] = {}
+        self.voices: dict[tuple[str, str], Voice] = {}
+        self.lineages: dict[tuple[str, str], str] = {}
+        self.awaited: set[str] = set()
+        self.restored: list[int] = []
+        self.lost: set[str] = set()
+        self.set_aside: set[str] = set()
 
     def follow(self, event: Event) -> None:
         """Take the next event in.
@@ -119,13 +93,14 @@ class State:
         event.check_follows(self.head)
         fact = event.fact()
         try:
+            rules.check_time(fact, self, event.time)
             news = self.is_news(fact, event.time)
         except LedgerError as error:
             raise LedgerError(f"ledger: event {event.sequence} ({event.kind}) cannot be: {error}") from error
         if not news:
             raise LedgerError(f"ledger: event {event.sequence} ({event.kind}) says again what is written before it")
-        self._take(fact, event.time)
-        self.head = event.head
+        rules.apply(fact, self, event.time)
+        self.head, self.time = event.head, event.time
 
     def usable(self, purpose: str, at: datetime) -> list[str]:
         """Digests of the experts that may be used for something now, in order of acceptance."""
@@ -137,7 +112,7 @@ class State:
         Raises:
             LedgerError: there is no such owner.
         """
-        self._owner(owner)
+        self.owner(owner)
         found: dict[int, list[Period]] = {}
         for number, release in self.releases.items():
             members = [self.experts[digest] for digest in release.released.members]
@@ -146,226 +121,56 @@ class State:
                 found[number] = [period for expert in mine for period in expert.consents.periods(release.since)]
         return found
 
-    @singledispatchmethod
     def is_news(self, fact: Fact, at: datetime) -> bool:
         """Whether a fact adds anything: one that is in the ledger already need not be written twice.
 
         Raises:
-            LedgerError: it contradicts what is in the ledger.
+            LedgerError: it contradicts what is in the ledger, or says in an owner's name what the owner did not sign.
         """
-        raise NotImplementedError(fact.kind)
+        return rules.is_news(fact, self, at)
 
-    @is_news.register
-    def _(self, fact: OwnerAdmitted, at: datetime) -> bool:
-        for name, known in self.owners.items():
-            if name != fact.owner and known.admitted.public_key == fact.public_key:
-                raise LedgerError(f"the key of '{fact.owner}' is '{name}'s; every owner makes one of its own")
-        if fact.node_key in self.barred:
-            raise LedgerError(
-                f"the node key of '{fact.owner}' was revoked and is not taken again; "
-                "the institution makes another one: atoll node enrol FOLDER --renew"
-            )
-        known_now = self.owners.get(fact.owner)
-        if known_now is None or known_now.revoked:
-            return True
-        if known_now.admitted.public_key != fact.public_key:
-            raise LedgerError(f"'{fact.owner}' is admitted with another key; revoke that first")
-        return known_now.admitted != fact
+    def owner(self, name: str) -> Owner:
+        """An owner.
 
-    @is_news.register
-    def _(self, fact: OwnerRevoked, at: datetime) -> bool:
-        return not self._owner(fact.owner).revoked
-
-    @is_news.register
-    def _(self, fact: ExpertAccepted, at: datetime) -> bool:
-        owner = self._owner(fact.owner)
-        known = self.experts.get(fact.expert)
-        if known is not None:
-            if known.accepted != fact:
-                raise LedgerError(f"expert {fact.expert[:19]} is '{known.accepted.owner}'s, accepted otherwise before")
-            return False
-        if owner.revoked:
-            raise LedgerError(f"'{fact.owner}' is revoked ({owner.revoked}); nothing is accepted from it")
-        _standing(fact)
-        return True
-
-    @is_news.register
-    def _(self, fact: ConsentGiven, at: datetime) -> bool:
-        if not fact.purposes:
-            raise LedgerError("consent for no purpose at all is a withdrawal; write it as one")
-        known = self._expert(fact.owner, fact.expert)
-        if fact.number:
-            return fact.number > self.owners[fact.owner].statements
-        return known.consents.now != _standing(fact)
-
-    @is_news.register
-    def _(self, fact: ConsentWithdrawn, at: datetime) -> bool:
-        meant = self._meant(fact)
-        if fact.number:
-            return fact.number > self.owners[fact.owner].statements
-        return any(expert.consents.now.purposes for expert in meant)
-
-    @is_news.register
-    def _(self, fact: ExpertFlagged, at: datetime) -> bool:
-        return self._expert(fact.owner, fact.expert).flagged.get(fact.by) != fact.added
-
-    @is_news.register
-    def _(self, fact: Called, at: datetime) -> bool:
-        for owner in fact.owners:
-            self._owner(owner)
-        known = self.calls.get(fact.call)
-        if known is not None and known.called != fact:
-            raise LedgerError(f"call {fact.call} is another one already")
-        return known is None
-
-    @is_news.register
-    def _(self, fact: CallFinished, at: datetime) -> bool:
-        if fact.call not in self.calls:
-            raise LedgerError(f"there was no call {fact.call}")
-        known = self.calls[fact.call].finished
-        if known is not None and known != fact:
-            raise LedgerError(f"call {fact.call} is finished already, otherwise")
-        return known is None
-
-    @is_news.register
-    def _(self, fact: Released, at: datetime) -> bool:
-        known = self.releases.get(fact.number)
-        if known is not None:
-            if known.released != fact:
-                raise LedgerError(f"release {fact.number} is another one already; releases do not change")
-            return False
-        last = max(self.releases, default=0)
-        if fact.number <= last:
-            raise LedgerError(f"release {fact.number} does not follow release {last}")
-        for digest in fact.members:
-            if digest not in self.experts:
-                raise LedgerError(f"release {fact.number} holds an expert that was never accepted: {digest}")
-            expert = self.experts[digest]
-            if not expert.consents.now.permits_something(at):
-                raise LedgerError(
-                    f"release {fact.number} holds the expert {digest[:19]} of '{expert.accepted.owner}', "
-                    "who does not permit any use of it now"
-                )
-        return True
-
-    @is_news.register
-    def _(self, fact: UnitIssued, at: datetime) -> bool:
-        self._owner(fact.owner)
-        place = (fact.owner, fact.unit)
-        if fact.call in self.calls and fact.owner not in self.calls[fact.call].units:
-            return True  # it serves this call too; what failed for another one is tried again
-        return place not in self.open and place not in self.done
-
-    @is_news.register
-    def _(self, fact: UnitFinished, at: datetime) -> bool:
-        known = self.done.get((fact.owner, fact.unit))
-        if known is not None:
-            if known != fact:
-                raise LedgerError(f"unit {fact.unit} of '{fact.owner}' is finished already, otherwise")
-            return False
-        if (fact.owner, fact.unit) not in self.open:
-            raise LedgerError(f"'{fact.owner}' was never asked for unit {fact.unit}")
-        return True
-
-    @is_news.register
-    def _(self, fact: Transferred, at: datetime) -> bool:
-        self._owner(fact.owner)
-        return True
-
-    @singledispatchmethod
-    def _take(self, fact: Fact, at: datetime) -> None:
-        raise NotImplementedError(fact.kind)
-
-    @_take.register
-    def _(self, fact: OwnerAdmitted, at: datetime) -> None:
-        known = self.owners.get(fact.owner)
-        # With another key, an owner begins to count its statements anew.
-        same = known is not None and known.admitted.public_key == fact.public_key
-        self.owners[fact.owner] = Owner(fact, at, statements=known.statements if known and same else 0)
-
-    @_take.register
-    def _(self, fact: OwnerRevoked, at: datetime) -> None:
-        known = self.owners[fact.owner]
-        known.revoked = fact.reason
-        if known.admitted.node_key:
-            self.barred.add(known.admitted.node_key)
-
-    @_take.register
-    def _(self, fact: ExpertAccepted, at: datetime) -> None:
-        self.experts[fact.expert] = Expert(fact, at, Consents([(at, _standing(fact))]))
-
-    @_take.register
-    def _(self, fact: ConsentGiven, at: datetime) -> None:
-        self.experts[fact.expert].consents.say(_standing(fact), at)
-        self._heard(fact.owner, fact.number)
-
-    @_take.register
-    def _(self, fact: ConsentWithdrawn, at: datetime) -> None:
-        for expert in self._meant(fact):
-            expert.consents.say(Standing(purposes=(), until=None, statement=fact.statement), at)
-        self._heard(fact.owner, fact.number)
-
-    @_take.register
-    def _(self, fact: ExpertFlagged, at: datetime) -> None:
-        self.experts[fact.expert].flagged[fact.by] = fact.added
-
-    @_take.register
-    def _(self, fact: Called, at: datetime) -> None:
-        self.calls[fact.call] = Call(fact, at)
-
-    @_take.register
-    def _(self, fact: CallFinished, at: datetime) -> None:
-        self.calls[fact.call].finished = fact
-
-    @_take.register
-    def _(self, fact: Released, at: datetime) -> None:
-        self.releases[fact.number] = ReleaseMade(fact, at)
-
-    @_take.register
-    def _(self, fact: UnitIssued, at: datetime) -> None:
-        known = self.done.get((fact.owner, fact.unit))
-        if known is None or known.failure:
-            self.done.pop((fact.owner, fact.unit), None)
-            self.open[fact.owner, fact.unit] = fact
-        if fact.call in self.calls:
-            self.calls[fact.call].units[fact.owner] = fact.unit
-
-    @_take.register
-    def _(self, fact: UnitFinished, at: datetime) -> None:
-        del self.open[fact.owner, fact.unit]
-        self.done[fact.owner, fact.unit] = fact
-
-    @_take.register
-    def _(self, fact: Transferred, at: datetime) -> None:
-        counted = self.bytes_to if fact.to_owner else self.bytes_from
-        counted[fact.owner] = counted.get(fact.owner, 0) + fact.size
-
-    def _heard(self, owner: str, number: int) -> None:
-        known = self.owners[owner]
-        known.statements = max(known.statements, number)
-
-    def _owner(self, name: str) -> Owner:
+        Raises:
+            LedgerError: it was never admitted.
+        """
         if name not in self.owners:
             raise LedgerError(f"'{name}' was never admitted; there are {', '.join(sorted(self.owners)) or 'no owners'}")
         return self.owners[name]
 
-    def _expert(self, owner: str, digest: str) -> Expert:
-        self._owner(owner)
+    def expert(self, owner: str, digest: str) -> Expert:
+        """An owner's expert.
+
+        Raises:
+            LedgerError: it has no such expert.
+        """
+        self.owner(owner)
         expert = self.experts.get(digest)
         if expert is None or expert.accepted.owner != owner:
             raise LedgerError(f"'{owner}' has no expert {digest}; only an owner decides about its own")
         return expert
 
-    def _meant(self, fact: ConsentWithdrawn) -> list[Expert]:
-        if fact.expert:
-            return [self._expert(fact.owner, fact.expert)]
-        self._owner(fact.owner)
-        return [expert for expert in self.experts.values() if expert.accepted.owner == fact.owner]
+    def signer(self, name: str, public_key: str) -> Owner:
+        """The owner who signs with a key.
 
+        Args:
+            name: Of the owner.
+            public_key: Hex of the key that a document names.
 
-def _standing(fact: Terms) -> Standing:
-    try:
-        until = None if fact.until is None else date.fromisoformat(fact.until)
-    except ValueError as error:
-        raise LedgerError(f"consent until '{fact.until}': that is no date such as 2031-12-31") from error
-    return Standing(purposes=tuple(sorted(fact.purposes)), until=until, statement=fact.statement)
+        Raises:
+            LedgerError: it was never admitted, or is admitted with another key now.
+        """
+        owner = self.owner(name)
+        if owner.admitted.public_key != public_key:
+            raise LedgerError(f"the document is not signed by the key that '{name}' is admitted with")
+        return owner
+
+    def expect_confirmed(self) -> None:
+        """Raise LedgerError while there are owners who were not heard since the ledger was restored."""
+        if self.awaited:
+            raise LedgerError(
+                f"the ledger was restored from an older one, and {', '.join(sorted(self.awaited))} may have withdrawn "
+                "since: nothing is released or answered until their nodes have connected, or the operator vouches for "
+                "them: atoll coordinator confirm FOLDER OWNER --reason TEXT"
+            )

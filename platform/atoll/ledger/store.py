@@ -13,8 +13,10 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from atoll.errors import LedgerError
+from atoll.ledger.consent_facts import VERSION, FormatMarked, LedgerRestored
 from atoll.ledger.event import START, Event, Head
-from atoll.ledger.facts import Fact
+from atoll.ledger.fact import Fact
+from atoll.ledger.fold.rules import SKEW
 from atoll.ledger.migrate import migrate
 from atoll.ledger.schema import events
 from atoll.ledger.state import State
@@ -108,7 +110,6 @@ class Ledger:
         Raises:
             LedgerError: one contradicts what is written, or the database does not take them; then nothing is written.
         """
-        when = at or datetime.now(UTC)
         with self._lock:
             while True:
                 before = self._state.head
@@ -116,12 +117,14 @@ class Ledger:
                 try:
                     with self._transaction(write=True) as connection:
                         self._catch_up(connection)
-                        for fact in facts:
+                        when = self._dated(at or datetime.now(UTC), facts)
+                        marks = self._marks(facts, when)
+                        for fact in [*marks, *facts]:
                             if self._state.is_news(fact, when):
                                 made.append(Event.after(self._state.head, fact, when))
                                 connection.execute(insert(events).values(dataclasses.asdict(made[-1])))
                                 self._state.follow(made[-1])
-                    return made
+                    return made[len(marks) :]
                 except IntegrityError as error:
                     self._state = State()
                     if self.state().head.sequence <= before.sequence:
@@ -161,8 +164,10 @@ class Ledger:
         """
         state = State()
         met = head is None or head == START
+        latest = datetime.now(UTC) + SKEW
         for each in self.events():
             state.follow(each)
+            _expect_past(each, latest)
             met = met or each.head == head
         if not met:
             assert head is not None
@@ -173,8 +178,31 @@ class Ledger:
         return state.head
 
     def _catch_up(self, connection: Connection) -> None:
+        latest = datetime.now(UTC) + SKEW
         for each in _read(connection, self._state.head.sequence):
             self._state.follow(each)
+            _expect_past(each, latest)
+
+    def _marks(self, facts: Sequence[Fact], when: datetime) -> list[Fact]:
+        """What comes before the first facts that this version writes: that its rules hold from now on."""
+        if self._state.version >= VERSION or not any(self._state.is_news(fact, when) for fact in facts):
+            return []
+        return [FormatMarked()]
+
+    def _dated(self, when: datetime, facts: Sequence[Fact]) -> datetime:
+        """The time of new events: never before that of the last one.
+
+        Raises:
+            LedgerError: the clock is too far behind for that to be a difference between two clocks.
+        """
+        last = self._state.time
+        if last is None or when >= last or self._state.version < VERSION:
+            return when
+        if last - when > SKEW and not any(isinstance(fact, LedgerRestored) for fact in facts):
+            raise LedgerError(
+                f"ledger: {when.isoformat()} is before its last event ({last.isoformat()}); set this machine's clock"
+            )
+        return when if last - when > SKEW else last
 
     @contextmanager
     def _transaction(self, *, write: bool = False) -> Iterator[Connection]:
@@ -185,6 +213,14 @@ class Ledger:
             raise
         except SQLAlchemyError as error:
             raise LedgerError(f"ledger: the database does not answer as it should: {_short(error)}") from error
+
+
+def _expect_past(event: Event, latest: datetime) -> None:
+    if event.time > latest:
+        raise LedgerError(
+            f"ledger: event {event.sequence} ({event.kind}) is dated {event.at}, which is in the future: "
+            "set this machine's clock, or find out who wrote it"
+        )
 
 
 def _read(connection: Connection, after: int) -> Iterator[Event]:

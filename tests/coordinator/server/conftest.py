@@ -14,9 +14,9 @@ from atoll.experts.card import Consent
 from atoll.experts.package import write_package
 from atoll.experts.signing import OwnerKey
 from atoll.federation.blobs import BlobStore
-from atoll.ledger import OwnerAdmitted
 from atoll.testing.anchors import toy_anchor
 from atoll.testing.experts import toy_experts
+from atoll.testing.ledger import admitted
 
 KEYS = {owner: OwnerKey.generate() for owner in ("clinic", "court", "yard")}
 
@@ -32,7 +32,7 @@ def shop(tmp_path: Path, anchor: Anchor) -> Iterator[Shop]:
     folder: ServerFolder = init_server(tmp_path / "c", ServerConfig(hosts=["localhost"], anchor=str(anchor.path)))
     with folder.open_ledger() as ledger:
         for owner, key in KEYS.items():
-            ledger.record(OwnerAdmitted(owner=owner, domain="x", public_key=key.public.hex, node_key=f"key of {owner}"))
+            ledger.record(admitted(owner, domain="x", key=key, node_key=f"key of {owner}"))
         config = folder.read_config()
         yield Shop(folder, config, ledger, OwnerKey.load(folder.key), anchor, Live(), BlobStore(folder.packages))
 

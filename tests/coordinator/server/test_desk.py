@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.coordinator.server.conftest import package
+from tests.coordinator.server.conftest import KEYS, package
 
 from atoll.coordinator.server.accept import accept_file
 from atoll.coordinator.server.calls import call_audit, call_evaluation, call_release, call_training
@@ -12,7 +12,8 @@ from atoll.coordinator.server.desk import Desk
 from atoll.coordinator.server.shop import Shop
 from atoll.errors import ConfigError
 from atoll.federation.measuring import MeasureUnit
-from atoll.ledger import ConsentWithdrawn, ExpertFlagged, OwnerAdmitted, OwnerRevoked, UnitFinished
+from atoll.ledger import ExpertFlagged, OwnerRevoked, UnitFinished
+from atoll.testing.ledger import admitted, stated
 
 DAY = 86400.0
 
@@ -42,8 +43,8 @@ def test_everyone_is_asked_and_who_comes_later_too(shop: Shop) -> None:
     desk.turn()
     desk.turn()
     assert sorted(owner for owner, _ in shop.ledger.state().open) == ["clinic", "court", "yard"]
-    shop.ledger.record(OwnerAdmitted(owner="bank", domain="x", public_key="ab" * 32, node_key="its key"))
-    shop.ledger.record(OwnerAdmitted(owner="by-stick", domain="x", public_key="cd" * 32))
+    shop.ledger.record(admitted("bank", node_key="its key"))
+    shop.ledger.record(admitted("by-stick"))
     desk.turn()
     assert "bank" in shop.ledger.state().calls[first.call].units
     assert "by-stick" not in shop.ledger.state().calls[first.call].units, "it has no node to ask"
@@ -86,9 +87,9 @@ def test_who_is_withdrawn_flagged_or_not_wanted_is_left_out(shop: Shop, tmp_path
     assert "of clinic, yard:" in said
     assert "court: flagged by clinic (+0.200 nats)" in said
     assert "of clinic, court, yard:" in release(shop, flagged=["court"])
-    shop.ledger.record(ConsentWithdrawn(owner="yard", expert="", statement="we leave"))
+    shop.ledger.record(stated("yard", 1, key=KEYS["yard"]))
     assert "of clinic:" in release(shop)
-    shop.ledger.record(ConsentWithdrawn(owner="clinic", expert="", statement="we leave too"))
+    shop.ledger.record(stated("clinic", 1, key=KEYS["clinic"]))
     assert "no expert may be released" in release(shop)
 
 

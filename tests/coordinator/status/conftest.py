@@ -16,29 +16,27 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from atoll.coordinator.status.live import Live
 from atoll.coordinator.status.snapshot import Snapshot, reader, snapshot
 from atoll.coordinator.status.web import Server, create_status_app, serve
-from atoll.experts.signing import OwnerKey
 from atoll.ledger import (
     Called,
     CallFinished,
-    ConsentGiven,
-    ConsentWithdrawn,
-    ExpertAccepted,
     ExpertFlagged,
     Fact,
     Ledger,
-    OwnerAdmitted,
     OwnerRevoked,
     Released,
+    StatementHeard,
     Transferred,
     UnitFinished,
     UnitIssued,
 )
+from atoll.testing.ledger import accepted, admitted, statement
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 NOW = NOON + timedelta(hours=3)
 TOKEN = "a token of the tests, long enough"
 HOSTILE = "<script>alert('x')</script>\"'&{{ 7*7 }} \u202egnp.exe\x1b[2J"
-EXPERTS = {owner: f"sha256:{letter * 64}" for owner, letter in zip(("bank", "clinic", "library"), "abc", strict=True)}
+ACCEPTED = {owner: accepted(owner, words="as signed") for owner in ("bank", "clinic", "library")}
+EXPERTS = {owner: fact.expert for owner, fact in ACCEPTED.items()}
 CALL = f"sha256:{'e' * 64}"
 UNIT = f"sha256:{'d' * 64}"
 
@@ -48,20 +46,16 @@ def facts() -> Iterator[tuple[Fact, datetime]]:
     for owner in (*EXPERTS, "mill"):
         domain = HOSTILE if owner == "library" else f"the domain of the {owner}"
         node_key = "" if owner == "bank" else f"the key of the node of the {owner}"
-        public_key = OwnerKey.generate().public.hex
-        yield OwnerAdmitted(owner=owner, domain=domain, public_key=public_key, node_key=node_key), NOON
-    for owner, digest in EXPERTS.items():
-        yield (
-            ExpertAccepted(
-                owner=owner, expert=digest, blob="b", anchor="a", purposes=["any"], until=None, statement="as signed"
-            ),
-            NOON,
-        )
+        yield admitted(owner, domain=domain, node_key=node_key), NOON
+    for fact in ACCEPTED.values():
+        yield fact, NOON
     yield Released(number=1, digest=f"sha256:{'1' * 64}", guarantee="exact", members=list(EXPERTS.values())), NOON
     later = NOON + timedelta(hours=1)
-    terms = {"purposes": ["research", "teaching"], "until": "2027-01-31", "statement": HOSTILE}
-    yield ConsentGiven(owner="library", expert=EXPERTS["library"], **terms), later  # type: ignore[arg-type]
-    yield ConsentWithdrawn(owner="bank", expert=EXPERTS["bank"], statement="no more"), later
+    for said in (
+        statement("library", 1, EXPERTS["library"], ["research", "teaching"], until="2027-01-31", words=HOSTILE),
+        statement("bank", 1, EXPERTS["bank"], words="no more"),
+    ):
+        yield StatementHeard(document=said.to_line()), later
     without = [EXPERTS["clinic"], EXPERTS["library"]]
     yield Released(number=2, digest=f"sha256:{'2' * 64}", guarantee="exact", members=without), later
     yield OwnerRevoked(owner="mill", reason="left the federation"), later

@@ -25,7 +25,7 @@ WRITTEN: Samples = {
     ("atoll_releases", (("permitted", "no"),)): 1,
     ("atoll_open_units", (("work", "evaluate"),)): 1,
     ("atoll_open_units", (("work", "train"),)): 1,
-    ("atoll_ledger_head_sequence", ()): 22,
+    ("atoll_ledger_head_sequence", ()): 23,
 }
 RUNNING: Samples = {
     ("atoll_nodes_alive", ()): 1,

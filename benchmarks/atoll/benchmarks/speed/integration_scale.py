@@ -149,7 +149,7 @@ class IntegrationScale(Study):
             ("mask", lambda: mixture.allowed(half)),
         ):
             watch.median(what, act, self.repeats)
-        with ledger_of(release, folder / "ledger.db") as ledger:
+        with ledger_of(release, opened.experts, folder / "ledger.db") as ledger:
             watch.median("permitted", Permitted(ledger, release).owners, self.repeats)
         ids_BS = _tokens(opened, self.batch, self.length, seed)
         for what, owners in (("answer_all", None), ("answer_few", release.owners[:_FEW])):

@@ -9,9 +9,9 @@ import torch
 from atoll.anchors import Anchor
 from atoll.experts.adapter import NAME, plain_adapter
 from atoll.experts.card import Consent, ExpertCard
-from atoll.experts.package import write_package
+from atoll.experts.package import ExpertPackage, write_package
 from atoll.experts.signing import OwnerKey
-from atoll.ledger import ExpertAccepted, Fact, Ledger, OwnerAdmitted, Released
+from atoll.ledger import Fact, Ledger, OwnerAdmitted, Released, acceptance
 from atoll.mixture import ExpertKind
 from atoll.plugins import load
 from atoll.releases.release import Release
@@ -75,19 +75,19 @@ class TinyExperts:
         return path
 
 
-def ledger_of(release: Release, path: Path) -> Ledger:
+def ledger_of(release: Release, experts: Sequence[ExpertPackage], path: Path) -> Ledger:
     """A ledger that begins with the owners of a release, their experts, and the release."""
     ledger = Ledger.open(path)
-    ledger.record_all([*_arrivals(release), _released(release)])
+    ledger.record_all([*_arrivals(release, experts), _released(release)])
     return ledger
 
 
-def _arrivals(release: Release) -> Sequence[Fact]:
+def _arrivals(release: Release, experts: Sequence[ExpertPackage]) -> Sequence[Fact]:
     facts: list[Fact] = []
-    for member in release.members:
+    for member, expert in zip(release.members, experts, strict=True):
+        assert expert.signed is not None
         facts.append(OwnerAdmitted(owner=member.owner, domain="tests", public_key=member.public_key))
-        terms = {"owner": member.owner, "expert": member.digest, "statement": ""}
-        facts.append(ExpertAccepted(**terms, purposes=["any"], until=None, blob=member.blob, anchor=release.anchor))
+        facts.append(acceptance(expert.card, expert.signed, member.blob))
     return facts
 
 

@@ -15,7 +15,9 @@ class Statements:
         """At a folder, which is made when something is said."""
         self._folder, self._owner, self._key = folder, owner, key
 
-    def say(self, *, expert: str, purposes: list[str], until: str | None, words: str) -> tuple[Statement, Path]:
+    def say(
+        self, *, expert: str, purposes: list[str], until: str | None, words: str, new: bool = False
+    ) -> tuple[Statement, Path]:
         """State what is permitted from now on.
 
         Args:
@@ -23,6 +25,7 @@ class Statements:
             purposes: What it may be used for; none to withdraw it.
             until: ISO date, the last day; ``None`` for no end.
             words: In the owner's words.
+            new: With purposes and without an expert: new experts may be taken again, though all were withdrawn.
 
         Returns:
             The statement, and its file.
@@ -30,8 +33,11 @@ class Statements:
         Raises:
             ConfigError: no digest, no date, or consent for particular purposes without saying for which expert.
         """
-        if purposes and not expert:
-            raise ConfigError("say for which expert (--expert DIGEST); only a withdrawal can be for all of them")
+        if purposes and not expert and not new:
+            raise ConfigError(
+                "say for which expert (--expert DIGEST), or --new to take part again with new ones; "
+                "only a withdrawal can be for all of them"
+            )
         if expert and not checks.DIGEST.fullmatch(expert):
             raise ConfigError(f"--expert is '{expert}', which is no digest: sha256: and 64 hexadecimal digits")
         try:

@@ -9,7 +9,7 @@ from atoll.errors import FederationError, PackageError
 from atoll.experts.signing import PublicKey
 from atoll.federation.blobs import BlobStore
 from atoll.federation.handover import Statement
-from atoll.ledger import ConsentGiven, ConsentWithdrawn, ExpertAccepted, Fact, Ledger, State, Transferred
+from atoll.ledger import ExpertAccepted, Fact, Ledger, State, StatementHeard, Transferred, acceptance
 from atoll.releases.members import verify_facts
 
 
@@ -34,15 +34,7 @@ def expert_facts(state: State, anchor: Anchor, package: Path, owner: str, blob: 
     key = PublicKey.from_hex(known.admitted.public_key)
     found = verify_facts(package, owner, key, anchor)
     consent = found.card.consent
-    accepted = ExpertAccepted(
-        owner=owner,
-        expert=found.digest,
-        purposes=list(consent.purposes),
-        until=consent.until,
-        statement=consent.statement,
-        blob=blob,
-        anchor=found.card.anchor,
-    )
+    accepted = acceptance(found.card, found.signed, blob)
     if consent.until is not None and datetime.now(UTC).date().isoformat() > consent.until:
         raise PackageError(f"{package.name}: its owner's consent ended on {consent.until}; ask the owner for a new one")
     return [Transferred(owner=owner, blob=blob, to_owner=False, size=package.stat().st_size), accepted]
@@ -64,9 +56,11 @@ def accept_file(ledger: Ledger, anchor: Anchor, packages: BlobStore, file: Path)
     facts = expert_facts(state, anchor, file, owner, f"sha256:{file_sha256(file)}")
     accepted = facts[-1]
     assert isinstance(accepted, ExpertAccepted)
+    # Whatever the ledger refuses is known before the file is kept; and a withdrawal that comes between is seen again.
+    if state.is_news(accepted, datetime.now(UTC)):
+        packages.adopt(file)
+        ledger.record_all(facts if accepted.expert not in state.experts else [accepted])
     packages.adopt(file)
-    if accepted.expert not in state.experts:
-        ledger.record_all(facts)
     return accepted.expert
 
 
@@ -83,18 +77,4 @@ def accept_statement(ledger: Ledger, statement: Statement) -> bool:
     known = ledger.state().owners.get(statement.owner)
     if known is None or known.admitted.public_key != statement.public_key:
         raise FederationError(f"the statement is not signed by the key that '{statement.owner}' is admitted with")
-    fact: Fact
-    if statement.purposes:
-        fact = ConsentGiven(
-            owner=statement.owner,
-            expert=statement.expert,
-            purposes=statement.purposes,
-            until=statement.until,
-            statement=statement.words,
-            number=statement.number,
-        )
-    else:
-        fact = ConsentWithdrawn(
-            owner=statement.owner, expert=statement.expert, statement=statement.words, number=statement.number
-        )
-    return ledger.record(fact) is not None
+    return ledger.record(StatementHeard(document=statement.to_line())) is not None

@@ -16,7 +16,7 @@ from atoll.coordinator.audits import write_audits
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.crew import Crew
 from atoll.coordinator.exit import release_exit
-from atoll.coordinator.history import History
+from atoll.coordinator.history import WITHDRAWS, History
 from atoll.coordinator.results import ANCHOR, MIXTURE, OWN
 from atoll.coordinator.stream.config import generator_for
 from atoll.coordinator.stream.studio import Studio
@@ -128,7 +128,7 @@ class StreamCoordinator:
             self._stages(self.config.stream.stages, self.found.stages)
             gone, last = self.config.withdraw, self.found.stages[-1].release
             if gone in last.owners and len(last.owners) > 1:
-                self.history.withdraw(gone)
+                self.history.withdraw(gone, self.crew.withdrawal(gone, WITHDRAWS))
                 self.found.after = self._withdrawn(gone, last)
                 if self.config.stream.rebuild:
                     kept = [[owner for owner in stage if owner != gone] for stage in self.config.stream.stages]

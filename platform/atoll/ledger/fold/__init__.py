@@ -1,0 +1,1 @@
+"""What each fact means: whether it can follow what is written, and what then is so."""
