@@ -8,12 +8,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.signed_facts import accepted, admitted, statement
 from typer.testing import CliRunner
 
 from atoll.cli.ledger import app
 from atoll.errors import ConfigError, LedgerError
 from atoll.ledger import Ledger, OwnerRevoked, Released, StatementHeard
-from atoll.testing.ledger import accepted, admitted, statement
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import create_engine, text
+from tests import signed_facts as signed
 
 from atoll.ledger import ExpertAccepted, Fact, Ledger, OwnerAdmitted
-from atoll.testing import ledger as signed
 
 
 def _programs() -> Path | None:

@@ -1,6 +1,7 @@
 """Calls for work, what became of them, and facts that are written together."""
 
 import pytest
+from tests import signed_facts as signed
 
 from atoll.errors import LedgerError
 from atoll.ledger import (
@@ -16,7 +17,6 @@ from atoll.ledger import (
     UnitIssued,
 )
 from atoll.ledger.fact import fact_from_json
-from atoll.testing import ledger as signed
 
 UNIT, EXPERT = "0" * 32, signed.accepted("clinic").expert
 

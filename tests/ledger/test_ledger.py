@@ -13,6 +13,7 @@ from hypothesis import given as for_all
 from hypothesis import strategies as st
 from sqlalchemy import create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
+from tests.signed_facts import stated
 
 from atoll.errors import LedgerError
 from atoll.ledger import (
@@ -29,7 +30,6 @@ from atoll.ledger import (
     UnitFinished,
     UnitIssued,
 )
-from atoll.testing.ledger import stated
 
 from .conftest import E1, E2, accepted, admitted, opening
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from tests.signed_facts import admitted
 
 from atoll.anchors import Anchor
 from atoll.coordinator.server.folder import ServerConfig, ServerFolder, init_server
@@ -16,7 +17,6 @@ from atoll.experts.signing import OwnerKey
 from atoll.federation.blobs import BlobStore
 from atoll.testing.anchors import toy_anchor
 from atoll.testing.experts import toy_experts
-from atoll.testing.ledger import admitted
 
 KEYS = {owner: OwnerKey.generate() for owner in ("clinic", "court", "yard")}
 

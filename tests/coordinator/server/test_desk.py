@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.coordinator.server.conftest import KEYS, package
+from tests.signed_facts import admitted, stated
 
 from atoll.coordinator.server.accept import accept_file
 from atoll.coordinator.server.calls import call_audit, call_evaluation, call_release, call_training
@@ -13,7 +14,6 @@ from atoll.coordinator.server.shop import Shop
 from atoll.errors import ConfigError
 from atoll.federation.measuring import MeasureUnit
 from atoll.ledger import ExpertFlagged, OwnerRevoked, UnitFinished
-from atoll.testing.ledger import admitted, stated
 
 DAY = 86400.0
 

@@ -12,6 +12,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from tests.signed_facts import accepted, admitted, statement
 
 from atoll.coordinator.status.live import Live
 from atoll.coordinator.status.snapshot import Snapshot, reader, snapshot
@@ -29,7 +30,6 @@ from atoll.ledger import (
     UnitFinished,
     UnitIssued,
 )
-from atoll.testing.ledger import accepted, admitted, statement
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 NOW = NOON + timedelta(hours=3)
