@@ -190,7 +190,7 @@ def _verify_all_but_tensors(
 ) -> tuple[PackageFacts, tensors.Header]:
     """The facts, which hold if the weights' tensors are sane as well, and the header of the weights."""
     digest = digest_of({name: member.sums for name, member in members.items()})
-    signer = _verify_signature(members, digest, trusted)
+    signer, signature = _verify_signature(members, digest, trusted)
     for name in (CARD, DESCRIPTOR):
         if name not in members:
             raise PackageError(f"'{name}' is missing; pack it again with `atoll expert pack`")
@@ -225,13 +225,13 @@ def _verify_all_but_tensors(
         signed=SignedCard(
             card=written.decode("utf-8"),
             manifest=_manifest({name: member.sums for name, member in members.items()}),
-            signature=str(json_object(members[SIGNATURE].read())["signature"]),
+            signature=signature.hex(),
         ),
     )
     return facts, header
 
 
-def _verify_signature(members: Mapping[str, Member], digest: str, trusted: PublicKey | None) -> PublicKey:
+def _verify_signature(members: Mapping[str, Member], digest: str, trusted: PublicKey | None) -> tuple[PublicKey, bytes]:
     if SIGNATURE not in members:
         raise PackageError("is not signed; its owner signs it with `atoll expert pack --key`")
     written = members[SIGNATURE].read()
@@ -255,7 +255,7 @@ def _verify_signature(members: Mapping[str, Member], digest: str, trusted: Publi
         raise PackageError(
             f"is signed by {signer.fingerprint}, not by the trusted key {trusted.fingerprint}; ask the owner"
         )
-    return signer
+    return signer, raw
 
 
 def _signature_json(public: PublicKey, signature: bytes) -> bytes:
