@@ -39,8 +39,10 @@ def make_prior(node: Node, choice: Choice, *, exact: bool = True) -> Prior | Non
             f"replay.name is '{choice.name}', which draws {' or '.join(replay.workloads)}, but the data is "
             f"{workload.name}"
         )
-    private, context = workload.replay_private(), workload.replay_context(workload.public_context())
     empty = Prior(generator=replay.name, settings={}, tensors={}, declared={}, most=terms.samples)
+    if not workload.has_public_inputs:
+        return empty  # of places that are made of the data nothing can be told
+    private, context = workload.replay_private(), workload.replay_context(workload.public_context())
     if terms.tell == NOISED or (terms.tell != NOTHING and exact):
         disclosure = Disclosure(
             epsilon=terms.epsilon if terms.tell == NOISED else None,

@@ -320,6 +320,13 @@ class Workload(ABC):
         """
         return {name: total / count for name, total in sums.items()}
 
+    @property
+    def has_public_inputs(self) -> bool:
+        """Whether what all samples have in common, such as a city's locations, is public. Where it is made of the data,
+        one person's part in it is in everybody's samples: no training on them is private, and it never leaves.
+        """
+        return True
+
     @abstractmethod
     def public_context(self) -> bytes | None:
         """What is public of the owner's domain and replay elsewhere needs, such as a city's table of locations: goes

@@ -81,6 +81,11 @@ def settle_privacy(config: PrivacyConfig, training: TrainingConfig, workload: Wo
             Opacus is not installed.
         DataError: too few units.
     """
+    if not workload.has_public_inputs:
+        raise ConfigError(
+            f"privacy.epsilon is {config.epsilon}, but the locations of this city are taken from people's positions, "
+            "and are part of everybody's samples; name a table of public places (data.table.locations in node.yaml)"
+        )
     persons = workload.persons("train")
     if config.unit == "user" and persons is None:
         raise ConfigError(

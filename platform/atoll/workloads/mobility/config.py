@@ -71,7 +71,8 @@ class MobilityConfig(DataConfig):
             raise ConfigError("mobility: locations is empty; name the city's .npy array of location features")
         if self.format == "table" and self.locations:
             raise ConfigError(
-                "mobility: locations is named, but format=table makes its own from the positions; remove it"
+                "mobility: locations is named, but format=table makes its own from the positions; remove it, or name a "
+                "table of public places as table.locations"
             )
         _positive("scale_km", self.scale_km)
         if self.cell_km:

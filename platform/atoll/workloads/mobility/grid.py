@@ -12,7 +12,7 @@ from atoll.errors import DataError
 from atoll.workloads.mobility.city import City
 from atoll.workloads.mobility.features import POIS, location_features, popularity_ranks, standardised
 from atoll.workloads.mobility.measures import measured
-from atoll.workloads.mobility.table import Positions, read_points
+from atoll.workloads.mobility.table import Positions, read_places, read_points
 from atoll.workloads.mobility.table_config import TableConfig
 from atoll.workloads.mobility.trajectories import DAYS, SLOTS, Trajectories
 
@@ -49,18 +49,17 @@ class Grid:
         return np.floor(np.stack((east, north), axis=1) * (_EARTH_METRES / self.metres)).astype(np.int64)
 
 
-def grid_about(positions: Positions, metres: float) -> Grid:
+def grid_about(latitude: NDArray[np.float64], longitude: NDArray[np.float64], metres: float) -> Grid:
     """A grid about the median position, rounded to tenths of a degree.
 
     Silos in one city thus have the same cells (but where a median lies near the edge of a tenth), and the grid's point
     is nobody's position.
     """
-    latitude, longitude = (float(np.median(degrees)) for degrees in (positions.latitude, positions.longitude))
-    return Grid(round(latitude, 1), round(longitude, 1), metres)
+    return Grid(round(float(np.median(latitude)), 1), round(float(np.median(longitude)), 1), metres)
 
 
 def gridded(positions: Positions, config: TableConfig, name: str) -> tuple[City, Trajectories]:
-    """The cells in which enough users were as a city, and the users' visits to them.
+    """The cells in which enough users were, or those of public places, as a city, and the users' visits to them.
 
     Args:
         positions: Who was where and when.
@@ -68,26 +67,44 @@ def gridded(positions: Positions, config: TableConfig, name: str) -> tuple[City,
         name: What to call the city.
 
     Returns:
-        The city, whose popularity ranks come from all visits, and trajectories, sorted by user and time, with
-        quantities measured in km and nats.
+        The city, and trajectories, sorted by user and time, with quantities measured in km and nats. Of public places
+        popularity ranks are unknown; of others they come from all visits.
 
     Raises:
         DataError: no cell with enough users, or no trajectory that is long enough.
     """
-    grid = grid_about(positions, config.cell_metres)
-    cells, of_position = locations(grid.cells(positions.latitude, positions.longitude), positions.user, config)
+    if config.locations:
+        latitude, longitude = read_places(config.locations, config)
+        grid = grid_about(latitude, longitude, config.cell_metres)
+        cells = by_row(grid.cells(latitude, longitude))
+        of_position = nearest(grid.cells(positions.latitude, positions.longitude), cells)
+    else:
+        grid = grid_about(positions.latitude, positions.longitude, config.cell_metres)
+        cells, of_position = locations(grid.cells(positions.latitude, positions.longitude), positions.user, config)
     chosen = visits(positions, of_position, config)
     location = of_position[chosen]
+    unknown = np.zeros(len(cells), dtype=np.int64)
     city = City(
         name,
         location_features(
             _points_of_interest(grid, cells, config),
             standardised(cells),
-            popularity_ranks(np.bincount(location, minlength=len(cells))),
+            unknown if config.locations else popularity_ranks(np.bincount(location, minlength=len(cells))),
         ),
         ((cells - cells.min(0)) * (config.cell_metres / 1000)).astype(np.float32),
     )
     return city, _windows(positions, chosen, location, config, city)
+
+
+def by_row(cells: Ints) -> Ints:
+    """Each of these cells once, sorted by row, then column, [n, 2]."""
+    return np.unique(cells[:, ::-1], axis=0)[:, ::-1]
+
+
+def nearest(cells: Ints, kept: Ints) -> Ints:
+    """The number of the kept cell that is nearest to each of the cells, [N]."""
+    distinct, place = np.unique(cells, axis=0, return_inverse=True)
+    return _nearest(distinct, kept)[place.reshape(-1)]
 
 
 def locations(cells: Ints, user: Ints, config: TableConfig) -> tuple[Ints, Ints]:

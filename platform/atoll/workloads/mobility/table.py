@@ -98,6 +98,20 @@ def read_points(path: str | Path, config: TableConfig) -> tuple[Doubles, Doubles
     return np.concatenate(latitudes), np.concatenate(longitudes), np.concatenate(categories)
 
 
+def read_places(path: str | Path, config: TableConfig) -> tuple[Doubles, Doubles]:
+    """Latitude and longitude of public places, each [Q].
+
+    Raises:
+        ConfigError: pyarrow is not installed.
+        DataError: a file that cannot be read, no row, or the first row with a bad value.
+    """
+    parts = [_degrees(rows, 0) for rows in read_rows(Path(path), (config.latitude, config.longitude))]
+    if not parts:
+        raise DataError(f"mobility: no row in {path}")
+    latitudes, longitudes = zip(*parts, strict=True)
+    return np.concatenate(latitudes), np.concatenate(longitudes)
+
+
 def _users(rows: Rows, known: dict[str, int]) -> Ints:
     """Names of users as numbers; ``known`` keeps those that were met."""
     import pyarrow as pa

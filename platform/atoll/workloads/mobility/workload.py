@@ -23,6 +23,8 @@ from atoll.workloads.mobility.batches import collate
 from atoll.workloads.mobility.city import City
 from atoll.workloads.mobility.city_file import city_from_bytes, city_to_bytes
 from atoll.workloads.mobility.config import MobilityConfig
+from atoll.workloads.mobility.generator import make_city
+from atoll.workloads.mobility.generator_config import GeneratorConfig
 from atoll.workloads.mobility.lines import read_trajectories
 from atoll.workloads.mobility.public import PUBLIC_CITY, public_descriptor
 from atoll.workloads.mobility.scores import next_location_loss, score
@@ -71,7 +73,8 @@ class Mobility(Workload):
         """Paths from the root, with ``~`` written out."""
         locations = str(Path(config.locations).expanduser().absolute()) if config.locations else ""
         paths = [str(Path(path).expanduser().absolute()) for path in config.paths]
-        return replace(config, paths=paths, locations=locations)
+        places = str(Path(config.table.locations).expanduser().absolute()) if config.table.locations else ""
+        return replace(config, paths=paths, locations=locations, table=replace(config.table, locations=places))
 
     @classmethod
     def private_paths(cls, config: MobilityConfig) -> tuple[Path, ...]:
@@ -227,9 +230,18 @@ class Mobility(Workload):
         """Trajectories of one city."""
         return _batch(inputs, mask)
 
+    @property
+    def has_public_inputs(self) -> bool:
+        """Whether the locations are named by the owner or made by a generator, and not taken from positions."""
+        return self.config.format != "table" or bool(self.config.table.locations)
+
     def public_context(self) -> bytes:
-        """The city's table of locations: what is on the map."""
-        return city_to_bytes(self.city)
+        """The city's table of locations: what is on the map.
+
+        Where the map was made of people's positions, which places are on it and how popular they are is theirs: what
+        is told is a made-up city instead, the same for every such owner.
+        """
+        return city_to_bytes(self.city if self.has_public_inputs else make_city(GeneratorConfig(), "unknown"))
 
     def replay_context(self, context: bytes | None) -> City:
         """The city of another owner."""

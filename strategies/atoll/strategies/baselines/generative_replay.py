@@ -85,6 +85,8 @@ class GenerativeReplay(Baseline):
     def _publish(self, workload: Workload) -> Told:
         context = workload.public_context()
         private: Any = workload.replay_private()
+        if not workload.has_public_inputs:
+            return None, context
         try:
             return self._replay(workload).remember(private, workload.replay_context(context), Disclosure()), context
         except NothingToTell:
