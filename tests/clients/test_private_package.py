@@ -1,4 +1,4 @@
-"""What a private expert's card says of ε holds for all of its package: without the noise nothing of the data is left."""
+"""What a private card says of ε holds for all of the package: without the noise nothing of the data is left in it."""
 
 from typing import Any
 

@@ -25,8 +25,8 @@ class TableConfig:
         days: The most days of a trajectory, counted by the calendar.
         shortest: The fewest visits of a trajectory; shorter ones are left out.
         locations: A table of public places, such as the stops of a city or its points of interest, with the same
-            columns of latitude and longitude: the cells that hold one are the locations, whoever was there, and positions count
-            as the nearest. Without it the cells in which people were are the locations, and how popular they were is
+            columns of latitude and longitude: the cells that hold one are the locations, whoever was there, and
+            positions count as the nearest. Without it the cells in which people were are the locations, and how popular they were is
             known of each; such a city is made of everybody's data, so it never leaves, and no private training is
             possible over it.
         points_of_interest: A table of points of interest with the same columns of latitude and longitude, and
