@@ -11,6 +11,9 @@ from atoll.federation.handover import Paper
 from atoll.federation.units import Choice, MemberRef, Unit
 from atoll.privacy.audit_config import AuditConfig
 
+MOST = 1000
+"""Candidates, or measurements, of one unit."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate(Paper):
@@ -141,7 +144,10 @@ class MeasureUnit(Unit):
         raise FederationError(f"a measurement names candidate {digest[:80]!r}, which the unit does not have")
 
     def check(self) -> None:
-        """Raise FederationError for measurements that name nothing, or that cannot be told apart."""
+        """Raise FederationError for measurements that name nothing, or that cannot be told apart, and for too many."""
+        most = max(len(self.candidates), len(self.measurements))
+        if most > MOST:
+            raise FederationError(f"the unit has {most} candidates or measurements; at most {MOST} are read")
         names = [each.name for each in self.measurements]
         if len(set(names)) < len(names):
             raise FederationError("two measurements of the unit have one name")

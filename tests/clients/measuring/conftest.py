@@ -20,7 +20,7 @@ from atoll.clients.measuring.worker import list_records, measure_records
 from atoll.clients.node import Node
 from atoll.clients.work import train_expert
 from atoll.experts.package import read_package, write_package
-from atoll.experts.signing import OwnerKey
+from atoll.experts.signing import OwnerKey, Signer
 from atoll.federation.blobs import blob_digest
 from atoll.federation.embedded import EmbeddedGrid
 from atoll.federation.envelope import seal, unseal
@@ -68,7 +68,7 @@ class Silo:
         made.check()
         return made
 
-    def expert(self, owner: str, change: Weights, key: OwnerKey | None = None, *, hold: bool = True) -> MemberRef:
+    def expert(self, owner: str, change: Weights, key: Signer | None = None, *, hold: bool = True) -> MemberRef:
         """An expert that nobody trained, signed by whoever likes."""
         key = key or OwnerKey.generate()
         made = read_package(self.base, trusted=None)
@@ -90,7 +90,7 @@ class Silo:
         """An expert of random weights."""
         return self.expert(owner, random_weights(seed, scale))
 
-    def candidate(self, *members: MemberRef, key: OwnerKey = COORDINATOR, **changes: Any) -> Candidate:
+    def candidate(self, *members: MemberRef, key: Signer = COORDINATOR, **changes: Any) -> Candidate:
         values = {"integrator": Choice(name="flexolmo"), "router": Choice(name="uniform"), **changes}
         return Candidate.sign(key, anchor=self.node.anchor.digest, members=list(members), **values)
 
@@ -98,7 +98,7 @@ class Silo:
         asked = list(measurements) or [Measurement(name=each.digest, candidate=each.digest) for each in candidates]
         return MeasureUnit(anchor=self.node.anchor.digest, candidates=list(candidates), measurements=asked, **more)
 
-    def ask(self, unit: Unit, *, key: OwnerKey = COORDINATOR, call: str = "c") -> WorkReply:
+    def ask(self, unit: Unit, *, key: Signer = COORDINATOR, call: str = "c") -> WorkReply:
         """Hand a unit over through the gate, let the node work, and ask what became of it."""
         work = Work(work="evaluate", unit=unit.address, what=unit.to_json(), call=call)
         self._handle(work, key)
@@ -121,7 +121,7 @@ class Silo:
         assert len(self.orders) == before
         return reply.note
 
-    def _handle(self, work: Work, key: OwnerKey) -> WorkReply:
+    def _handle(self, work: Work, key: Signer) -> WorkReply:
         self._nonce += 1
         nonce = f"{id(self)}-{self._nonce}"
         request = Request(to="clinic", nonce=nonce, asks=WORK, body=work.to_json())

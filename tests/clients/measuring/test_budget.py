@@ -71,6 +71,10 @@ def test_equal_questions_are_answered_from_what_was_told(silo: Silo) -> None:
     assert "b" not in second.shares
     assert budget(silo).spent() == spent
     assert len(silo.orders) == orders
+    silo.figures(silo.unit(again, measurements=asked[::-1]), key=other)
+    cheap = Measurement(name="e", candidate=one.digest, scores=["shares", "loss"])
+    assert "e" not in silo.figures(silo.unit(again, measurements=[cheap]), key=other).shares, "shares cost what they do"
+    assert budget(silo).spent() == spent
     more = [*asked, Measurement(name="d", candidate=one.digest, entitlement=["court"])]
     silo.figures(silo.unit(again, measurements=more), key=other)
     assert budget(silo).spent() == replace(spent, figures=spent.figures + 1)

@@ -1,6 +1,7 @@
 """What must still work inside the default budget, and what each costs; docs/deployment.md prints these figures."""
 
 import math
+from pathlib import Path
 
 import pytest
 from tests.clients.conftest import quiet, train_unit
@@ -28,7 +29,7 @@ def _honest(name: str, value: Tensor) -> Tensor:
 
 
 def _poison(name: str, value: Tensor) -> Tensor:
-    return value * (-4.0 if "lora_B" in name else 1.0)
+    return value * (-8.0 if "lora_B" in name else 1.0)
 
 
 @pytest.fixture
@@ -38,21 +39,21 @@ def small(silo: Silo) -> Silo:
     return silo
 
 
-def test_a_poisoned_newcomer_is_flagged_for_one_new_model(small: Silo) -> None:
+def test_a_poisoned_newcomer_is_flagged_for_one_new_model(silo: Silo) -> None:
     """Owners arrive one by one; the fourth does the opposite of what the others learnt."""
-    training = train_unit(small.node, steps=20, learning_rate=0.05, evaluate_every=20, checkpoint_every=20)
-    small.base = train_expert(small.node, training, quiet)[1]
+    training = train_unit(silo.node, steps=20, learning_rate=0.05, evaluate_every=20, checkpoint_every=20)
+    silo.base = train_expert(silo.node, training, quiet)[1]
     members: list[MemberRef] = []
     costs = []
     for number in range(1, 5):
-        members.append(small.expert(f"o{number}", _poison if number == 4 else _honest))
-        before = spent(small)
-        unit = unit_of(COORDINATOR, small.node.anchor.digest, members, Choice(name="flexolmo"), UNIFORM)
-        reply = small.figures(unit)
+        members.append(silo.expert(f"o{number}", _poison if number == 4 else _honest))
+        before = spent(silo)
+        unit = unit_of(COORDINATOR, silo.node.anchor.digest, members, Choice(name="flexolmo"), UNIFORM)
+        reply = silo.figures(unit)
         flagged = {fact.owner for fact in flags(unit, "clinic", reply, 0.05) if isinstance(fact, ExpertFlagged)}
         assert flagged == ({f"o{number}"} if number > 3 else set())
         assert all(map(math.isfinite, reply.loss.values()))
-        after = spent(small)
+        after = spent(silo)
         costs.append((after.models - before.models, after.figures - before.figures))
     assert [models for models, _ in costs] == [1] * 4
     assert costs[0] == (1, 2), "the mixture and the anchor alone"
@@ -87,12 +88,17 @@ def test_the_reports_leave_one_out_at_eight_owners(small: Silo) -> None:
     assert spent(small) == Spent(models=2, figures=losses + shares), "the baseline is a model of its own"
 
 
-def test_all_of_it_together_is_within_the_default_budget_whatever_the_workload() -> None:
-    """In the worst case: five figures a measurement (a classifier's), and none of the questions was asked before."""
-    policy, figures = MeasuringPolicy(), 5
-    newcomers = [(1, figures + number) for number in range(1, OWNERS + 1)]
-    stream = (STAGES, figures * STAGES + 2)
-    report = (2, figures * (OWNERS + 3) + OWNERS + 1)
-    models, numbers = (sum(each) for each in zip(*newcomers, stream, report, strict=True))
+@pytest.mark.parametrize(("scores", "together"), [(0, (30, 86)), (4, (30, 242))], ids=["text", "classifier"])
+def test_all_of_it_together_is_within_the_default_budget(scores: int, together: tuple[int, int]) -> None:
+    """As docs/deployment.md adds it up: every measurement of a whole mixture has a loss and ``scores``."""
+    policy, each = MeasuringPolicy(), 1 + scores
+    newcomers = [(1, each + number) for number in range(1, OWNERS + 1)]
+    stream = (STAGES, each * STAGES + 2)
+    report = (2, each * (OWNERS + 3) + OWNERS + 1)
+    models, figures = (sum(column) for column in zip(*newcomers, stream, report, strict=True))
+    assert (models, figures) == together
     assert models <= policy.models
-    assert numbers <= policy.figures
+    assert figures <= policy.figures
+    page = Path(__file__).parents[3] / "docs" / "deployment.md"
+    assert f"{models} of {policy.models}" in page.read_text("utf-8")
+    assert f"{figures} of {policy.figures}" in page.read_text("utf-8")

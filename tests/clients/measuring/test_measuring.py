@@ -15,6 +15,7 @@ from atoll.federation.units import Choice
 
 
 def test_entitlements_within_one_candidate_are_measured_and_what_leaves_is_in_the_outbox(silo: Silo) -> None:
+    silo.measuring["step_documents"] = 1
     one = silo.candidate(silo.noise("court", 1), silo.noise("yard", 2))
     asked = [
         Measurement(name="all", candidate=one.digest, shares=True),
@@ -119,6 +120,7 @@ def test_names_and_owners_are_told_apart(silo: Silo) -> None:
 
 
 def test_a_listed_baseline_takes_the_place_of_the_candidates_integrator(silo: Silo) -> None:
+    silo.measuring["step_documents"] = 1
     one = silo.candidate(silo.noise("court", 1), silo.noise("yard", 2))
     soup = silo.candidate(*one.members, integrator=Choice(name="soup"))
     asked = [
@@ -146,7 +148,7 @@ def test_a_policy_bounds_the_documents_and_so_the_work(silo: Silo) -> None:
     silo.measuring["documents"] = 24
     reply = silo.figures(silo.unit(silo.candidate(silo.noise("court", 1))))
     assert reply.documents == 24
-    assert reply.step == pytest.approx(2 / 24)
+    assert reply.step == pytest.approx(4 * 2 / 24)
 
 
 def test_too_few_documents_are_not_measured_however_often_they_are_repeated(silo: Silo) -> None:

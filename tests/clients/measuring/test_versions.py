@@ -43,7 +43,7 @@ def test_a_document_that_is_gone_cannot_be_told_from_the_difference(silo: Silo) 
     before = silo.figures(silo.unit(one))
     target = held_out(silo)[0]
     silo.write([text for text in TEXTS if text != target])
-    assert "1 of the documents" in silo.refused(silo.unit(two))
+    assert "fewer than the policy's min_documents" in silo.refused(silo.unit(two))
     assert silo.figures(silo.unit(one), call="again") == before, "what was told of the version before stays"
     assert silo.gate.works._measuring.budget.spent() == Spent(models=1, figures=1)
 
@@ -86,7 +86,7 @@ def test_a_version_near_to_any_earlier_one_is_refused(tmp_path: Path) -> None:
     assert not frozen
     assert second.documents_set == frozenset(digests(20, 80))
     third, frozen = settle_version(budget, "test", digests(1, 60), **rules)
-    assert "1 of the documents" in frozen
+    assert "fewer than the policy's min_documents" in frozen
     assert third.name == second.name
     again, frozen = settle_version(budget, "test", digests(0, 60), **rules)
     assert (again.name, frozen) == (first.name, "")

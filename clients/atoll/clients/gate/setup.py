@@ -10,7 +10,7 @@ from atoll.anchors import resolve
 from atoll.clients.gate.policy import Policy
 from atoll.clients.node import check_node_config
 from atoll.clients.owner_keys import OwnerKeys
-from atoll.config import read_config, to_yaml
+from atoll.config import read_config, to_commented_yaml, to_yaml
 from atoll.errors import ConfigError, FederationError
 from atoll.experts.files import write_atomic
 from atoll.experts.signing import Signer
@@ -159,10 +159,8 @@ def init_node(
     if not folder.config.exists():
         write_atomic(folder.config, to_yaml(config).encode())
     if not folder.policy.exists():
-        write_atomic(
-            folder.policy,
-            (_POLICY + to_yaml(Policy(coordinators=[invited.public_key], workloads=[config.data.workload]))).encode(),
-        )
+        policy = Policy(coordinators=[invited.public_key], workloads=[config.data.workload])
+        write_atomic(folder.policy, (_POLICY + to_commented_yaml(policy)).encode())
     write_enrolment(folder)
     return folder
 

@@ -9,7 +9,7 @@ from atoll.clients.gate.policy import Policy, Refusal
 from atoll.clients.measuring.audit import AUDIT, AuditQuestion, audit_question
 from atoll.clients.measuring.budget import MeasuringBudget, Spent, Version
 from atoll.clients.measuring.figures import audit_figures, loss_figure, loss_step, score_figure, share_figures
-from atoll.clients.measuring.questions import LOSS, SHARES, Question, questions_of
+from atoll.clients.measuring.questions import LOSS, SHARES, Question, merged, questions_of
 from atoll.clients.measuring.records import MeasureOrder, MeasureRecords, RecordsAnswer, RecordsQuestion, Row
 from atoll.clients.measuring.selection import settle_version
 from atoll.errors import FederationError
@@ -56,13 +56,13 @@ class Measuring:
             unit.split,
             self._documents(unit.split),
             fewest=policy.min_documents,
-            most=policy.measuring.documents,
+            most=max(policy.measuring.documents, policy.min_documents),
         )
         audit = None
         if unit.audit is not None and unit.audit.on:
             documents = self._documents("train")
             audit = audit_question(unit, self._owner, policy, self.budget, questions, documents)
-        wanted = {question.key: question for question in questions.values() if _lacking(version, question)}
+        wanted = {key: question for key, question in merged(questions.values()).items() if _lacking(version, question)}
         if wanted and frozen:
             raise Refusal(frozen)
         if wanted or (audit is not None and not audit.answered):

@@ -32,8 +32,13 @@ def loss_figure(rows: Sequence[Row], anchor: Sequence[Row], policy: MeasuringPol
 
 
 def loss_step(records: int, policy: MeasuringPolicy) -> float:
-    """What losses are rounded to: never finer than all that one record can move them by, 2 clip / records."""
-    return max(policy.step, 2 * policy.clip / records)
+    """What losses are rounded to; one record can move them by 2 clip / records."""
+    return _step(2 * policy.clip / records, policy)
+
+
+def _step(weight: float, policy: MeasuringPolicy) -> float:
+    """What a figure is rounded to that one record can move by ``weight``."""
+    return max(policy.step, policy.step_documents * weight)
 
 
 def share_figures(rows: Sequence[Row], slots: Sequence[str], policy: MeasuringPolicy) -> dict[str, float]:
@@ -46,7 +51,7 @@ def share_figures(rows: Sequence[Row], slots: Sequence[str], policy: MeasuringPo
         return {}
     if any(len(row.shares) != len(slots) for row in rows):
         raise FederationError("the worker gave shares for some records and slots only")
-    step = max(policy.step, 1 / len(rows))
+    step = _step(1 / len(rows), policy)
     columns = zip(*(row.shares for row in rows), strict=True)
     return {
         slot: _rounded(_average([_bounded(share, 0.0, 1.0) for share in column]), step)
@@ -69,7 +74,7 @@ def score_figure(
     if all(name in row.scores for row in rows) or (name in {"accuracy", "brier"} and classes):
         highest = _RANGES.get(name, 1.0)
         means = [_bounded(row.scores.get(name, 0.0) / max(1, row.count), 0.0, highest) for row in rows]
-        return _rounded(_average(means), max(policy.step, highest / len(rows))), ""
+        return _rounded(_average(means), _step(highest / len(rows), policy)), ""
     if not classes:
         return None, f"no record has a figure '{name}'"
     return _class_figure(name, rows, classes, policy, fewest)
@@ -99,7 +104,7 @@ def _class_figure(
     # A rate among positives rests on those alone; a score of a group, on the group.
     rests = {"tpr": len(positive), "ece": len(rows)}.get(kind, len(positive | negative))
     if rests < fewest:
-        return None, f"'{name}' would rest on {rests} records; the policy's min_documents is {fewest}"
+        return None, f"'{name}' would rest on fewer documents than the policy's min_documents ({fewest})"
     sums: dict[str, float] = {}
     for row in rows:
         for key, value in row.scores.items():
@@ -109,7 +114,7 @@ def _class_figure(
     if name not in made or not math.isfinite(made[name]):
         return None, f"the data does not define '{name}'"
     weight = _area_weight(rows, suffix, classes) if kind == "auroc" else {"ece": 2 / rests}.get(kind, 1 / rests)
-    return _rounded(made[name], max(policy.step, weight)), ""
+    return _rounded(made[name], _step(weight, policy)), ""
 
 
 def _area_weight(rows: Sequence[Row], suffix: str, classes: int) -> float:

@@ -13,10 +13,12 @@ class MeasuringPolicy:
         splits: Splits that others may have measured: ``test``, and ``validation`` where the owner adds it. What was
             trained on is measured by audits alone.
         baselines: Integrators that may be measured in place of a candidate's own.
-        documents: Most documents that figures of a split rest on. The node chooses them once for a data version;
-            fewest is ``min_documents`` of the policy.
+        documents: Most documents that figures of a split rest on, or the policy's ``min_documents`` where that is more.
+            The node chooses them once for a data version.
         clip: Nats a token: how far one document's mean loss under a model may lie from that under the anchor.
-        step: Figures are rounded to multiples of it, or of the weight of one document where that is larger.
+        step: Figures are rounded to multiples of it, or of the whole weight of ``step_documents`` documents where that
+            is larger: what fewer documents do to a figure mostly does not show.
+        step_documents: How many documents a step of the rounding weighs at least; 1 tells nearly exact counts.
         models: Most candidates that are measured on a data version.
         figures: Most numbers that are told of a data version: losses, scores and shares.
         audits: Most audits of privacy, which look at the training split, on a data version; 0 for none.
@@ -27,6 +29,7 @@ class MeasuringPolicy:
     documents: int = 256
     clip: float = 1.0
     step: float = 0.01
+    step_documents: int = 4
     models: int = 40
     figures: int = 400
     audits: int = 2
@@ -38,8 +41,9 @@ class MeasuringPolicy:
                 f"measuring.splits names '{odd[0]}'; there is test and validation (what was trained on is measured by "
                 "audits alone, see measuring.audits)"
             )
-        if self.documents < 1:
-            raise ConfigError(f"measuring.documents is {self.documents}; it must be at least 1")
+        for name in ("documents", "step_documents"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"measuring.{name} is {getattr(self, name)}; it must be at least 1")
         for name in ("models", "figures", "audits"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"measuring.{name} is {getattr(self, name)}; it must be at least 0")

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from atoll.clients.measuring.figures import score_names
@@ -45,13 +45,23 @@ def questions_of(unit: MeasureUnit, owner: str, policy: MeasuringPolicy, metrics
         if meant.alone and owner not in unit.candidate(meant.candidate).owners:
             continue
         content = [unit.anchor, meant.candidate, meant.entitlement, meant.baseline, meant.alone]
-        raw = json.dumps([*content, policy.clip, policy.step]).encode()
+        raw = json.dumps([*content, policy.clip, policy.step, policy.step_documents]).encode()
         key = hashlib.sha256(b"atoll question 1" + raw).hexdigest()[:32]
-        figures = {LOSS: 1, **dict.fromkeys(score_names(asked.scores, metrics), 1)}
+        figures = {name: 1 for name in score_names(asked.scores, metrics) if name not in (LOSS, SHARES)}
+        figures[LOSS] = 1
         if asked.shares and may_share and meant.candidate:
             figures[SHARES] = 1 + len(unit.candidate(meant.candidate).members)
         model = f"{meant.candidate} {meant.baseline}" if meant.candidate else ""
         found[asked.name] = Question(key=key, asked=replace(meant, name=key), model=model, figures=figures)
+    return found
+
+
+def merged(questions: Iterable[Question]) -> dict[str, Question]:
+    """Questions by key; where one is asked twice, with all figures that are wanted of it."""
+    found: dict[str, Question] = {}
+    for question in questions:
+        before = found.get(question.key, question)
+        found[question.key] = replace(question, figures={**before.figures, **question.figures})
     return found
 
 

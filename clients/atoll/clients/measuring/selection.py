@@ -38,20 +38,20 @@ def settle_version(
     current, fresh = budget.current(split), choose_documents(there, most)
     if current is None:
         if len(fresh) < fewest:
-            raise Refusal(_too_few(split, len(fresh), fewest))
+            raise Refusal(_too_few(split, fewest))
         return budget.begin(split, fresh), ""
     changed = min(_changed(each.documents_set, set(fresh)) for each in budget.versions if each.split == split)
     if len(fresh) >= fewest and (changed == 0 or changed >= fewest):
         return (current if set(fresh) == current.documents_set else budget.begin(split, fresh)), ""
     if current.documents_set <= set(there):
         # Documents came, and none that figures rest on went: the figures go on resting on the same ones.
-        return current, "" if len(current.documents) >= fewest else _too_few(split, len(current.documents), fewest)
+        return current, "" if len(current.documents) >= fewest else _too_few(split, fewest)
     if len(fresh) < fewest:
-        return current, _too_few(split, len(fresh), fewest)
+        return current, _too_few(split, fewest)
     return current, (
-        f"{changed} of the documents that figures of the {split} split rest on have changed since they were measured, "
-        f"and the policy's min_documents is {fewest}: a difference of two versions would tell of those few; what was "
-        "told of the version before stays, and new questions are answered when enough documents have changed"
+        f"of the documents that figures of the {split} split rest on, some have changed since they were measured, but "
+        f"fewer than the policy's min_documents ({fewest}): a difference of two versions would tell of those few; what "
+        "was told of the version before stays, and new questions are answered when enough documents have changed"
     )
 
 
@@ -59,8 +59,6 @@ def _changed(before: Set[str], after: Set[str]) -> int:
     return max(len(before - after), len(after - before))
 
 
-def _too_few(split: str, documents: int, fewest: int) -> str:
-    return (
-        f"measuring on the {split} split would rest on {documents} different documents; the policy's min_documents "
-        f"is {fewest}"
-    )
+def _too_few(split: str, fewest: int) -> str:
+    # How many there are is not told: a difference of two such messages would be a document.
+    return f"measuring on the {split} split would rest on fewer different documents than min_documents ({fewest})"

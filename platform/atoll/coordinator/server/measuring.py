@@ -6,7 +6,7 @@ from dataclasses import replace
 from atoll.coordinator.server.calls import AuditCall
 from atoll.coordinator.server.choosing import choose_members
 from atoll.coordinator.server.shop import Shop
-from atoll.experts.signing import OwnerKey
+from atoll.experts.signing import Signer
 from atoll.federation.measuring import Candidate, Measurement, MeasureUnit
 from atoll.federation.units import Choice, EvaluateReply, MemberRef
 from atoll.ledger import ExpertFlagged, Fact, State
@@ -26,7 +26,7 @@ def compose(shop: Shop, state: State) -> MeasureUnit | None:
 
 
 def unit_of(
-    key: OwnerKey,
+    key: Signer,
     anchor: str,
     members: list[MemberRef],
     integrator: Choice,
