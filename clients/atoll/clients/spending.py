@@ -17,8 +17,11 @@ from dataclasses import dataclass
 from atoll.errors import ConfigError
 from atoll.federation.units import Unit
 
-DP_SGD, LAPLACE, MECHANISM, NO_PROMISE = "dp-sgd", "laplace", "mechanism", "no promise"
-"""Steps of DP-SGD whose noise is known; tables with Laplace noise; what else has an (ε, δ); and what has none."""
+DP_SGD, GAUSSIAN, LAPLACE, MECHANISM, NO_PROMISE = "dp-sgd", "gaussian", "laplace", "mechanism", "no promise"
+"""Steps of DP-SGD whose noise is known; figures with Gaussian noise, which are steps that everybody is in; tables with
+Laplace noise; what else has an (ε, δ); and what has none.
+"""
+_STEPS = (DP_SGD, GAUSSIAN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,14 +30,15 @@ class Spend(Unit):
 
     Attributes:
         what: In words.
-        mechanism: ``dp-sgd``, ``laplace``, ``mechanism`` (another, by its ε and δ alone) or ``no promise``.
+        mechanism: ``dp-sgd``, ``gaussian``, ``laplace``, ``mechanism`` (another, by its ε and δ alone) or
+            ``no promise``.
         key: Digest of what leaves: the same again costs nothing.
         unit: Of privacy: ``sequence``, ``user``, ``document`` …
         epsilon: ε by itself; 0 without a promise.
         delta: δ by itself.
-        noise: Of DP-SGD, the noise multiplier.
-        rate: Of DP-SGD, the chance of a unit to be in a step.
-        steps: Of DP-SGD.
+        noise: Of DP-SGD and of Gaussian noise, its standard deviation over the sensitivity.
+        rate: The chance of a unit to be in a step; 1 for Gaussian noise.
+        steps: How many steps, or figures.
     """
 
     what: str
@@ -71,16 +75,46 @@ def total(spends: Sequence[Spend]) -> Total:
     """
     once = {spend.key or str(number): spend for number, spend in enumerate(spends) if spend.mechanism != NO_PROMISE}
     counted = list(once.values())
-    steps = [spend for spend in counted if spend.mechanism == DP_SGD]
+    steps = [spend for spend in counted if spend.mechanism in _STEPS]
     basic = Total(sum(s.epsilon for s in counted), sum(s.delta for s in counted), "basic composition")
     if len(steps) < 2:
         return basic
-    tables = [spend for spend in counted if spend.mechanism != DP_SGD]
+    tables = [spend for spend in counted if spend.mechanism not in _STEPS]
     delta = max(spend.delta for spend in steps)
     renyi = _renyi([(s.noise, s.rate, s.steps) for s in steps], delta) + sum(s.epsilon for s in tables)
     if renyi >= basic.epsilon:
         return basic
-    return Total(renyi, delta + sum(s.delta for s in tables), "Rényi composition of DP-SGD (Opacus), the rest added")
+    return Total(
+        renyi, delta + sum(s.delta for s in tables), "Rényi composition of Gaussian noise (Opacus), the rest added"
+    )
+
+
+def gaussian(what: str, key: str, unit: str, noise: float, figures: int, delta: float) -> Spend:
+    """What figures with Gaussian noise spend.
+
+    Args:
+        what: In words.
+        key: Digest of what leaves.
+        unit: Of privacy.
+        noise: Standard deviation over how much one unit changes a figure.
+        figures: How many numbers, each with noise of its own.
+        delta: δ.
+
+    Raises:
+        ConfigError: Opacus is not installed.
+    """
+    epsilon = _renyi([(noise, 1.0, figures)], delta)
+    return Spend(
+        what=what,
+        mechanism=GAUSSIAN,
+        key=key,
+        unit=unit,
+        epsilon=epsilon,
+        delta=delta,
+        noise=noise,
+        rate=1.0,
+        steps=figures,
+    )
 
 
 def _renyi(history: list[tuple[float, float, int]], delta: float) -> float:

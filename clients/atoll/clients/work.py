@@ -14,6 +14,8 @@ from atoll.clients.audit.unit import audit_unit
 from atoll.clients.beside import Place, train_beside
 from atoll.clients.descriptor import describe_domain
 from atoll.clients.evaluate import Evaluator
+from atoll.clients.measuring.records import RecordsQuestion
+from atoll.clients.measuring.worker import list_records
 from atoll.clients.node import Node
 from atoll.clients.prior import make_prior, prior_spends
 from atoll.clients.training.basis import TrainBasis, is_chosen, start_indices, training_basis
@@ -55,7 +57,8 @@ def plan_training(node: Node, unit: TrainUnit, limits: TrainLimits = NO_LIMITS) 
     private = settle_privacy(unit.privacy, unit.training, node.workload) if unit.privacy.on else None
     spends = [] if private is None else [private.spend()]
     prior = None if unit.replay is None else make_prior(node, unit.replay, exact=private is None)
-    return dataclasses.replace(basis, spends=[*spends, *prior_spends(prior)])
+    records = list_records(node, RecordsQuestion(split="train")).digests
+    return dataclasses.replace(basis, spends=[*spends, *prior_spends(prior)], records=records)
 
 
 def train_expert(

@@ -16,7 +16,7 @@ from atoll.clients.gate.account import Account
 from atoll.clients.gate.policy import Refusal
 from atoll.clients.gate.training_policy import TrainingPolicy
 from atoll.clients.owner_keys import OwnerKeys
-from atoll.clients.spending import DP_SGD, LAPLACE, NO_PROMISE, Spend, total
+from atoll.clients.spending import DP_SGD, LAPLACE, NO_PROMISE, Spend, gaussian, total
 from atoll.clients.training.basis import TrainBasis
 from atoll.errors import ConfigError
 from atoll.experts.signing import OwnerKey
@@ -66,15 +66,15 @@ def test_the_ceiling_refuses_before_anything_is_trained(tmp_path: Path) -> None:
     account = Account(tmp_path, KEY)
     spend(account, table("one", 8.0))
     with pytest.raises(Refusal, match=r"would make it 12"):
-        account.allow(RULES, replace(UNIT, seed=2), replace(BASIS, spends=[table("two")]))
-    account.allow(RULES, UNIT, replace(BASIS, spends=[table("one", 8.0)]))
+        account.allow(RULES, replace(UNIT, seed=2), replace(BASIS, spends=[table("two")]), 20)
+    account.allow(RULES, UNIT, replace(BASIS, spends=[table("one", 8.0)]), 20)
     with pytest.raises(Refusal, match="nan"):
-        account.allow(RULES, replace(UNIT, seed=1), replace(BASIS, spends=[table("x", float("nan"))]))
+        account.allow(RULES, replace(UNIT, seed=1), replace(BASIS, spends=[table("x", float("nan"))]), 20)
 
 
 def test_renewing_trainings_gives_no_epsilon_back(tmp_path: Path) -> None:
     account = Account(tmp_path, KEY)
-    account.allow(RULES, UNIT, BASIS)
+    account.allow(RULES, UNIT, BASIS, 20)
     spend(account, table("one"))
     account.renew()
     standing = account.standing()
@@ -150,6 +150,18 @@ def test_many_trainings_are_composed_by_the_accountant() -> None:
     assert total(ten[:1]).epsilon == steps.epsilon
 
 
+def test_noised_figures_are_steps_that_everybody_is_in(tmp_path: Path) -> None:
+    pytest.importorskip("opacus.accountants", reason="the accountant is Opacus'")
+    figures = [gaussian("figures", str(number), "document", 10.0, 3, 1e-3) for number in range(4)]
+    account = Account(tmp_path, KEY)
+    for number, each in enumerate(figures):
+        account.tell(RULES, str(number), [each])
+    account.tell(RULES, "0", [figures[0]])
+    found = account.standing().total
+    assert found.epsilon == pytest.approx(gaussian("all", "", "document", 10.0, 12, 1e-3).epsilon)
+    assert found.epsilon < sum(each.epsilon for each in figures)
+
+
 def test_the_owner_sees_and_renews(tmp_path: Path, anchor_folder: Path) -> None:
     from tests.clients.conftest import write_silo
 
@@ -157,7 +169,7 @@ def test_the_owner_sees_and_renews(tmp_path: Path, anchor_folder: Path) -> None:
     KEY.save(folder / "owner.key")
     (folder / "policy.yaml").write_text("coordinators: []\n")
     account = Account(folder, KEY)
-    account.allow(RULES, UNIT, BASIS)
+    account.allow(RULES, UNIT, BASIS, 20)
     spend(account, TABLE, BARE)
     found = json.loads(CliRunner().invoke(app, ["budget", str(folder), "--json"]).stdout)
     assert found["privacy"]["epsilon"] == 4

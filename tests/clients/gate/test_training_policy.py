@@ -1,7 +1,8 @@
 """A training is a question too: what its package rests on, how many there may be, and what they spend."""
 
 import json
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,15 @@ from tests.clients.conftest import documents, text_of, train_unit, write_silo
 from atoll.clients.gate.account import Account
 from atoll.clients.gate.offline import train_offline
 from atoll.clients.gate.policy import Policy, Refusal
+from atoll.clients.gate.setup import NodeFolder
+from atoll.clients.gate.works import Works
 from atoll.clients.node import Node
 from atoll.clients.training.basis import training_basis
 from atoll.clients.work import plan_training
 from atoll.errors import ConfigError
 from atoll.experts.card import ExpertCard
 from atoll.experts.privacy_config import PrivacyConfig
+from atoll.federation.talk import DONE, FAILED, REFUSED, Work, WorkReply
 from atoll.federation.units import TrainUnit
 from atoll.mixture import Descriptor
 
@@ -133,6 +137,23 @@ def test_two_samples_that_differ_by_a_document_are_refused(silo: Silo, other: st
     trained(node, "training.validation_windows=50", "seed=9")
 
 
+def test_two_versions_that_differ_by_few_documents_are_refused(silo: Silo) -> None:
+    """Descriptors of all documents, with one and without it: the difference of the means is that one's."""
+    node = silo()
+    trained(node)
+    more = [*documents("clinic", DOCUMENTS), *(f"another record {number} of the same ward" for number in range(9))]
+    write_silo(node.folder, Path(node.config.anchor), texts=more)
+    with pytest.raises(Refusal, match="documents changed since an earlier training"):
+        trained(node)
+    write_silo(node.folder, Path(node.config.anchor), texts=[*more, *documents("court", 60)])
+    trained(node)
+    write_silo(node.folder, Path(node.config.anchor), texts=documents("clinic", DOCUMENTS))
+    trained(node)
+    Account(node.folder, node.key).renew()
+    write_silo(node.folder, Path(node.config.anchor), texts=more)
+    trained(node)
+
+
 def test_the_rules_are_checked_and_a_policy_of_before_is_read(silo: Silo) -> None:
     assert Policy(coordinators=[]).training.trainings == 10
     bad: dict[str, Any] = {"max_share": 0, "trainings": -1, "total_epsilon": float("nan"), "min_clip": 99.0}
@@ -183,6 +204,49 @@ def test_every_step_that_validation_may_choose_is_looked_at(silo: Silo) -> None:
     unit = train_unit(node, steps=64, batch=1, evaluate_every=1, validation_windows=0)
     assert training_basis(node.workload, unit).fewest <= 3
     assert training_basis(node.workload, replace(unit, privacy=PrivacyConfig(epsilon=1))).fewest > 20
+
+
+@pytest.fixture
+def works(silo: Silo) -> Iterator[Callable[[], Works]]:
+    """The agent with its worker, in a process of its own; again for a restart."""
+    node, opened = silo(), list[Works]()
+
+    def start() -> Works:
+        for each in opened:
+            each.stop()
+        policy = NodeFolder(node.folder).read_policy()
+        opened.append(Works(node.folder.absolute(), "clinic", lambda: policy, node.key))
+        opened[-1].start()
+        return opened[-1]
+
+    yield start
+    opened[-1].stop()
+
+
+def answer(works: Works, unit: TrainUnit) -> WorkReply:
+    asked = Work(work="train", unit=unit.address, what=unit.to_json(), call="c")
+    while (reply := works.ask(asked)).state not in (DONE, FAILED, REFUSED):
+        time.sleep(0.05)
+    return reply
+
+
+def test_the_agent_asks_its_worker_and_decides(works: Callable[[], Works], tmp_path: Path) -> None:
+    node = Node(tmp_path / "node")
+    enough = train_unit(
+        node, batch=8, steps=8, evaluate_every=8, descriptor_documents=60, descriptor_counted=60, validation_windows=0
+    )
+    one = replace(enough, training=replace(enough.training, steps=1, batch=1, clip=0.0))
+    agent = works()
+    refused = answer(agent, one)
+    assert (refused.state, refused.blobs) == (REFUSED, {})
+    assert "training.clip" in refused.note
+    done = answer(agent, enough)
+    assert done.state == DONE
+    agent = works()
+    assert answer(agent, enough).blobs == done.blobs
+    standing = agent.account.standing()
+    assert list(standing.trainings.values()) == [1]
+    assert any(spend.what.startswith("descriptor: mean, variance, unigram") for spend in standing.spends)
 
 
 def test_a_plan_promises_what_the_package_will_spend(silo: Silo) -> None:

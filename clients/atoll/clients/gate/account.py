@@ -1,5 +1,7 @@
 """The node's account: what its trainings have used up and what has left with what promise, for the life of the silo."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -7,8 +9,11 @@ from pathlib import Path
 from atoll.clients.gate.refusal import Refusal
 from atoll.clients.gate.signed_log import Entry, SignedLog
 from atoll.clients.gate.training_policy import TrainingPolicy
+from atoll.clients.measuring.records import MOST
 from atoll.clients.spending import NO_PROMISE, Spend, Total, total
 from atoll.clients.training.basis import TrainBasis
+from atoll.errors import ConfigError
+from atoll.experts.files import write_atomic
 from atoll.experts.signing import Signer
 from atoll.federation.units import TrainUnit
 
@@ -42,6 +47,7 @@ class Account:
             key: The owner's, which signs every entry.
         """
         self._log = SignedLog(folder / FILE, key)
+        self._versions = folder / "account-versions"
 
     def standing(self) -> Standing:
         """What was used and spent.
@@ -54,16 +60,22 @@ class Account:
         used = [entry.body["data"] for entry in _current(entries)]
         return Standing(total(spends), spends, {data: used.count(data) for data in sorted(set(used))})
 
-    def allow(self, policy: TrainingPolicy, unit: TrainUnit, basis: TrainBasis) -> None:
+    def allow(
+        self, policy: TrainingPolicy, unit: TrainUnit, basis: TrainBasis, min_documents: int, *, by_owner: bool = False
+    ) -> None:
         """Take a training on: count it, unless it is one that was counted before.
 
-        All trainings on one version of the data describe it by the same sample and validate on the same: of two samples
-        that differ by a document, the difference would be that document's.
+        All trainings on one version of the data describe it by the same sample and validate on the same, and two
+        versions differ by ``min_documents`` at least: of two samples that differ by a document, the difference would be
+        that document's.
 
         Args:
             policy: The rules.
             unit: The work.
             basis: What it rests on, and what it will spend.
+            min_documents: The policy's.
+            by_owner: Whether the owner itself asked, and knows what a difference would tell: then only what it spends
+                is looked at, and it is counted all the same.
 
         Raises:
             Refusal: the trainings are used up, another sample was described before, or what it would spend is above
@@ -75,22 +87,64 @@ class Account:
             before = [entry for entry in _current(entries) if entry.body["data"] == basis.data]
             if any(entry.body["unit"] == unit.address for entry in before):
                 return
-            if len(before) >= policy.trainings:
+            if not by_owner:
+                self._allow_another(policy, unit, basis, entries, before, min_documents)
+            kept = self._keep(basis.records)
+            body = {"data": basis.data, "unit": unit.address, "sample": _sample(unit), "documents": kept}
+            self._log.append(TRAINING, body)
+
+    def _allow_another(
+        self,
+        policy: TrainingPolicy,
+        unit: TrainUnit,
+        basis: TrainBasis,
+        entries: Sequence[Entry],
+        before: Sequence[Entry],
+        min_documents: int,
+    ) -> None:
+        """Raise Refusal where a further training would tell what the earlier ones did not."""
+        if len(before) >= policy.trainings:
+            raise Refusal(
+                f"{len(before)} trainings on this version of the data are used up (the policy's "
+                f"training.trainings is {policy.trainings}); the owner can renew them: "
+                "atoll node budget FOLDER --renew trainings"
+            )
+        for name, value in _sample(unit).items():
+            known = {entry.body["sample"][name] for entry in before} - {0}
+            if value and known and value not in known:
                 raise Refusal(
-                    f"{len(before)} trainings on this version of the data are used up (the policy's "
-                    f"training.trainings is {policy.trainings}); the owner can renew them: "
-                    "atoll node budget FOLDER --renew trainings"
+                    f"{name} is {value}, and earlier trainings on this version of the data had {min(known)}: two "
+                    "samples that differ by a document would tell it; ask for the same, or let the owner renew "
+                    "(atoll node budget FOLDER --renew trainings)"
                 )
-            sample = _sample(unit)
-            for name, value in sample.items():
-                known = {entry.body["sample"][name] for entry in before} - {0}
-                if value and known and value not in known:
-                    raise Refusal(
-                        f"{name} is {value}, and earlier trainings on this version of the data had {min(known)}: two "
-                        "samples that differ by a document would tell it; ask for the same, or let the owner renew "
-                        "(atoll node budget FOLDER --renew trainings)"
-                    )
-            self._log.append(TRAINING, {"data": basis.data, "unit": unit.address, "sample": sample})
+        for known in {entry.body["documents"] for entry in _current(entries) if entry.body["data"] != basis.data}:
+            changed = len(self._kept(known) ^ set(basis.records))
+            # Of more documents than are listed, one that is not listed may have changed.
+            if changed < min_documents and (changed or len(basis.records) >= MOST):
+                raise Refusal(
+                    f"{changed} documents changed since an earlier training, fewer than the policy's min_documents "
+                    f"({min_documents}): the difference of two experts would tell them; wait for more, or let the "
+                    "owner renew (atoll node budget FOLDER --renew trainings)"
+                )
+
+    def _keep(self, records: Sequence[str]) -> str:
+        """Write down a version's documents; returns the digest by which an entry names them."""
+        content = json.dumps(sorted(records)).encode()
+        digest = hashlib.sha256(content).hexdigest()
+        self._versions.mkdir(parents=True, exist_ok=True)
+        if not (self._versions / f"{digest}.json").exists():
+            write_atomic(self._versions / f"{digest}.json", content)
+        return digest
+
+    def _kept(self, digest: str) -> set[str]:
+        path = self._versions / f"{digest}.json"
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{path}: cannot be read ({error.strerror}); the account names it") from error
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise ConfigError(f"{path}: was changed; the account names another content")
+        return set(json.loads(content))
 
     def release(
         self, policy: TrainingPolicy, unit: TrainUnit, basis: TrainBasis, package: str, spends: Sequence[Spend]
@@ -108,11 +162,27 @@ class Account:
             Refusal: it is above the ceiling.
             ConfigError: the account was changed.
         """
+        self._release(policy, {"package": package, "data": basis.data, "unit": unit.address}, spends)
+
+    def tell(self, policy: TrainingPolicy, key: str, spends: Sequence[Spend]) -> None:
+        """Note figures that are about to leave, as :meth:`release` does a package.
+
+        Args:
+            policy: The rules.
+            key: Digest of what was asked and told; the same again costs nothing.
+            spends: What is in it.
+
+        Raises:
+            Refusal: it is above the ceiling.
+            ConfigError: the account was changed.
+        """
+        self._release(policy, {"package": key, "data": "", "unit": ""}, spends)
+
+    def _release(self, policy: TrainingPolicy, body: dict[str, str], spends: Sequence[Spend]) -> None:
         with self._log.locked() as entries:
-            if any(entry.kind == RELEASE and entry.body["package"] == package for entry in entries):
+            if any(entry.kind == RELEASE and entry.body["package"] == body["package"] for entry in entries):
                 return
             self._allow_spending(policy, entries, spends)
-            body = {"package": package, "data": basis.data, "unit": unit.address}
             self._log.append(RELEASE, {**body, "spends": [asdict(spend) for spend in spends]})
 
     def renew(self) -> None:

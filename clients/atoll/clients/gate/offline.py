@@ -40,7 +40,7 @@ def train_offline(root: Path, overrides: list[str]) -> Path:
     if not policy.is_open(datetime.now().astimezone()):
         raise Refusal(f"now is outside the hours in which this node works ({', '.join(policy.hours)})")
     account = Account(folder.root, folder.read_key())
-    account.allow(policy.training, unit, basis)
+    account.allow(policy.training, unit, basis, policy.min_documents)
     with bars() as told:
         said, package = train_expert(node, unit, lambda done, total, note: told("train", done, total), policy.limits)
     found = verify_package(package, trusted=node.key.public)

@@ -217,7 +217,7 @@ class Works:
             policy.allow_training(unit, silo)
             basis = TrainBasis.from_json(self._send(PLAN, work.what))
             policy.allow_basis(unit, basis, silo)
-            self.account.allow(policy.training, unit, basis)
+            self.account.allow(policy.training, unit, basis, policy.min_documents)
             self._basis[work.unit] = basis
         else:
             policy.allow_measuring(unit)

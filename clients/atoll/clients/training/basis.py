@@ -38,6 +38,7 @@ class TrainBasis(Unit):
             the last iterate leaves.
         start: Documents that a new expert's start beside others is set by; 0 where there is no such start.
         spends: What will leave with a promise of differential privacy.
+        records: Keyed digests of the training split's documents.
     """
 
     data: str
@@ -50,6 +51,7 @@ class TrainBasis(Unit):
     validation: int = 0
     start: int = 0
     spends: list[Spend] = field(default_factory=list)
+    records: list[str] = field(default_factory=list)
 
 
 def training_basis(workload: Workload, unit: TrainUnit, min_documents: int = 0) -> TrainBasis:

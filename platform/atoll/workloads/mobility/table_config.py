@@ -26,9 +26,9 @@ class TableConfig:
         shortest: The fewest visits of a trajectory; shorter ones are left out.
         locations: A table of public places, such as the stops of a city or its points of interest, with the same
             columns of latitude and longitude: the cells that hold one are the locations, whoever was there, and
-            positions count as the nearest. Without it the cells in which people were are the locations, and how popular they were is
-            known of each; such a city is made of everybody's data, so it never leaves, and no private training is
-            possible over it.
+            positions count as the nearest. Without it the cells in which people were are the locations, and how popular
+            they were is known of each; such a city is made of everybody's data, so it never leaves, and no private
+            training is possible over it.
         points_of_interest: A table of points of interest with the same columns of latitude and longitude, and
             ``category``, a whole number from 0 to 33; counts are 0 without it.
     """
