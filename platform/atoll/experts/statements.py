@@ -1,10 +1,12 @@
 """What owners sign: the request to be admitted, and their statements on consent."""
 
+import json
 from dataclasses import dataclass
 
-from atoll.errors import FederationError
+from atoll.errors import ConfigError, FederationError
 from atoll.experts.checks import SLUG
 from atoll.experts.documents import SignedDocument
+from atoll.experts.signing import PublicKey, Signer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,3 +55,45 @@ class Statement(SignedDocument):
         super().check()
         if self.number < 1:
             raise FederationError(f"its number is {self.number}; statements count up from 1")
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeyRotation(SignedDocument):
+    """An owner's word that another key takes over from the one that signs this; it is counted with its statements.
+
+    Attributes:
+        owner: Who says it.
+        number: Among its statements, counted up from 1.
+        new_key: Hex of the key that is in force once this is heard.
+        proof: Hex of the new key's signature over :func:`rotation_text`: nobody takes over another's key.
+    """
+
+    owner: str
+    number: int
+    new_key: str
+    proof: str
+
+    def check(self) -> None:
+        """Also that the new key is another one and signed too."""
+        super().check()
+        if self.number < 1:
+            raise FederationError(f"its number is {self.number}; statements count up from 1")
+        text = rotation_text(self.owner, self.public_key, self.new_key)
+        try:
+            sound = PublicKey.from_hex(self.new_key).verify(bytes.fromhex(self.proof), text)
+        except (ValueError, ConfigError):
+            sound = False
+        if not sound or self.new_key == self.public_key:
+            raise FederationError("the new key did not sign that it takes over, or is the old one")
+
+
+def rotation_text(owner: str, old_key: str, new_key: str) -> bytes:
+    """What the new key of an owner signs when it takes over from the old one."""
+    return b"atoll key rotation 1\n" + json.dumps([owner, old_key, new_key]).encode()
+
+
+def rotation(owner: str, number: int, old: Signer, new: Signer) -> KeyRotation:
+    """The document by which one key takes over from another."""
+    proof = new.sign(rotation_text(owner, old.public.hex, new.public.hex)).hex()
+    unsigned = KeyRotation(public_key=old.public.hex, owner=owner, number=number, new_key=new.public.hex, proof=proof)
+    return unsigned.signed(old)
