@@ -24,6 +24,8 @@ _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _WINDOW = re.compile(r"(?:(\w{3})(?:-(\w{3}))? )?(\d\d:\d\d)-(\d\d:\d\d)")
 DESCRIPTOR = ("nothing", "statistics", "directions", "token-shares")
 """What may be told of the domain, from least to most."""
+PINNED, CO_SIGNED, ANYBODY = PEERS = ("pinned", "co-signed", "any")
+"""Whose experts a unit may name, from fewest to most."""
 _KEEPS = "the expert's prior keeps something of the data"
 
 
@@ -59,6 +61,11 @@ class Policy:
         measuring: What others may measure on this data, how exactly and how often.
         max_epsilon: Largest ε, where that is required, and with which a training counts as private.
         training: What a training must rest on, how many there may be, and what they may spend in all.
+        peers: Whose experts a unit may name: ``pinned`` (those whose keys this owner pinned), ``co-signed`` (also
+            those for whom enough known members or an authority vouch) or ``any`` (whomever the coordinator admits, and
+            that can be itself under other names: the budgets are the defence then).
+        peer_cosigners: Known members that must have signed a newcomer's key, under ``co-signed``.
+        peer_roots: PEM file of the authorities whose certificate is enough, under ``co-signed``; empty for none.
     """
 
     coordinators: list[str]
@@ -96,6 +103,9 @@ class Policy:
     max_epsilon: float = 8.0
     measuring: MeasuringPolicy = field(default_factory=MeasuringPolicy)
     training: TrainingPolicy = field(default_factory=TrainingPolicy)
+    peers: str = ANYBODY
+    peer_cosigners: int = 2
+    peer_roots: str = ""
 
     def check(self) -> None:
         """Raise ConfigError for what cannot be."""
@@ -108,6 +118,10 @@ class Policy:
             raise ConfigError(f"work names '{odd[0]}'; there is train and evaluate")
         for text in self.hours:
             _window(text)
+        if self.peers not in PEERS:
+            raise ConfigError(f"peers is '{self.peers}'; it is one of {', '.join(PEERS)}")
+        if self.peer_cosigners < 1:
+            raise ConfigError(f"peer_cosigners is {self.peer_cosigners}; it must be at least 1")
         if self.replay not in TELL:
             raise ConfigError(f"replay is '{self.replay}'; it is one of {', '.join(TELL)}")
         if not self.replay_smallest >= 0:
@@ -157,8 +171,6 @@ class Policy:
         for candidate in unit.candidates:
             candidate.check()
             self.allow_coordinator(PublicKey.from_hex(candidate.public_key))
-            for member in candidate.members:
-                self.allow_member(member.owner, PublicKey.from_hex(member.public_key))
         for asked in unit.measurements:
             if asked.baseline:
                 _among("measuring.baselines", asked.baseline, self.measuring.baselines)
@@ -175,12 +187,6 @@ class Policy:
         documents = silo.documents["train"]
         private = unit.privacy.on and unit.privacy.epsilon <= self.max_epsilon and unit.privacy.delta * documents < 1
         self.training.allow_basis(unit, basis, self.min_documents, private=private)
-
-    def allow_member(self, owner: str, key: PublicKey) -> None:
-        """Raise Refusal for an expert of somebody whom the node does not know.
-
-        Anyone passes for now: a coordinator can admit puppets, and the budget for measuring is the defence.
-        """
 
     def _allow_audit(self, audit: AuditConfig) -> None:
         if not self.measuring.audits:

@@ -14,10 +14,11 @@ from flwr.serverapp import Grid
 
 from atoll.clients.gate.account import Account
 from atoll.clients.gate.package_spends import package_spends
+from atoll.clients.gate.peers import Peers
 from atoll.clients.gate.policy import Policy, Refusal
 from atoll.clients.measuring.agent import Measuring
 from atoll.clients.training.basis import TrainBasis
-from atoll.errors import AtollError, FederationError
+from atoll.errors import AtollError, ConfigError, FederationError
 from atoll.experts.files import write_atomic
 from atoll.experts.package import verify_package
 from atoll.experts.signing import Signer
@@ -26,7 +27,7 @@ from atoll.federation.embedded import EmbeddedGrid, SiloProcess
 from atoll.federation.measuring import MeasureUnit
 from atoll.federation.progress import Progress
 from atoll.federation.talk import DONE, FAILED, QUEUED, REFUSED, WORKING, Work, WorkReply
-from atoll.federation.units import Announcement, EvaluateReply, EvaluateUnit, TrainReply, TrainUnit
+from atoll.federation.units import Announcement, EvaluateReply, EvaluateUnit, MemberRef, TrainReply, TrainUnit
 
 log = logging.getLogger(__name__)
 _APP = "atoll.clients.app:app"
@@ -58,6 +59,7 @@ class Works:
             key: The owner's, which signs the account.
         """
         self.account = Account(folder, key)
+        self.peers = Peers(folder, owner, lambda: key)
         self._basis: dict[str, TrainBasis] = {}
         self._folder, self._owner, self._policy = folder / "works", owner, policy
         self.outgoing = BlobStore(folder / "outgoing")
@@ -166,9 +168,10 @@ class Works:
         """Whether it is worth waiting for what a unit needs; what the policy refuses is refused at once."""
         try:
             unit = _unit_of(work)
+            self.peers.allow(self._policy(), _members(unit))
             if not isinstance(unit, TrainUnit):
                 self._policy().allow_measuring(unit)
-        except FederationError:
+        except (FederationError, ConfigError):
             return False
         return True
 
@@ -212,6 +215,7 @@ class Works:
 
     def _allow(self, work: Work) -> None:
         policy, unit = self._policy(), _unit_of(work)
+        self.peers.allow(policy, _members(unit))
         if isinstance(unit, TrainUnit):
             silo = self._announcement()
             policy.allow_training(unit, silo)
@@ -287,6 +291,15 @@ def _unit_of(work: Work) -> TrainUnit | MeasureUnit | EvaluateUnit:
             except FederationError:
                 raise error from None
     raise FederationError(f"there is no work '{work.work}'; there is train and evaluate")
+
+
+def _members(unit: TrainUnit | MeasureUnit | EvaluateUnit) -> list[MemberRef]:
+    """Everyone whose expert the unit is about, but for the owner that does it."""
+    if isinstance(unit, TrainUnit):
+        return [] if unit.past is None else unit.past.members
+    if isinstance(unit, EvaluateUnit):
+        return unit.members
+    return [member for candidate in unit.candidates for member in candidate.members]
 
 
 def pending(folder: Path) -> list[dict[str, str]]:
