@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atoll.errors import ConfigError, FederationError
-from atoll.experts.privacy_config import PrivacyConfig
+from atoll.experts.privacy_config import UNITS, PrivacyConfig
 from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.federation.units import (
     Announcement,
@@ -23,10 +23,13 @@ from atoll.federation.units import (
 from atoll.plugins import build
 
 text = st.text(max_size=20)
-numbers = st.floats(allow_nan=False)
+numbers = st.floats(-1e15, 1e15)
+whole = st.integers(0, 2**53)
 counts = st.dictionaries(text, st.integers(0, 10**12), max_size=3)
 choices = st.builds(
-    Choice, name=text, options=st.dictionaries(text, st.one_of(text, numbers, st.booleans()), max_size=3)
+    Choice,
+    name=text,
+    options=st.dictionaries(text, st.one_of(text, numbers, st.just(float("-inf")), st.booleans()), max_size=3),
 )
 members = st.builds(MemberRef, owner=text, digest=text, blob=text, public_key=text)
 variants = st.builds(
@@ -46,7 +49,7 @@ units: list[st.SearchStrategy[Unit]] = [
         licence=text,
         public_key=text,
         anchor=text,
-        parameters=st.integers(0),
+        parameters=whole,
         documents=counts,
         tokens=counts,
         characters=counts,
@@ -56,13 +59,13 @@ units: list[st.SearchStrategy[Unit]] = [
         TrainUnit,
         anchor=text,
         expert=st.builds(ExpertConfig, rank=st.integers(1, 9), coordinated=st.booleans()),
-        training=st.builds(TrainingConfig, steps=st.integers(1, 99), learning_rate=numbers),
+        training=st.builds(TrainingConfig, steps=st.integers(1, 99), learning_rate=st.floats(1e-9, 1e3)),
         router=choices,
         embedder=text,
         descriptor_documents=st.integers(1, 99),
         descriptor_counted=st.integers(0, 99),
-        seed=st.integers(),
-        privacy=st.builds(PrivacyConfig, epsilon=numbers, unit=text),
+        seed=whole,
+        privacy=st.builds(PrivacyConfig, epsilon=st.floats(0, 1e3), unit=st.sampled_from(UNITS)),
     ),
     st.builds(TrainReply, digest=text, blob=text, metrics=st.dictionaries(text, numbers, max_size=3)),
     st.builds(
@@ -72,7 +75,7 @@ units: list[st.SearchStrategy[Unit]] = [
         EvaluateReply,
         missing=st.lists(text, max_size=2),
         loss=st.dictionaries(text, numbers, max_size=3),
-        tokens=st.integers(0),
+        tokens=whole,
         shares=st.dictionaries(text, st.dictionaries(text, numbers, max_size=2), max_size=2),
     ),
 ]

@@ -88,7 +88,7 @@ class Evaluator:
             if slots:
                 shares[variant.name] = slots
         report(len(variants), len(variants), "evaluated")
-        return EvaluateReply(loss=loss, tokens=predicted, scores=scores, shares=shares)
+        return EvaluateReply(loss=loss, tokens=predicted, scores=scores, shares=shares).finite
 
     @property
     def anchor(self) -> nn.Module:

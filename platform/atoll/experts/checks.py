@@ -17,6 +17,7 @@ _KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./@-]{0,119}")
 _ENTRIES = 10_000
 _TEXT = 4_000
 _INT = 2**63
+MAGNITUDE = 1e15
 # Characters that reorder or hide what a reader sees: an owner's words must be what they look like.
 _DECEPTIVE = frozenset("\u061c\u200b\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2060\u2066\u2067\u2068\u2069\ufeff")
 
@@ -63,13 +64,13 @@ def texts(key: str, value: object) -> tuple[str, ...]:
 
 
 def number(key: str, value: object) -> float:
-    """A finite number."""
+    """A finite number of at most :data:`MAGNITUDE` in size."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise PackageError(f"'{key}' must be a number, not {_kind(value)}")
     if isinstance(value, int) and abs(value) >= _INT:
         raise PackageError(f"'{key}' does not fit 64 bits")
-    if not math.isfinite(value):
-        raise PackageError(f"'{key}' is {value}; it must be finite")
+    if not math.isfinite(value) or abs(value) > MAGNITUDE:
+        raise PackageError(f"'{key}' is {value}; it must be finite and at most {MAGNITUDE:g} in size")
     return float(value)
 
 

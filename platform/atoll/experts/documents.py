@@ -6,7 +6,7 @@ from dataclasses import MISSING, asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Self
 
-from atoll.config.decode import decode_json
+from atoll.config.decode import FOREIGN, decode_json
 from atoll.errors import ConfigError, DataError, FederationError, PackageError
 from atoll.experts.files import read_bounded, write_atomic
 from atoll.experts.signing import PublicKey, Signer
@@ -62,7 +62,7 @@ class SignedDocument:
             found: Any = json.loads(text)
             if not isinstance(found, dict) or found.pop("paper", None) != cls.__name__:
                 raise DataError(f"it is no {cls.__name__}")
-            made = decode_json(json.dumps(found), cls, cls.__name__)
+            made = decode_json(json.dumps(found), cls, cls.__name__, FOREIGN)
         except (DataError, ValueError, RecursionError) as error:
             raise FederationError(f"cannot be read: {error}") from error
         assert isinstance(made, cls)

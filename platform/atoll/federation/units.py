@@ -2,11 +2,11 @@
 
 import dataclasses
 import hashlib
-import json
+import math
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
-from atoll.config.decode import decode_json
+from atoll.config.decode import FOREIGN, Limits, decode_json, encode_json
 from atoll.errors import ConfigError, DataError, FederationError
 from atoll.experts.arrival_config import ArrivalConfig
 from atoll.experts.privacy_config import PrivacyConfig
@@ -18,9 +18,19 @@ from atoll.privacy.audit_config import AuditConfig
 class Unit:
     """Base of all that is said: fields only, JSON in and out."""
 
+    limits: ClassVar[Limits] = FOREIGN
+    """Of every value in it."""
+
     def to_json(self) -> str:
-        """Sorted and compact, so that equal units are equal text."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"))
+        """Sorted and compact, so that equal units are equal text.
+
+        Raises:
+            DataError: a number is not finite.
+        """
+        return encode_json(_spelled(dataclasses.asdict(self)), sort_keys=True, separators=(",", ":"))
+
+    def check(self) -> None:
+        """Raise ConfigError for what cannot be, whoever sends it."""
 
     @property
     def address(self) -> str:
@@ -32,23 +42,34 @@ class Unit:
         """Read :meth:`to_json`.
 
         Raises:
-            FederationError: not JSON, an unknown or missing field, a wrong type.
+            FederationError: not JSON, an unknown or missing field, a wrong type, a value beyond what :attr:`limits` or
+                :meth:`check` allows.
         """
         try:
             # Not through the reader of configurations: what others send must not be able to name our variables.
-            value = decode_json(text, cls, cls.__name__)
-        except DataError as error:
+            value = decode_json(text, cls, cls.__name__, cls.limits)
+            assert isinstance(value, cls)
+            value.check()
+        except (DataError, ConfigError) as error:
             raise FederationError(f"a message is no {cls.__name__}: {error}") from error
-        assert isinstance(value, cls)
         return value
+
+
+_INFINITE = {"inf": math.inf, "-inf": -math.inf}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
-    """A plug-in by name, with its options."""
+    """A plug-in by name, with its options; an infinite one goes as ``"inf"`` or ``"-inf"``, which JSON can hold."""
 
     name: str
     options: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        read = {
+            key: _INFINITE.get(value, value) if type(value) is str else value for key, value in self.options.items()
+        }
+        object.__setattr__(self, "options", read)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -154,6 +175,8 @@ class TrainUnit(Unit):
         self.expert.check()
         self.training.check()
         self.privacy.check()
+        if self.past is not None:
+            self.past.arrival.check()
         if self.privacy.on and self.past is not None and self.past.members:
             raise ConfigError(
                 f"privacy.epsilon is {self.privacy.epsilon}, but the expert is trained beside a release: its router "
@@ -236,10 +259,21 @@ class EvaluateUnit(Unit):
     audit: AuditConfig | None = None
     replay: Choice | None = None
 
+    def check(self) -> None:
+        """Raise ConfigError for what cannot be."""
+        if self.batch < 1:
+            raise ConfigError(f"batch is {self.batch}; it must be at least 1")
+        if self.audit is not None:
+            self.audit.check()
+
     @property
     def needs(self) -> list[str]:
         """Digests of the blobs without which it cannot be done."""
         return _needed(self.members, self.shared)
+
+
+WORST_LOSS = 1000.0
+"""Nats a token of a model that computes no finite loss; chance among a million tokens costs 14."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -267,6 +301,36 @@ class EvaluateReply(Unit):
     documents: int = 0
     step: float = 0.0
     left_out: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def finite(self) -> Self:
+        """The same in numbers that can be sent: a loss that is none counts as :data:`WORST_LOSS`, so that a model
+        without one does harm; a score or a share that is none is left out.
+        """
+        loss = {name: value if math.isfinite(value) else WORST_LOSS for name, value in self.loss.items()}
+        return dataclasses.replace(self, loss=loss, scores=_finite(self.scores), shares=_finite(self.shares))
+
+
+def _finite(figures: dict[str, dict[str, float]]) -> dict[str, dict[str, float]]:
+    return {
+        model: {name: value for name, value in found.items() if math.isfinite(value)}
+        for model, found in figures.items()
+    }
+
+
+def _spelled(value: Any) -> Any:
+    """The same with infinite options as text; an infinity anywhere else stays, and is refused."""
+    if isinstance(value, list):
+        return [_spelled(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    made = {key: _spelled(item) for key, item in value.items()}
+    if isinstance(made.get("options"), dict):
+        made["options"] = {
+            key: str(item) if isinstance(item, float) and math.isinf(item) else item
+            for key, item in made["options"].items()
+        }
+    return made
 
 
 @dataclass(frozen=True, kw_only=True)

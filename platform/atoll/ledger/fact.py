@@ -1,16 +1,17 @@
 """A fact: a value with a strict JSON form. Files that declare facts register them by :func:`known_fact`."""
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
 
-from atoll.config.decode import decode_json
+from atoll.config.decode import FOREIGN, decode_json, encode_json
 from atoll.errors import DataError, FederationError, LedgerError
 from atoll.experts.documents import SignedDocument
 
 KINDS: dict[str, type["Fact"]] = {}
 """Every fact that this version knows, by its kind."""
+_WRITTEN = dataclasses.replace(FOREIGN, clamp=True)
+"""What earlier versions wrote of an infinite harm is read as the largest: a ledger must open, and compare."""
 _F = TypeVar("_F", bound="Fact")
 
 
@@ -21,8 +22,15 @@ class Fact:
     kind: ClassVar[str]
 
     def to_json(self) -> str:
-        """Sorted and compact, so that equal facts are equal text."""
-        return json.dumps(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        """Sorted and compact, so that equal facts are equal text.
+
+        Raises:
+            LedgerError: a number is not finite.
+        """
+        try:
+            return encode_json(dataclasses.asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        except DataError as error:
+            raise LedgerError(f"a fact '{self.kind}' {error}") from error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +88,7 @@ def fact_from_json(kind: str, text: str) -> Fact:
     if kind not in KINDS:
         raise LedgerError(f"there is no fact '{kind}' in this version of Atoll: it knows {', '.join(KINDS)}")
     try:
-        fact = decode_json(text, KINDS[kind], kind)
+        fact = decode_json(text, KINDS[kind], kind, _WRITTEN)
     except DataError as error:
         raise LedgerError(f"what is written is no {kind}: {error}") from error
     assert isinstance(fact, Fact)

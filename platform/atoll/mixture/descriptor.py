@@ -12,6 +12,10 @@ from torch import Tensor
 from atoll.errors import PackageError
 
 ANCHOR_STATES = "anchor-states"
+_LARGEST = 1e6
+"""In size, of a mean; large models' states reach some ten thousand."""
+_MOST = 2**53
+"""Of a count."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
@@ -58,6 +62,9 @@ class Descriptor:
                 raise PackageError(f"descriptor: {name} is {value.dtype}, not float32")
             if not bool(torch.isfinite(value).all()):
                 raise PackageError(f"descriptor: {name} has NaN or infinite entries")
+            # Routers square and sum these in float32.
+            if value.numel() and float(value.abs().max()) > (most := _LARGEST**2 if name == "variance" else _LARGEST):
+                raise PackageError(f"descriptor: {name} has entries above {most:g} in size, as no anchor's states have")
         if bool((self.variance < 0).any()):
             raise PackageError("descriptor: a variance is negative")
         self._check_unigram()
@@ -65,7 +72,7 @@ class Descriptor:
             raise PackageError(
                 f"descriptor: directions are {tuple(self.directions.shape)}, not [{shape[0]} sites, R, {shape[1]}]"
             )
-        if self.samples < 1 or self.tokens < 0:
+        if not 1 <= self.samples <= _MOST or not 0 <= self.tokens <= _MOST:
             raise PackageError(f"descriptor: rests on {self.samples} samples and {self.tokens} tokens")
 
     def _check_unigram(self) -> None:

@@ -18,6 +18,10 @@ from atoll.mixture.routing import Rows
 
 _MOST = 99_999
 """Tensors at most: sites times slots times names."""
+_LARGEST = 1e12
+"""In size, of an entry: routers sum them in float32."""
+_COUNTED = 2**53
+"""Of a count at most."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,6 +100,8 @@ def _rows(keys: list[Any], tensors: dict[str, Tensor]) -> dict[str, dict[str, di
         value = tensors[f"{place:05d}"]
         if value.dtype != torch.float32 or not bool(torch.isfinite(value).all()):
             raise PackageError(f"shared part: the row of '{slot}' at '{site}' is {value.dtype}, or not finite")
+        if value.numel() and float(value.abs().max()) > _LARGEST:
+            raise PackageError(f"shared part: the row of '{slot}' at '{site}' has entries above {_LARGEST:g} in size")
         rows.setdefault(str(site), {}).setdefault(str(slot), {})[str(name)] = value
     return rows
 
@@ -110,5 +116,12 @@ def _fit(entry: list[Any]) -> Fit:
     release, teacher, replay, samples, *stopped = entry
     if len(stopped) > 1:
         raise ValueError(f"a fitting has {len(entry)} entries")
-    counted = {str(owner): int(count) for owner, count in dict(samples).items()}
-    return Fit(release=int(release), teacher=str(teacher), replay=str(replay), samples=counted, stopped=int(*stopped))
+    counted = {str(owner): _count(count) for owner, count in dict(samples).items()}
+    stop = _count(*stopped) if stopped else 0
+    return Fit(release=_count(release), teacher=str(teacher), replay=str(replay), samples=counted, stopped=stop)
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value <= _COUNTED:
+        raise ValueError(f"{str(value)[:40]} is no count")
+    return value

@@ -4,8 +4,10 @@ import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import ClassVar
 
 from atoll.anchors import DEFAULT, Anchor
+from atoll.config.decode import Limits
 from atoll.errors import MixtureError
 from atoll.experts.arrival_config import ArrivalConfig
 from atoll.experts.integrator import EXACT, Integrator
@@ -30,6 +32,9 @@ class Release(Unit):
         guarantee: What withdrawal leaves: ``exact``, or ``co-adapted: …`` with what was fitted and when.
         shared: Digest of the shared part, what was fitted over all members; empty for none.
     """
+
+    # Earlier versions wrote an infinite option as such.
+    limits: ClassVar[Limits] = replace(Unit.limits, infinite=True)
 
     number: int
     anchor: str

@@ -19,7 +19,7 @@ Scalar = int | float | str | bool
 _SLUG = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _KEY = re.compile(r"[a-z][a-z0-9_]{0,62}")
 _LINE = 400
-_LARGEST = 1e300
+_LARGEST = 1e15
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

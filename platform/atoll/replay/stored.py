@@ -21,6 +21,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 _TENSORS = 64
 _DIMENSIONS = 4
 _HEADER = 1 << 20
+_LARGEST = 1e12
 
 
 def check_tensors(what: str, tensors: Mapping[str, Tensor]) -> None:
@@ -36,6 +37,8 @@ def check_tensors(what: str, tensors: Mapping[str, Tensor]) -> None:
             raise PackageError(f"{what}: '{name}' has {tensor.ndim} dimensions; at most {_DIMENSIONS} are accepted")
         if tensor.dtype == torch.float32 and not bool(torch.isfinite(tensor).all()):
             raise PackageError(f"{what}: '{name}' has NaN or infinite entries")
+        if tensor.dtype == torch.float32 and tensor.numel() and float(tensor.abs().max()) > _LARGEST:
+            raise PackageError(f"{what}: '{name}' has entries above {_LARGEST:g} in size")
 
 
 def pack(header: Header, tensors: Mapping[str, Tensor]) -> bytes:

@@ -86,6 +86,10 @@ class TrainCall(Unit):
     nonce: str
     unit: TrainUnit
 
+    def check(self) -> None:
+        """Raise ConfigError for what cannot be."""
+        self.unit.check()
+
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateCall(Unit):

@@ -1,5 +1,6 @@
 """What silos measure: what each expert does to everyone else's loss, before a release; privacy, after it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,7 +9,7 @@ from atoll.coordinator.server.choosing import choose_members
 from atoll.coordinator.server.shop import Shop
 from atoll.experts.signing import Signer
 from atoll.federation.measuring import Candidate, Measurement, MeasureUnit
-from atoll.federation.units import Choice, EvaluateReply, MemberRef
+from atoll.federation.units import WORST_LOSS, Choice, EvaluateReply, MemberRef
 from atoll.ledger import ExpertFlagged, Fact, State
 from atoll.releases.release import Release
 from atoll.workloads.workload import workload_class
@@ -82,6 +83,7 @@ def flags(unit: MeasureUnit, by: str, reply: EvaluateReply, limit: float) -> lis
     found: list[Fact] = []
     for member in unit.candidates[0].members:
         added = reply.loss.get(ALL, 0.0) - reply.loss.get(_without(member.owner), 0.0)
+        added = added if math.isfinite(added) else WORST_LOSS
         if member.owner != by and added > limit + reply.step:
             found.append(ExpertFlagged(owner=member.owner, expert=member.digest, by=by, added=round(added, 6)))
     return found

@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Self
 
-from atoll.config.decode import decode_json
+from atoll.config.decode import decode_json, encode_json
 
 ALIVE, SILENT, NONE, UNKNOWN = "alive", "silent", "none", "unknown"
 """How a node stands; none where the owner hands its packages over as files, unknown where no server is running."""
@@ -225,7 +225,7 @@ class Snapshot:
         Half a character, as a file's name may hold, comes out as "?": nobody could read it back.
         """
         whole = json.dumps(dataclasses.asdict(self), ensure_ascii=False).encode(errors="replace")
-        return json.dumps(json.loads(whole), sort_keys=True, indent=2)
+        return encode_json(json.loads(whole), sort_keys=True, indent=2)
 
     @classmethod
     def from_json(cls, text: str) -> Self:
