@@ -20,7 +20,7 @@ import atoll.experts
 import atoll.federation
 import atoll.ledger
 import atoll.releases
-from atoll.config.decode import FOREIGN, decode_json
+from atoll.config.decode import FOREIGN, OWN, decode_json
 from atoll.coordinator.status.values import Snapshot
 from atoll.errors import AtollError, LedgerError
 from atoll.experts.card import ExpertCard
@@ -37,21 +37,25 @@ Path = tuple[str | int, ...]
 
 def below(base: type) -> Iterator[type]:
     """The classes that Atoll itself derives from one."""
-    for each in base.__subclasses__():
+    derived: list[type] = type.__subclasses__(base)
+    for each in derived:
         if each.__module__.startswith("atoll."):
             yield each
         yield from below(each)
 
 
+PACKAGES: list[types.ModuleType] = [
+    atoll.clients,
+    atoll.coordinator,
+    atoll.experts,
+    atoll.federation,
+    atoll.ledger,
+    atoll.releases,
+]
+
+
 def imported() -> None:
-    for package in (
-        atoll.clients,
-        atoll.coordinator,
-        atoll.experts,
-        atoll.federation,
-        atoll.ledger,
-        atoll.releases,
-    ):
+    for package in PACKAGES:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             if "migrations" not in module.name and "__main__" not in module.name:
                 importlib.import_module(module.name)
@@ -79,6 +83,15 @@ def sample(hint: Any) -> Any:
     if origin is dict:
         return {"name": 0.5 if inner[1] is Any else sample(inner[1])}
     return {int: 3, float: 0.5, str: "text", bool: False}[hint]
+
+
+def example(kind: type) -> Any:
+    """A sample that its own checks allow."""
+    made = sample(kind)
+    for each in (made, made.get("unit")) if isinstance(made.get("unit"), dict) else (made,):
+        if isinstance(each.get("audit"), dict) and "measurements" in each:
+            each["measurements"][0]["name"] = each["audit"]["release"]
+    return made
 
 
 def default_of(each: "dataclasses.Field[Any]") -> Any:
@@ -115,7 +128,7 @@ def changed(value: Any, path: Path, text: str) -> str:
 
 
 def read(kind: type, text: str) -> Any:
-    """As whoever receives it reads it."""
+    """As whoever receives it reads it; what goes between a node's own processes has wider limits."""
     if issubclass(kind, Unit):
         return kind.from_json(text)
     # A document's signature is looked at after that; a ledger reads what is older than the limits.
@@ -139,12 +152,12 @@ def test_there_is_something_to_walk() -> None:
     assert {"ExpertFlagged", "Released", "Transferred"} <= names
     assert len(CASES) > 80
     for kind in KINDS:
-        read(kind, json.dumps(sample(kind)))
+        read(kind, json.dumps(example(kind)))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_every_number_of_a_message(kind: type) -> None:
-    whole = sample(kind)
+    whole = example(kind)
     for path in numbers(whole):
         counts = isinstance(held(whole, path), int)
         option = "options" in path
@@ -152,6 +165,8 @@ def test_every_number_of_a_message(kind: type) -> None:
             if option and text in NOT_FINITE[1:] and kind.__name__ == "Release":
                 continue  # earlier versions wrote infinite options of routers so
             if text == "null" and nullable(kind, path):
+                continue
+            if text in (*TOO_LARGE, "-1") and getattr(kind, "limits", FOREIGN) == OWN:
                 continue
             assert refused(read, kind, changed(whole, path, text)), f"{kind.__name__}.{path} takes {text[:40]}"
 

@@ -29,9 +29,6 @@ class Unit:
         """
         return encode_json(_spelled(dataclasses.asdict(self)), sort_keys=True, separators=(",", ":"))
 
-    def check(self) -> None:
-        """Raise ConfigError for what cannot be, whoever sends it."""
-
     @property
     def address(self) -> str:
         """Content address: 32 hexadecimal digits."""
@@ -42,16 +39,14 @@ class Unit:
         """Read :meth:`to_json`.
 
         Raises:
-            FederationError: not JSON, an unknown or missing field, a wrong type, a value beyond what :attr:`limits` or
-                :meth:`check` allows.
+            FederationError: not JSON, an unknown or missing field, a wrong type, a value beyond :attr:`limits`.
         """
         try:
             # Not through the reader of configurations: what others send must not be able to name our variables.
             value = decode_json(text, cls, cls.__name__, cls.limits)
-            assert isinstance(value, cls)
-            value.check()
-        except (DataError, ConfigError) as error:
+        except DataError as error:
             raise FederationError(f"a message is no {cls.__name__}: {error}") from error
+        assert isinstance(value, cls)
         return value
 
 

@@ -134,7 +134,7 @@ def test_names_that_are_not_wanted_are_refused(waiting: Path, name: str) -> None
 def test_pieces_from_outside_a_result_are_refused(finished: tuple[Gate, str], offset: int) -> None:
     gate, blob = finished
     reply, piece = ask(gate, "fetch", Fetch(blob=blob, offset=offset, length=10))
-    assert "a piece has" in reply.refused
+    assert "a piece has" in reply.refused or "must be from 0 to" in reply.refused
     assert piece == b""
 
 

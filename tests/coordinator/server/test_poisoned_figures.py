@@ -5,12 +5,14 @@ import torch
 
 from atoll.coordinator.server.measuring import flags
 from atoll.errors import FederationError, PackageError
-from atoll.federation.units import WORST_LOSS, EvaluateReply, EvaluateUnit, MemberRef
+from atoll.federation.measuring import Candidate, MeasureUnit
+from atoll.federation.units import WORST_LOSS, Choice, EvaluateReply, MemberRef
 from atoll.ledger import ExpertFlagged
 from atoll.mixture import Descriptor
 
 MEMBERS = [MemberRef(owner=owner, digest=f"sha256:{owner}", blob="", public_key="") for owner in ("clinic", "court")]
-UNIT = EvaluateUnit(anchor="a", members=MEMBERS, variants=[])
+CANDIDATE = Candidate(public_key="", anchor="a", members=MEMBERS, integrator=Choice(name="x"), router=Choice(name="x"))
+UNIT = MeasureUnit(anchor="a", candidates=[CANDIDATE], measurements=[])
 
 
 def described(mean: float, variance: float = 1.0) -> Descriptor:

@@ -217,6 +217,7 @@ class Works:
         policy, unit = self._policy(), _unit_of(work)
         self.peers.allow(policy, _members(unit))
         if isinstance(unit, TrainUnit):
+            unit.check()
             silo = self._announcement()
             policy.allow_training(unit, silo)
             basis = TrainBasis.from_json(self._send(PLAN, work.what))

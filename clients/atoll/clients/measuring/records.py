@@ -1,7 +1,9 @@
 """What a node's agent and its worker say to each other when something is measured; none of it leaves the node."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
+from atoll.config.decode import OWN, Limits
 from atoll.federation.measuring import MeasureUnit
 from atoll.federation.units import Unit
 
@@ -28,6 +30,8 @@ class RecordsAnswer(Unit):
         digests: Keyed ones of each record's content; equal records have equal ones.
     """
 
+    limits: ClassVar[Limits] = OWN
+
     digests: list[str]
 
 
@@ -40,6 +44,8 @@ class MeasureOrder(Unit):
         documents: Digests of the records.
         audit: Whether the unit's audit is to be done.
     """
+
+    limits: ClassVar[Limits] = OWN
 
     unit: MeasureUnit
     documents: list[str]
@@ -74,6 +80,8 @@ class MeasureRecords(Unit):
         classes: Number of classes, for workloads that have classes; else 0.
         audit: What the audit found, by name.
     """
+
+    limits: ClassVar[Limits] = OWN
 
     anchor: list[Row]
     rows: dict[str, list[Row]] = field(default_factory=dict)

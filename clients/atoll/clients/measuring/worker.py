@@ -1,6 +1,7 @@
 """The worker's part of measuring: each record's sums under each model. Nothing here decides what leaves."""
 
 import hashlib
+import math
 import os
 import secrets
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from atoll.clients.audit.audit import Report, audit_release
 from atoll.clients.audit.published import Source
 from atoll.clients.measuring.records import MOST, MeasureOrder, MeasureRecords, RecordsAnswer, RecordsQuestion, Row
 from atoll.clients.node import Node
+from atoll.config.decode import OWN
 from atoll.errors import ConfigError, DataError
 from atoll.experts.integrator import Integrator
 from atoll.experts.package import ExpertPackage, read_package
@@ -144,7 +146,8 @@ class _Sums:
                 for name, value in self.workload.scores(logits, batch.targets).items():
                     scores[name] = scores.get(name, 0.0) + value
             shares = call.shares() if call is not None and call.mass_N is not None else []
-        return Row(loss=loss, count=count, scores=scores, shares=shares)
+        scores = {name: _sendable(value) for name, value in scores.items()}
+        return Row(loss=_sendable(loss), count=count, scores=scores, shares=[_sendable(share) for share in shares])
 
 
 @contextmanager
@@ -169,7 +172,13 @@ def _audit(node: Node, order: MeasureOrder, models: _Models, report: Report) -> 
     prior = models.experts(candidate)[owner].prior
     source = Source(Teacher(model.eval(), entitlement), tuple(answering), owner, prior)
     anchor = Teacher(models.anchor.eval())
-    return dict(audit_release(node, source, anchor, config, unit.replay, batch=_AT_ONCE, report=report))
+    found = audit_release(node, source, anchor, config, unit.replay, batch=_AT_ONCE, report=report)
+    return {name: value for name, value in found.items() if math.isfinite(value)}
+
+
+def _sendable(value: float) -> float:
+    """The same as JSON can hold it; what is no number is as bad as can be, which the agent's bounds then cut."""
+    return value if math.isfinite(value) else OWN.magnitude
 
 
 def _digests(node: Node, split: Split) -> dict[str, list[int]]:

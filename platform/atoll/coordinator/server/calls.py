@@ -86,10 +86,6 @@ class TrainCall(Unit):
     nonce: str
     unit: TrainUnit
 
-    def check(self) -> None:
-        """Raise ConfigError for what cannot be."""
-        self.unit.check()
-
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluateCall(Unit):
