@@ -1,7 +1,9 @@
 """What a node's policy asks of the process that trains; where nobody asks, as in embedded runs, nothing changes."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
+from atoll.config.decode import OWN, Limits
 from atoll.federation.units import Unit
 
 
@@ -16,6 +18,8 @@ class TrainLimits(Unit):
         digits: Decimals of the figures in the card; below 0 for figures as they are.
         foreign_figures: Whether the card may hold losses of models that others' experts are part of.
     """
+
+    limits: ClassVar[Limits] = OWN
 
     min_documents: int = 0
     token_documents: int = 0
