@@ -13,10 +13,11 @@ _PRV_MOST = 10.0
 class PrivacyConfig:
     """DP-SGD (Abadi et al. 2016, arXiv 1607.00133) at the owner, off by default.
 
-    (ε, δ) bounds what the trained weights tell about any one unit: whether it was in the training split at all. How
-    many units there are is taken as known. Nothing else that leaves the owner is covered: neither the domain
-    descriptor, where a coordinated expert's row of the router begins, nor the metrics, nor a prior for replay; nor are
-    the units of the validation split, which choose among the steps' weights. Several experts of the same data add up.
+    (ε, δ) bounds what the package tells about any one unit: whether it was in the training split at all. How many units
+    there are is taken as known. All tensors are covered: the weights are those of the last step, the descriptor and
+    where a coordinated expert's row of the router begins are the anchor's own, and the card holds no loss of the
+    validation split. A prior for replay has an ε of its own, which it declares. Several experts of the same data add
+    up; a node's account says to what.
 
     Attributes:
         epsilon: ε to keep to over all of ``training.steps``; 0 for training that is not private.

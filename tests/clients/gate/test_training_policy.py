@@ -25,7 +25,8 @@ from atoll.clients.work import plan_training
 from atoll.errors import ConfigError
 from atoll.experts.card import ExpertCard
 from atoll.experts.privacy_config import PrivacyConfig
-from atoll.federation.talk import DONE, FAILED, REFUSED, Work, WorkReply
+from atoll.federation.progress import Progress
+from atoll.federation.talk import DONE, FAILED, REFUSED, WORKING, Work, WorkReply
 from atoll.federation.units import TrainUnit
 from atoll.mixture import Descriptor
 
@@ -247,6 +248,21 @@ def test_the_agent_asks_its_worker_and_decides(works: Callable[[], Works], tmp_p
     standing = agent.account.standing()
     assert list(standing.trainings.values()) == [1]
     assert any(spend.what.startswith("descriptor: mean, variance, unigram") for spend in standing.spends)
+
+
+def test_a_coordinator_that_asks_how_far_it_is_hears_no_loss(silo: Silo) -> None:
+    """The note of a training that was under way said the loss of every step's batch: as many figures as steps."""
+    node = silo()
+    policy = NodeFolder(node.folder).read_policy()
+    agent = Works(node.folder.absolute(), "clinic", lambda: policy, node.key)
+    unit = train_unit(node)
+    asked = Work(work="train", unit=unit.address, what=unit.to_json(), call="c")
+    agent.ask(asked)
+    agent._taken[unit.address].reply = WorkReply(state=WORKING)
+    agent._progress("clinic", Progress(done=3, total=8, note="loss 3.142 · best validation 2.718", unit="train"))
+    reply = agent.ask(asked)
+    assert (reply.done, reply.total) == (3, 8)
+    assert not set("0123456789") & set(reply.note)
 
 
 def test_a_plan_promises_what_the_package_will_spend(silo: Silo) -> None:

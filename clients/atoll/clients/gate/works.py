@@ -270,9 +270,12 @@ class Works:
         return str(replies[0].content.config_records["unit"]["json"])
 
     def _progress(self, silo: str, progress: Progress) -> None:
+        """How far the work is, for whoever asks; the worker's own words, which may hold losses, are the owner's."""
         for taken in self._taken.values():
             if taken.reply.state == WORKING:
-                taken.reply = replace(taken.reply, done=progress.done, total=progress.total, note=progress.note)
+                note = "trains" if taken.work.work == "train" else "measures"
+                taken.reply = replace(taken.reply, done=progress.done, total=progress.total, note=note)
+                log.debug("%s: %s", taken.work.unit[:12], progress.note)
 
 
 def _unit_of(work: Work) -> TrainUnit | MeasureUnit | EvaluateUnit:
