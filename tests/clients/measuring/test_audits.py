@@ -1,15 +1,19 @@
 """An audit of privacy needs the training split: it has a policy line, a budget and a choice of samples of its own."""
 
+import json
 from dataclasses import replace
 
 import pytest
 from tests.clients.conftest import documents
 from tests.clients.measuring.conftest import Silo, random_weights
 from tests.clients.measuring.test_versions import in_split
+from typer.testing import CliRunner
 
+from atoll.clients.commands import app
 from atoll.clients.measuring.audit import AUDIT
 from atoll.clients.measuring.budget import MeasuringBudget, Spent
 from atoll.clients.measuring.records import MeasureOrder
+from atoll.config import to_commented_yaml
 from atoll.experts.signing import OwnerKey
 from atoll.federation.measuring import Measurement, MeasureUnit
 from atoll.federation.units import MemberRef
@@ -84,3 +88,17 @@ def test_an_owner_may_allow_no_audit_and_others_are_not_audited(silo: Silo) -> N
     asked = [Measurement(name="it", candidate=theirs.digest)]
     assert silo.figures(silo.unit(theirs, measurements=asked, audit=CONFIG)).audit == {}
     assert MeasuringBudget(silo.folder).spent(AUDIT) == Spent()
+
+
+def test_the_owner_sees_what_was_spent_and_renews_it(silo: Silo) -> None:
+    """``atoll node budget``, as another process than the node's."""
+    (silo.folder / "policy.yaml").write_text(to_commented_yaml(silo.policy()), encoding="utf-8")
+    silo.measuring["models"] = 1
+    silo.figures(audit(silo))
+    assert "measuring.models" in silo.refused(audit(silo, seed=2))
+    told = json.loads(CliRunner().invoke(app, ["budget", str(silo.folder), "--json"]).stdout)["measuring"]["test"]
+    assert told == {"models": [1, 40], "figures": [1, 400], "audits": [1, 2]}
+    done = CliRunner().invoke(app, ["budget", str(silo.folder), "--renew", "measuring", "--json"])
+    assert done.exit_code == 0, done.output
+    assert MeasuringBudget(silo.folder).spent() == Spent()
+    silo.figures(audit(silo, seed=2), call="again")

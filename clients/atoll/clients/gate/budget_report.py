@@ -10,6 +10,7 @@ from rich.table import Table
 
 from atoll.clients.gate.account import Account, Standing
 from atoll.clients.gate.policy import Policy
+from atoll.clients.measuring.audit import AUDIT
 from atoll.clients.measuring.budget import MeasuringBudget
 from atoll.clients.spending import NO_PROMISE
 from atoll.experts.signing import Signer
@@ -96,4 +97,6 @@ def _left(standing: Standing, policy: Policy) -> float:
 
 
 def _used(measured: MeasuringBudget, policy: Policy, split: str, name: str) -> list[int]:
+    # Audits look at the training split, so they are counted on versions of it.
+    split = AUDIT if name == "audits" else split
     return [int(getattr(measured.spent(split), name)), int(getattr(policy.measuring, name))]
