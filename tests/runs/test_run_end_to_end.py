@@ -149,7 +149,7 @@ def test_a_run_leaves_what_the_readme_promises(federation: Federation, tmp_path:
     assert gone.loss_before < gone.loss_after
     assert results.release.guarantee.startswith("exact")
     sent = {item.what for item in results.transfers if item.direction == "out"}
-    assert sent == {"announcement", "expert package", "metrics"}
+    assert sent == {"announcement", "expert package", "metrics", "statement on consent", "exit scorecard"}
     for name in ("report.html", "config.yaml", "mlflow.db", "figures/losses.png", "figures/routing.png"):
         assert (folder / name).stat().st_size > 0, name
     with sqlite3.connect(folder / "mlflow.db") as store:

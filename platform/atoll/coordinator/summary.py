@@ -26,10 +26,12 @@ WHAT = {
     ("query", "out"): "announcement",
     ("train", "out"): "expert package",
     ("evaluate", "out"): "metrics",
+    ("query.consent", "out"): "statement on consent",
     ("evaluate.exit", "out"): "exit scorecard",
     ("query", "in"): "question",
     ("train", "in"): "work unit",
     ("evaluate", "in"): "mixture",
+    ("query.consent", "in"): "question for consent",
     ("evaluate.exit", "in"): "exit scorecard",
 }
 

@@ -4,6 +4,7 @@ from atoll.ledger.consent import Consents, Period, Standing
 from atoll.ledger.consent_facts import (
     VERSION,
     FormatMarked,
+    HistoryDoubted,
     LedgerRestored,
     OwnerConfirmed,
     StatementHeard,
@@ -52,6 +53,7 @@ __all__ = [
     "Fact",
     "FormatMarked",
     "Head",
+    "HistoryDoubted",
     "Ledger",
     "LedgerRestored",
     "OwnerAdmitted",

@@ -91,6 +91,21 @@ class LedgerRestored(Fact):
 
 @known_fact
 @dataclass(frozen=True, kw_only=True)
+class HistoryDoubted(Fact):
+    """Somebody holds a receipt of a history that this is not: nothing is done until the operator restores it.
+
+    Attributes:
+        head: The head of the other history, ``number:digest``.
+        owner: Whose node holds the receipt.
+    """
+
+    kind: ClassVar[str] = "history-doubted"
+    head: str
+    owner: str
+
+
+@known_fact
+@dataclass(frozen=True, kw_only=True)
 class OwnerConfirmed(Fact):
     """After a restoration, all that an owner had stated is known again.
 

@@ -58,7 +58,8 @@ class State:
         voices: What owners said, by (owner, lineage of keys).
         lineages: The first key of the chain that a key belongs to, by (owner, key); a rotation adds to it.
         awaited: Owners who were not heard since the ledger was restored from an older one.
-        restored: Sequence numbers of restorations.
+        restored: Sequence numbers and times of restorations.
+        doubted: Why this may not be the whole history; empty where nothing is known against it.
         lost: Heads of lost histories, which are known and done with.
         set_aside: Names of folders of releases of a lost history.
     """
@@ -80,7 +81,8 @@ class State:
         self.voices: dict[tuple[str, str], Voice] = {}
         self.lineages: dict[tuple[str, str], str] = {}
         self.awaited: set[str] = set()
-        self.restored: list[int] = []
+        self.restored: list[tuple[int, datetime]] = []
+        self.doubted = ""
         self.lost: set[str] = set()
         self.set_aside: set[str] = set()
 
@@ -166,8 +168,25 @@ class State:
             raise LedgerError(f"the document is not signed by the key that '{name}' is admitted with")
         return owner
 
+    def knows_lost(self, sequence: int, digest: str, at: datetime | None) -> bool:
+        """Whether a head that is not in this history is of one that was lost, and that a restoration was told of.
+
+        Args:
+            sequence: Of the head.
+            digest: Of the head.
+            at: When it was signed; ``None`` where that is not known.
+        """
+        if f"{sequence}:{digest}" in self.lost:
+            return True
+        return at is not None and any(sequence >= number and at <= when for number, when in self.restored)
+
     def expect_confirmed(self) -> None:
-        """Raise LedgerError while there are owners who were not heard since the ledger was restored."""
+        """Raise LedgerError while it is doubted, or there are owners who were not heard since it was restored."""
+        if self.doubted:
+            raise LedgerError(
+                f"the ledger was rolled back or rewritten: {self.doubted}; nothing is done until its operator puts the "
+                "newer one back, or goes on from this one, knowingly: atoll coordinator restore FOLDER --reason TEXT"
+            )
         if self.awaited:
             raise LedgerError(
                 f"the ledger was restored from an older one, and {', '.join(sorted(self.awaited))} may have withdrawn "

@@ -13,10 +13,13 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from atoll.errors import LedgerError
+from atoll.experts.receipts import sign_receipt
+from atoll.experts.signing import Signer
 from atoll.ledger.consent_facts import VERSION, FormatMarked, LedgerRestored
 from atoll.ledger.event import START, Event, Head
 from atoll.ledger.fact import Fact
 from atoll.ledger.fold.rules import SKEW
+from atoll.ledger.head_file import head_file_of, note_head, read_head
 from atoll.ledger.migrate import migrate
 from atoll.ledger.schema import events
 from atoll.ledger.state import State
@@ -32,22 +35,36 @@ class Ledger:
     the next time they ask.
     """
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, head_file: Path | None = None, signer: Signer | None = None) -> None:
         """Over an engine whose tables are there; see :meth:`open`."""
         self._engine = engine
+        self.head_file, self._signer = head_file, signer
         self._state = State()
         self._lock = threading.RLock()
 
     @classmethod
-    def open(cls, where: str | Path, *, create: bool = True) -> Self:
+    def open(
+        cls,
+        where: str | Path,
+        *,
+        create: bool = True,
+        head_file: Path | None = None,
+        signer: Signer | None = None,
+        any_head: bool = False,
+    ) -> Self:
         """The ledger at a place, brought to this version's tables.
 
         Args:
             where: A file, for SQLite; or a database URL such as ``postgresql+psycopg://atoll@db/atoll``.
             create: Make one where there is none.
+            head_file: Where its head is noted; beside it, for a file. A ledger that does not hold that head was
+                rolled back or rewritten.
+            signer: The coordinator's key, which signs the head after every write; without one, none is noted.
+            any_head: Do not compare the two: to find out what happened.
 
         Raises:
-            LedgerError: no such file, not a ledger, a database that does not answer, or a driver that is missing.
+            LedgerError: no such file, not a ledger, a database that does not answer, a driver that is missing, or a
+                ledger without the head that was noted.
         """
         url = str(where) if "://" in str(where) else f"sqlite:///{Path(where).absolute()}"
         try:
@@ -70,7 +87,10 @@ class Ledger:
             raise LedgerError(
                 f"{database.render_as_string()}: cannot be opened as a ledger: {_short(error)}"
             ) from error
-        return cls(engine)
+        made = cls(engine, head_file or (head_file_of(file) if file is not None else None), signer)
+        if not any_head:
+            made.check_head()
+        return made
 
     def close(self) -> None:
         """Let go of the database."""
@@ -124,6 +144,7 @@ class Ledger:
                                 made.append(Event.after(self._state.head, fact, when))
                                 connection.execute(insert(events).values(dataclasses.asdict(made[-1])))
                                 self._state.follow(made[-1])
+                    self._note_head()
                     return made[len(marks) :]
                 except IntegrityError as error:
                     self._state = State()
@@ -177,9 +198,52 @@ class Ledger:
             )
         return state.head
 
+    def digest_at(self, sequence: int) -> str | None:
+        """Digest of an event, as it is stored; ``None`` where there is no such event."""
+        if sequence == START.sequence:
+            return START.digest
+        with self._transaction() as connection:
+            query = select(events.c.digest).where(events.c.sequence == sequence)
+            return connection.execute(query).scalar()
+
+    def holds(self, sequence: int, digest: str) -> bool:
+        """Whether a head that was noted is part of this history."""
+        return self.digest_at(sequence) == digest
+
+    def check_head(self) -> None:
+        """Compare the history with the head that was noted beside it.
+
+        Raises:
+            LedgerError: it does not hold that head: it is older, or was rewritten.
+        """
+        noted = None if self.head_file is None else read_head(self.head_file)
+        if noted is not None and not self.holds(noted.sequence, noted.digest):
+            raise LedgerError(
+                f"ledger: event {noted.sequence}, which was there at {noted.at} ({self.head_file}), is not in this "
+                "history, or is another one: the ledger was rolled back or rewritten. Put the newer one back; or go on "
+                "from this one, knowingly: atoll coordinator restore FOLDER --reason TEXT"
+            )
+
+    def _note_head(self) -> None:
+        if self._signer is not None and self.head_file is not None:
+            head, at = self._state.head, self._state.time or datetime.now(UTC)
+            note_head(self.head_file, sign_receipt(self._signer, "", head.sequence, head.digest, at, 0))
+
+    def renew_head(self) -> None:
+        """Note where the history stands now, whatever was noted before: after a restoration."""
+        state = self.state()
+        if self._signer is not None and self.head_file is not None:
+            at = state.time or datetime.now(UTC)
+            note = sign_receipt(self._signer, "", state.head.sequence, state.head.digest, at, 0)
+            note_head(self.head_file, note, anew=True)
+
     def _catch_up(self, connection: Connection) -> None:
-        latest = datetime.now(UTC) + SKEW
-        for each in _read(connection, self._state.head.sequence):
+        latest, head = datetime.now(UTC) + SKEW, self._state.head
+        # From the last event that is known: a history that was exchanged meanwhile does not have it.
+        rows = _read(connection, max(head.sequence - 1, 0))
+        if head != START and next((each.head for each in rows), None) != head:
+            raise LedgerError(f"ledger: event {head.sequence} is gone or another one: it was rolled back or rewritten")
+        for each in rows:
             self._state.follow(each)
             _expect_past(each, latest)
 

@@ -69,7 +69,7 @@ def write_release(
     """
     issuer = issuer or own_issuer()
     folder = release_folder(parent, release.number)
-    write_folder(release, packages, folder, shared, replace(issuer, previous=_identity_before(parent, release.number)))
+    write_folder(release, packages, folder, shared, replace(issuer, previous=identity_before(parent, release.number)))
     return folder
 
 
@@ -125,7 +125,7 @@ def _expect_empty(folder: Path) -> None:
         raise MixtureError(f"{folder} is there and is no release: name a new or an empty folder")
 
 
-def _identity_before(parent: Path, number: int) -> str:
+def identity_before(parent: Path, number: int) -> str:
     """Identity of the envelope with the next lower number; empty where there is none."""
     for folder in sorted(parent.glob(f"{_PREFIX}[0-9]*"), reverse=True):
         digits = folder.name.removeprefix(_PREFIX)

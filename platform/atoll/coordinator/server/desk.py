@@ -1,7 +1,6 @@
 """Turns calls into work units, and what has come of them into releases. All of it can be cut off and done again."""
 
 import logging
-import shutil
 import time
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -16,15 +15,17 @@ from atoll.coordinator.server.calls import (
     TrainCall,
 )
 from atoll.coordinator.server.choosing import Chosen, choose_members, current_experts
+from atoll.coordinator.server.history_guard import WAY_ON, set_aside_stray
 from atoll.coordinator.server.latest import Latest, with_fitted_router
 from atoll.coordinator.server.measuring import compose, compose_audit
 from atoll.coordinator.server.own_releases import issuer, renew_latest
 from atoll.coordinator.server.shop import Shop
-from atoll.errors import AtollError, FederationError
+from atoll.coordinator.server.unwritten import Unwritten
+from atoll.errors import AtollError, FederationError, LedgerError
 from atoll.ledger import CallFinished, Fact, Released, State, UnitIssued
 from atoll.ledger.state import Call
 from atoll.mixture.shared import Shared
-from atoll.releases.folder import numbered, write_release
+from atoll.releases.folder import numbered
 from atoll.releases.release import Release, make_release
 
 log = logging.getLogger(__name__)
@@ -38,22 +39,41 @@ class Desk:
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
         self._told = ""
+        self._unwritten = Unwritten(shop.folder.releases)
         self._renew_at = 0.0
 
     def turn(self) -> None:
         """One look."""
         state = self._shop.ledger.state()
+        self._unwritten.settle(state)
         self._renew(state)
         for call in [each for each in state.calls.values() if each.finished is None]:
             try:
                 facts = self._due(state, call)
                 if facts:
-                    self._shop.ledger.record_all(facts)
+                    self._write(facts)
             except (AtollError, OSError) as error:
                 log.error("call %s (%s): %s", call.called.call[:12], call.called.work, error)
                 self._shop.live.failed("", call.called.work, str(error))
                 if isinstance(error, AtollError):
                     self._shop.ledger.record(_finished(call, failure=str(error)))
+
+    def _write(self, facts: list[Fact]) -> None:
+        """Write facts down; a release among them is published when the ledger has it, and not before.
+
+        Where a withdrawal came between, the ledger refuses the release: what was made of it goes, and it is made anew.
+        """
+        try:
+            self._shop.ledger.record_all(facts)
+        except LedgerError:
+            released = [fact for fact in facts if isinstance(fact, Released)]
+            self._unwritten.drop()
+            state = self._shop.ledger.state()
+            if any(not _permitted(state, fact) for fact in released):
+                self._tell("an owner withdrew while it was made; it is made anew without that expert")
+                return
+            raise
+        self._unwritten.settle(self._shop.ledger.state())
 
     def _renew(self, state: State) -> None:
         """Sign the latest release anew in time; looked at once an hour."""
@@ -106,6 +126,10 @@ class Desk:
         return asked or [_finished(call, failure="there is no owner to ask")]
 
     def _release(self, state: State, call: Call) -> list[Fact]:
+        self._expect_whole(state)
+        if state.awaited:
+            self._tell(f"the ledger was restored, and {', '.join(sorted(state.awaited))} must be heard first")
+            return []
         wanted = ReleaseCall.from_json(call.called.what)
         waited = datetime.now(UTC) >= datetime.fromisoformat(wanted.deadline)
         if not waited and self._arrived(state) < wanted.at_least:
@@ -125,10 +149,8 @@ class Desk:
         except FederationError as error:  # damaged, and removed: it is being fetched again
             self._tell(str(error))
             return []
-        self._forget_unwritten(state)
         made, shared = self._made(state, chosen)
-        signer = issuer(self._shop.config, self._shop.key, state)
-        write_release(made, files, self._shop.folder.releases, shared, signer)
+        self._unwritten.write(made, files, shared, issuer(self._shop.config, self._shop.key, state))
         log.info("release %d: %s, %s", made.number, ", ".join(made.owners), made.digest)
         digests = [member.digest for member in made.members]
         fact = Released(number=made.number, digest=made.digest, guarantee=made.guarantee, members=digests)
@@ -162,13 +184,26 @@ class Desk:
         finished = (state.done.get((owner, unit)) for owner, unit in training.units.items())
         return sum(1 for fact in finished if fact is not None and not fact.failure)
 
-    def _forget_unwritten(self, state: State) -> None:
-        """A release's folder without its entry was being written when the coordinator was cut off: it never was."""
-        last = max(state.releases, default=0)
-        for path in self._shop.folder.releases.glob("release-*"):
-            number = path.name.removeprefix("release-")
-            if number.isdecimal() and int(number) > last:
-                shutil.rmtree(path)
+    def _expect_whole(self, state: State) -> None:
+        """Raise LedgerError where there are releases that the ledger does not know: it is older than they are.
+
+        They are renamed, and nothing of them is lost; no release is made until the operator has restored the ledger.
+        """
+        folder = self._shop.folder
+        set_aside_stray(folder, state)
+        unknown = {path.name for path in folder.releases.glob("set-aside-*")} - state.set_aside
+        if unknown:
+            raise LedgerError(
+                f"the ledger does not know of releases that there are ({', '.join(sorted(unknown))} in "
+                f"{folder.releases}): it is older than they are; {WAY_ON}"
+            )
+
+
+def _permitted(state: State, released: Released) -> bool:
+    """Whether every member of a release may be used for something now."""
+    now = datetime.now(UTC)
+    members = [state.experts.get(digest) for digest in released.members]
+    return all(member is not None and member.consents.now.permits_something(now) for member in members)
 
 
 def latest_training(state: State) -> Call | None:
@@ -189,10 +224,13 @@ def _issued(state: State, call: Call, unit: str, *, among: Collection[str] | Non
     """
     nodes = [name for name, owner in state.owners.items() if owner.admitted.node_key]
     owners = call.called.owners or [name for name in nodes if among is None or name in among]
+    training = call.called.work == TRAIN  # nothing would be taken from who has withdrawn; asked when it permits anew
     return [
         UnitIssued(owner=owner, unit=unit, work=work or call.called.work, call=call.called.call)
         for owner in owners
-        if owner not in call.units and not state.owners[owner].revoked
+        if owner not in call.units
+        and not state.owners[owner].revoked
+        and not (training and state.owners[owner].voice.out)
     ]
 
 

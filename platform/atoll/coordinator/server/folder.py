@@ -15,6 +15,7 @@ from atoll.federation.certificates import Tls, check_certificate, make_certifica
 from atoll.federation.handover import Invitation
 from atoll.federation.units import Choice
 from atoll.ledger import Ledger
+from atoll.ledger.head_file import head_file_of
 from atoll.releases.trust import ReleaseMemory
 
 log = logging.getLogger(__name__)
@@ -158,14 +159,35 @@ class ServerFolder:
             raise ConfigError(f"{self.config}: {error}") from error
         return config
 
-    def open_ledger(self, *, create: bool = False) -> Ledger:
-        """The ledger that the configuration names.
+    @property
+    def ledger_head(self) -> Path:
+        """Where the ledger's head is noted, signed: beside a file, and in the folder for a database elsewhere."""
+        named = self.read_config().ledger
+        return self.root / "ledger.head" if named else head_file_of(self.root / "ledger.db")
+
+    @property
+    def witnesses(self) -> Path:
+        """Receipts that nodes showed of histories which the ledger does not hold."""
+        return self.root / "witnesses"
+
+    def open_ledger(self, *, create: bool = False, any_head: bool = False) -> Ledger:
+        """The ledger that the configuration names; what is written is signed for with the coordinator's key.
+
+        Args:
+            create: Make one where there is none.
+            any_head: Open it although it is not the one that was noted last.
 
         Raises:
             ConfigError, LedgerError: it cannot be opened.
         """
         named = self.read_config().ledger
-        return Ledger.open(named or self.root / "ledger.db", create=create or bool(named))
+        return Ledger.open(
+            named or self.root / "ledger.db",
+            create=create or bool(named),
+            head_file=self.ledger_head,
+            signer=OwnerKey.load(self.key) if self.key.exists() else None,
+            any_head=any_head,
+        )
 
     def tls(self) -> Tls:
         """The certificates: the operator's, or those of our own authority, made where they are missing.

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from atoll.errors import LedgerError
 from atoll.experts.statements import Enrolment
-from atoll.ledger.consent_facts import FormatMarked, LedgerRestored, OwnerConfirmed
+from atoll.ledger.consent_facts import FormatMarked, HistoryDoubted, LedgerRestored, OwnerConfirmed
 from atoll.ledger.fact import read_document
 from atoll.ledger.facts import OwnerAdmitted, OwnerRevoked
 from atoll.ledger.fold.rules import apply, is_news
@@ -94,7 +94,8 @@ def _(fact: LedgerRestored, state: State, at: datetime) -> bool:
 
 @apply.register
 def _(fact: LedgerRestored, state: State, at: datetime) -> None:
-    state.restored.append(state.head.sequence + 1)
+    state.restored.append((state.head.sequence + 1, at))
+    state.doubted = ""
     state.lost |= set(fact.lost)
     state.set_aside |= set(fact.set_aside)
     holders = {expert.accepted.owner for expert in state.experts.values() if expert.consents.now.purposes}
@@ -110,3 +111,13 @@ def _(fact: OwnerConfirmed, state: State, at: datetime) -> bool:
 @apply.register
 def _(fact: OwnerConfirmed, state: State, at: datetime) -> None:
     state.awaited.discard(fact.owner)
+
+
+@is_news.register
+def _(fact: HistoryDoubted, state: State, at: datetime) -> bool:
+    return not state.doubted
+
+
+@apply.register
+def _(fact: HistoryDoubted, state: State, at: datetime) -> None:
+    state.doubted = f"the node of '{fact.owner}' holds a receipt of {fact.head[:80]}, which is not in this ledger"
