@@ -33,7 +33,9 @@ class Permitted:
 
         Raises:
             MixtureError: nobody may.
+            LedgerError: the ledger was changed, is doubted, or was restored and not everybody was heard since.
         """
+        self._ledger.state().expect_confirmed()
         usable = set(self._ledger.state().usable(self._purpose, datetime.now(UTC)))
         found = [member.owner for member in self._release.members if member.digest in usable]
         if not found:

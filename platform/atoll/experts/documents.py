@@ -51,6 +51,11 @@ class SignedDocument:
         """:meth:`to_json` in one line without a line's end, as a ledger or a message holds it."""
         return json.dumps(self._fields(), sort_keys=True, separators=(",", ":"))
 
+    @property
+    def content_digest(self) -> str:
+        """``sha256:…`` of all that is signed."""
+        return f"sha256:{self._content().removeprefix(_DOMAIN).hex()}"
+
     @classmethod
     def from_json(cls, text: str) -> Self:
         """Read and check the signature.

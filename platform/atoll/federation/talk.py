@@ -24,7 +24,8 @@ class Request(Unit):
         nonce: Never used before.
         asks: ``hello``, ``work``, ``fetch`` or ``store``.
         body: JSON of what is asked.
-        head: Where the coordinator's ledger stands, ``number:digest``; the owner keeps it as a receipt.
+        head: The receipt that the owner keeps: where the coordinator's ledger stands, signed (one line of a
+            :class:`~atoll.experts.receipts.Receipt`). Of protocol 1, ``number:digest``.
     """
 
     to: str
@@ -81,12 +82,16 @@ class Hello(Question):
         oldest: The oldest protocol that the coordinator uses.
         version: Of the coordinator's Atoll.
         instance: The start of this owner's node that answered last; empty where none has.
+        statements: Digests of all statements of the owner that are in the ledger, by number.
+        wait: Seconds to wait with the answer for the owner to state something; 0 to answer at once.
     """
 
     heard: int = 0
     oldest: int = OLDEST
     version: str = ""
     instance: str = ""
+    statements: dict[str, str] = field(default_factory=dict)
+    wait: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,11 +126,13 @@ class HelloReply(UnversionedHelloReply):
         protocol: The one that it has agreed to.
         instance: This start of the node.
         earlier: The starts of its folder before that.
+        receipt: The receipt with the most events that it holds of this coordinator; empty for none.
     """
 
     protocol: int = PROTOCOL
     instance: str = ""
     earlier: list[str] = field(default_factory=list)
+    receipt: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -117,6 +117,11 @@ class Ledger:
         """
         return next(iter(self.record_all([fact], at)), None)
 
+    def mark(self) -> None:
+        """Let the rules of this version hold from now on, where a ledger of an earlier one has not been written to."""
+        self.record(FormatMarked())
+        self._note_head()
+
     def record_all(self, facts: Sequence[Fact], at: datetime | None = None) -> list[Event]:
         """Write facts that belong together: all of those that are news, or none.
 

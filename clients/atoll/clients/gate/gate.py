@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -10,13 +11,15 @@ from typing import TypeVar
 from flwr.app import Error, Message
 from flwr.common.constant import ErrorCode
 
+from atoll.clients.gate.alarms import Alarms
 from atoll.clients.gate.instances import Instances
 from atoll.clients.gate.outbox import Outbox, sent
 from atoll.clients.gate.policy import Policy, Refusal
+from atoll.clients.gate.receipts import Receipts
 from atoll.clients.gate.statements import Statements
 from atoll.clients.gate.works import Works
 from atoll.errors import AtollError, FederationError
-from atoll.experts.signing import Signer
+from atoll.experts.signing import PublicKey, Signer
 from atoll.federation.envelope import seal, unseal
 from atoll.federation.protocol import UNVERSIONED, agree
 from atoll.federation.talk import (
@@ -40,6 +43,8 @@ from atoll.federation.units import Unit
 
 log = logging.getLogger(__name__)
 _PIECE = 32 << 20
+_LONGEST_WAIT, _LOOK = 25.0, 0.25
+"""Seconds for which a hello is held back at most, and between looks for a statement meanwhile."""
 _US, _THEM = "this node", "the coordinator"
 Asked = TypeVar("Asked", bound=Question)
 
@@ -60,33 +65,69 @@ class Gate:
         self._outbox = Outbox(folder / "outbox.jsonl")
         self._statements = Statements(folder / "statements", owner, key)
         self._instances = Instances(folder)
-        self._receipts = folder / "receipts.log"
+        self._alarms = Alarms(folder)
+        self._receipts = Receipts(folder, owner, self._alarms)
+        self._heads = folder / "receipts.log"
+        self.stopping = threading.Event()
+        """Set to end: nobody waits any more."""
+        self._waiting = 0
         self.works = Works(folder, owner, policy, key)
         self._lock = threading.Lock()
 
     def handle(self, message: Message) -> Message:
-        """The answer to a message."""
-        with self._lock:
-            try:
-                if not message.has_content():
-                    raise FederationError("it has no content")
-                text, chunk, signer = unseal(message.content)
-                request = Request.from_json(text)
-                self._policy().allow_coordinator(signer)
-                if request.to != self._owner:
-                    raise Refusal(f"the message is for '{request.to[:80]}', not for '{self._owner}'")
-                if self._outbox.answered(request.nonce):
-                    raise Refusal("the message was answered before; whoever repeats it is not the coordinator")
-            except AtollError as error:
-                # Whom it came from is not known, so it learns no more than that.
-                log.warning("a message is refused: %s", error)
-                return Message(Error(ErrorCode.MOD_FAILED_PRECONDITION, "refused"), reply_to=message)
-            return self._answer(message, request, chunk, signer.fingerprint)
+        """The answer to a message; a hello may wait for it until the owner states something."""
+        try:
+            with self._lock:
+                request, chunk, signer = self._read(message)
+            self._wait(request)
+            with self._lock:
+                self._expect_new(request)
+                return self._answer(message, request, chunk, signer)
+        except AtollError as error:
+            # Whom it came from is not known, so it learns no more than that.
+            log.warning("a message is refused: %s", error)
+            return Message(Error(ErrorCode.MOD_FAILED_PRECONDITION, "refused"), reply_to=message)
 
-    def _answer(self, message: Message, request: Request, chunk: bytes, to: str) -> Message:
+    def _read(self, message: Message) -> tuple[Request, bytes, PublicKey]:
+        """What is asked, the piece that came along, and who asks.
+
+        Raises:
+            AtollError: it is not a coordinator's question to this node, or was answered before.
+        """
+        if not message.has_content():
+            raise FederationError("it has no content")
+        text, chunk, signer = unseal(message.content)
+        request = Request.from_json(text)
+        self._policy().allow_coordinator(signer)
+        if request.to != self._owner:
+            raise Refusal(f"the message is for '{request.to[:80]}', not for '{self._owner}'")
+        self._expect_new(request)
+        return request, chunk, signer
+
+    def _expect_new(self, request: Request) -> None:
+        if self._outbox.answered(request.nonce):
+            raise Refusal("the message was answered before; whoever repeats it is not the coordinator")
+
+    def _wait(self, request: Request) -> None:
+        """Hold a hello back that asks for it, until there is a statement that the coordinator has not heard."""
+        if request.asks != HELLO:
+            return
+        try:
+            hello = Hello.from_json(request.body)
+        except FederationError:
+            return  # answered as such
+        self._waiting += 1
+        mine, end = self._waiting, time.monotonic() + min(hello.wait, _LONGEST_WAIT)
+        # A later one takes its place: only one is held back.
+        while mine == self._waiting and time.monotonic() < end and not self.stopping.wait(_LOOK):
+            if self._statements.unheard(hello.statements, hello.heard):
+                return
+
+    def _answer(self, message: Message, request: Request, chunk: bytes, signer: PublicKey) -> Message:
+        to = signer.fingerprint
         piece, blob, offset = b"", "", 0
         try:
-            body, piece = self._body(request, chunk)
+            body, piece = self._body(request, chunk, signer)
             if piece:
                 fetch = Fetch.from_json(request.body)
                 blob, offset = fetch.blob, fetch.offset
@@ -101,12 +142,12 @@ class Gate:
             piece, blob, reply = b"", "", Reply(owner=self._owner, nonce=request.nonce, refused=why)
         text = reply.to_json()
         self._outbox.write(sent(to, request.asks, request.nonce, text, piece, blob, offset))
-        self._keep_receipt(request.head)
+        self._keep_receipt(request.head, signer)
         return Message(seal(text, self._key, piece), reply_to=message)
 
-    def _body(self, request: Request, chunk: bytes) -> tuple[Unit, bytes]:
+    def _body(self, request: Request, chunk: bytes, signer: PublicKey) -> tuple[Unit, bytes]:
         if request.asks == HELLO:
-            return self._hello(Hello.from_json(request.body)), b""
+            return self._hello(Hello.from_json(request.body), signer), b""
         if request.asks == WORK:
             return self.works.ask(_agreed(Work.from_json(request.body))), b""
         if request.asks == FETCH:
@@ -115,8 +156,11 @@ class Gate:
             return self._store(_agreed(Store.from_json(request.body)), chunk), b""
         raise FederationError(f"'{request.asks[:40]}' is nothing that a node can be asked")
 
-    def _hello(self, hello: Hello) -> Unit:
-        statements = self._statements.after(hello.heard)
+    def _hello(self, hello: Hello, signer: PublicKey) -> Unit:
+        if hello.protocol != UNVERSIONED:
+            for wrong in self._statements.compare(hello.statements, signer.hex):
+                self._alarms.ring(f"{wrong}. Ask its operator; `atoll ledger verify` of the ledger shows who signed")
+        statements = self._statements.unheard(hello.statements, hello.heard)
         if hello.protocol == UNVERSIONED and statements:
             # Whoever must upgrade: what an owner says about consent is heard all the same.
             return UnversionedHelloReply(version=version("atoll"), statements=statements)
@@ -128,6 +172,7 @@ class Gate:
             protocol=protocol,
             instance=self._instances.current,
             earlier=self._instances.earlier,
+            receipt=self._receipts.newest(signer),
         )
 
     def _fetch(self, fetch: Fetch) -> tuple[Unit, bytes]:
@@ -153,12 +198,14 @@ class Gate:
             self.works.arrived(store.blob)
         return StoreReply(have=partial.have)
 
-    def _keep_receipt(self, head: str) -> None:
-        """Note where the coordinator said its ledger stands: if it is rewritten later, this proves it."""
-        if head:
-            last = self._receipts.read_text("utf-8").splitlines()[-1:] if self._receipts.exists() else []
+    def _keep_receipt(self, head: str, signer: PublicKey) -> None:
+        """Keep what the coordinator signed of its ledger: if that is rewritten later, this proves it."""
+        if head.startswith("{"):
+            self._receipts.keep(head, signer)
+        elif head:
+            last = self._heads.read_text("utf-8").splitlines()[-1:] if self._heads.exists() else []
             if last != [head]:
-                with self._receipts.open("a", encoding="utf-8") as handle:
+                with self._heads.open("a", encoding="utf-8") as handle:
                     handle.write(head + "\n")
 
 

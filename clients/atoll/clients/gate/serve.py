@@ -54,6 +54,7 @@ def serve_node(root: Path, stop: threading.Event) -> None:
     with contextlib.ExitStack() as stack:
         stack.callback(lock.release)
         gate = Gate(folder.root, config.owner, key, folder.read_policy)
+        gate.stopping = stop
         gate.works.start()
         stack.callback(gate.works.stop)
         Link(folder, invited, gate).run(stop)

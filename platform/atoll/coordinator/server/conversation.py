@@ -5,6 +5,7 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from importlib.metadata import version
 
 from flwr.app import Message, MessageType
@@ -12,6 +13,7 @@ from flwr.serverapp import Grid
 
 from atoll.coordinator.audits import write_audits
 from atoll.coordinator.server.accept import accept_statement, expert_facts
+from atoll.coordinator.server.history_guard import hear_receipt
 from atoll.coordinator.server.measuring import flags, known_only
 from atoll.coordinator.server.node_instances import NodeInstances
 from atoll.coordinator.server.own_releases import own_trust
@@ -46,7 +48,7 @@ from atoll.federation.talk import (
     WorkReply,
 )
 from atoll.federation.units import EvaluateReply, TrainReply, TrainUnit, Unit
-from atoll.ledger import Fact, State, Transferred, UnitFinished, UnitIssued
+from atoll.ledger import Fact, OwnerConfirmed, State, Transferred, UnitFinished, UnitIssued
 from atoll.releases.folder import release_folder
 
 log = logging.getLogger(__name__)
@@ -102,14 +104,8 @@ class Conversation:
                 self._dropped(asked)
         if now >= self._due.get(HELLO, 0) and not self._is_out(HELLO, ""):
             self._due[HELLO] = now + _HELLO
-            heard = state.owners[self.owner].statements
-            self._ask(
-                state,
-                HELLO,
-                Hello(heard=heard, version=version("atoll"), instance=self._instances.last(self._key(state))),
-                self._hear_hello,
-            )
-        if not self._agreed:
+            self._ask(state, HELLO, self._hello(state), self._hear_hello)
+        if not self._agreed or state.doubted:
             return
         for (owner, unit), issued in list(state.open.items()):
             if owner == self.owner and now >= self._due.get(unit, 0) and not self._is_out(WORK, unit):
@@ -120,6 +116,17 @@ class Conversation:
             self._fetch(state, receiving)
         for sending in list(self._sending.values()):
             self._store(state, sending)
+
+    def _hello(self, state: State) -> Hello:
+        """What it is asked first and again: to say what its owner states, as soon as it states something."""
+        owner = state.owners[self.owner]
+        return Hello(
+            heard=owner.statements,
+            version=version("atoll"),
+            instance=self._instances.last(self._key(state)),
+            statements={str(number): each.content_digest for number, each in sorted(owner.voice.heard.items())},
+            wait=_HELLO - 1 if self._agreed else 0.0,
+        )
 
     def hear(self, message: Message) -> None:
         """Take an answer in. One that is not this owner's, or not to what was asked, is noted and changes nothing."""
@@ -149,17 +156,40 @@ class Conversation:
 
     def _speak_of(self, state: State, issued: UnitIssued) -> None:
         unit = issued.unit
-        if any(each.unit == unit for each in self._receiving.values()) or unit in self._sending:
+        if any(each.unit == unit for each in self._receiving.values()):
+            return
+        if unit in self._sending and self._still_permitted(state, issued):
             return
         pause = min(self._pause.get(unit, _SOONEST / 2) * 2, _LATEST)
         self._pause[unit], self._due[unit] = pause, time.monotonic() + pause
         try:
             what = self._shop.unit(unit)
+            self._expect_permitted(state, issued, what)
         except FederationError as error:
             self._finish(issued, failure=str(error))
+            self._sending.pop(unit, None)
             return
         work = Work(work=issued.work, unit=unit, what=what, call=issued.call)
         self._ask(state, WORK, work, lambda body, _: self._hear_work(issued, WorkReply.from_json(body)), about=unit)
+
+    def _expect_permitted(self, state: State, issued: UnitIssued, what: str) -> None:
+        """Raise FederationError where work would use an expert that its owner has taken back since it was called."""
+        kind = TrainUnit if issued.work == "train" else MeasureUnit
+        now, blobs = datetime.now(UTC), set(kind.from_json(what).needs)
+        gone = [
+            expert.accepted.owner
+            for expert in state.experts.values()
+            if expert.accepted.blob in blobs and not expert.consents.now.permits_something(now)
+        ]
+        if gone:
+            raise FederationError(f"{', '.join(sorted(gone))} permits no use of its expert any more; call for it anew")
+
+    def _still_permitted(self, state: State, issued: UnitIssued) -> bool:
+        try:
+            self._expect_permitted(state, issued, self._shop.unit(issued.unit))
+        except FederationError:
+            return False
+        return True
 
     def _hear_hello(self, body: str, _: bytes) -> None:
         reply = HelloReply.from_json(body)
@@ -172,6 +202,18 @@ class Conversation:
             self._shop.live.barred(self.owner, "")
         self._hear_instance(reply)
         self._hear_statements(reply.statements)
+        if reply.statements:
+            self._due[HELLO] = time.monotonic() + _SOONEST  # it waited for this, and there may be more
+        if reply.receipt:
+            hear_receipt(self._shop.folder, self._shop.ledger, self._shop.key.public, self.owner, reply.receipt)
+        self._confirm()
+
+    def _confirm(self) -> None:
+        """After a restoration: the owner's node has told all that it had stated."""
+        state = self._shop.ledger.state()
+        if self.owner in state.awaited and not state.doubted:
+            self._shop.ledger.record(OwnerConfirmed(owner=self.owner))
+            log.info("%s was heard since the ledger was restored", self.owner, extra=self._extra())
 
     def _hear_instance(self, reply: HelloReply) -> None:
         """Notice when two nodes live under one key."""
@@ -404,10 +446,9 @@ class Conversation:
         about: str = "",
         chunk: bytes = b"",
     ) -> None:
-        nonce, head = secrets.token_hex(16), state.head
-        request = Request(
-            to=self.owner, nonce=nonce, asks=asks, body=body.to_json(), head=f"{head.sequence}:{head.digest}"
-        )
+        nonce = secrets.token_hex(16)
+        receipt = self._shop.receipt(state, self.owner).to_line()
+        request = Request(to=self.owner, nonce=nonce, asks=asks, body=body.to_json(), head=receipt)
         text = request.to_json()
         message = Message(seal(text, self._shop.key, chunk), self.node, MessageType.QUERY, ttl=2 * _GIVE_UP)
         identifiers = list(self._grid.push_messages([message]))

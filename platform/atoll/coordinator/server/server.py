@@ -16,6 +16,7 @@ from atoll.anchors import resolve
 from atoll.coordinator.server.conversation import Conversation
 from atoll.coordinator.server.desk import Desk
 from atoll.coordinator.server.folder import ServerFolder, know_own
+from atoll.coordinator.server.history_guard import check_history
 from atoll.coordinator.server.shop import Shop
 from atoll.coordinator.server.sole import sole_coordinator
 from atoll.coordinator.status.contact import Contact, leave_contact
@@ -45,7 +46,7 @@ def serve_coordinator(root: Path, stop: threading.Event) -> None:
         stop: Set to end.
 
     Raises:
-        LedgerError: another coordinator works on the ledger.
+        LedgerError: another coordinator works on the ledger; or it is an older or another one than there was.
         ConfigError: the folder cannot be used.
     """
     folder = ServerFolder(root.absolute())
@@ -62,6 +63,8 @@ def serve_coordinator(root: Path, stop: threading.Event) -> None:
     with contextlib.ExitStack() as stack:
         stack.enter_context(sole_coordinator(config.ledger or folder.root / "ledger.db"))
         ledger = stack.enter_context(folder.open_ledger(create=True))
+        check_history(folder, ledger, key.public)
+        ledger.mark()
         live = Live()
         shop = Shop(
             folder,
@@ -146,8 +149,10 @@ class _Engine:
             if not superlink.alive:
                 raise FederationError(f"SuperLink ended; its log says why: {superlink.log}")
             self._sync_nodes(control)
-            self._desk.turn()
             state = self._shop.ledger.state()
+            if not state.doubted:
+                self._desk.turn()
+                state = self._shop.ledger.state()
             online = set(grid.get_node_ids())
             for owner, node in self._nodes.items():
                 known = conversations.get(owner)

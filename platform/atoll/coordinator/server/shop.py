@@ -2,6 +2,7 @@
 
 import logging
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from atoll.anchors import Anchor
@@ -10,6 +11,7 @@ from atoll.coordinator.status.live import Live
 from atoll.errors import FederationError
 from atoll.experts.card import ExpertCard
 from atoll.experts.files import write_atomic
+from atoll.experts.receipts import Receipt, sign_receipt
 from atoll.experts.signing import PublicKey, Signer
 from atoll.federation.blobs import BlobStore
 from atoll.federation.units import Unit
@@ -50,6 +52,14 @@ class Shop:
     live: Live
     packages: BlobStore
     _known: dict[str, KnownExpert] = field(default_factory=dict)
+    _receipted: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def receipt(self, state: State, owner: str) -> Receipt:
+        """Where the ledger stands, signed, for an owner to keep; its time never goes back."""
+        self._receipted = max(self._receipted, datetime.now(UTC), state.time or self._receipted)
+        heard = state.owners[owner].statements
+        head = state.head
+        return sign_receipt(self.key, owner, head.sequence, head.digest, self._receipted, heard)
 
     def keep_unit(self, unit: Unit) -> str:
         """Keep a work unit's content; returns its address. It is on the disk before the ledger speaks of it."""

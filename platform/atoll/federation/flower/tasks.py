@@ -1,4 +1,4 @@
-"""The node's side of the queue: take a message from the SuperNode, answer it, one at a time."""
+"""The node's side of the queue: take messages from the SuperNode, and answer them."""
 
 import contextlib
 import logging
@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import httpx
 from flwr.app import Error, Message
 from flwr.common.constant import ErrorCode, SubStatus
 from flwr.proto.runtime_pb2 import AcquireTaskRequest
@@ -20,6 +21,8 @@ from flwr.supercore.runtime import RuntimeHttpClient
 from flwr.supernode.runtime.run_clientapp import pull_task_input, push_message, push_task_output
 
 log = logging.getLogger(__name__)
+_AT_ONCE = 8
+"""Messages that are answered at once, at most."""
 ACQUIRE = "/flwr.proto.Runtime/AcquireTask"
 
 
@@ -54,14 +57,28 @@ def serve_tasks(
     Raises:
         httpx.HTTPError: the SuperNode does not answer.
     """
+    free = threading.BoundedSemaphore(_AT_ONCE)
     signer = SuperExecAuthHttpInterceptor(master_secret=secret.read_bytes(), protected_methods={ACQUIRE})
     with contextlib.closing(runtime_client(address, signer, insecure=True)) as client:
         while not stop.is_set() and not until():
             answer = client.AcquireTask(AcquireTaskRequest(supported_task_types=[TaskType.CLIENT_APP]))
             if answer.HasField("task") and answer.token:
-                _serve(address, answer.token, handle)
+                # In a thread of its own: one answer may wait, and others must not wait for it.
+                free.acquire()
+                threading.Thread(target=_serve_one, args=(address, answer.token, handle, free), daemon=True).start()
             else:
                 stop.wait(pause)
+
+
+def _serve_one(
+    address: str, token: str, handle: Callable[[Message], Message], free: threading.BoundedSemaphore
+) -> None:
+    try:
+        _serve(address, token, handle)
+    except httpx.HTTPError as error:
+        log.info("an answer did not reach the SuperNode: %s", error)  # the loop finds out whether it is gone
+    finally:
+        free.release()
 
 
 def _serve(address: str, token: str, handle: Callable[[Message], Message]) -> None:
