@@ -181,6 +181,54 @@ def works(folder: _Folder) -> None:
 
 
 @app.command()
+def receipts(
+    folder: _Folder,
+    out: Annotated[Path | None, typer.Option(metavar="FILE", help="A file; else the terminal.")] = None,
+) -> None:
+    """Write out the receipts that coordinators gave: for other members, and for atoll ledger fork-proof.
+
+    Example: atoll node receipts hospital --out hospital.receipts
+    """
+    from atoll.clients.gate.receipts import read_receipts
+    from atoll.clients.gate.setup import NodeFolder
+    from atoll.experts.files import write_atomic
+
+    NodeFolder(folder).read_config()
+    lines = "".join(receipt.to_line() + "\n" for receipt in read_receipts(folder / "receipts.jsonl"))
+    if out is None:
+        typer.echo(lines, nl=False)
+    else:
+        write_atomic(out, lines.encode())
+        typer.echo(f"Wrote {out}: {lines.count(chr(10))} receipts")
+
+
+@app.command()
+def alarms(
+    folder: _Folder,
+    acknowledge: Annotated[bool, typer.Option("--acknowledge", help="You have seen them: move them away.")] = False,
+) -> None:
+    """What you must look at: exit 9 while there are alarms, such as a statement in your name that you never made.
+
+    Example: atoll node alarms hospital
+    """
+    from atoll.clients.gate.alarms import Alarms
+    from atoll.clients.gate.setup import NodeFolder
+    from atoll.errors import LedgerError
+
+    NodeFolder(folder).read_config()
+    kept = Alarms(folder)
+    entries = kept.entries()
+    for line in entries:
+        typer.echo(line)
+    if acknowledge:
+        typer.echo(f"acknowledged: {kept.acknowledge()}")
+    elif entries:
+        raise typer.Exit(LedgerError.exit_code)
+    else:
+        typer.echo("no alarms")
+
+
+@app.command()
 def withdraw(
     folder: _Folder,
     expert: Annotated[str, typer.Option(metavar="DIGEST", help="Which expert; all of them by default.")] = "",

@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atoll.cli import coordinator_backup
+
 if TYPE_CHECKING:
     from atoll.ledger import Called
 
@@ -179,6 +181,11 @@ def status(folder: _Folder, as_json: Annotated[bool, typer.Option("--json", help
 
     found = ServerFolder(folder)
     show_status(folder, found.read_config().ledger or folder / "ledger.db", as_json)
+
+
+app.command()(coordinator_backup.backup)
+app.command()(coordinator_backup.restore)
+app.command()(coordinator_backup.confirm)
 
 
 @call_app.command()

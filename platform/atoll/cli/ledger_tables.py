@@ -9,6 +9,25 @@ from rich.table import Table
 from atoll.cli.plain import add_row, plain_table
 from atoll.ledger import Period, Standing, State
 
+_UNSIGNED = "unsigned, from before version 2"
+
+
+def remarks(state: State) -> list[str]:
+    """What to look at in a ledger that verifies, a line each."""
+    lines = []
+    unsigned = [digest[:19] for digest, expert in state.experts.items() if not expert.consents.signed]
+    if unsigned:
+        lines.append(f"{_UNSIGNED}: what is permitted with {', '.join(unsigned)}; nodes tell their statements anew")
+    for name, owner in sorted(state.owners.items()):
+        if owner.voice.missing:
+            numbers = ", ".join(map(str, owner.voice.missing))
+            lines.append(f"statements of {name} that were not heard, though later ones were: {numbers}")
+    if state.awaited:
+        lines.append(f"not heard since the ledger was restored: {', '.join(sorted(state.awaited))}")
+    if state.doubted:
+        lines.append(f"doubted: {state.doubted}")
+    return lines
+
 
 def overview(state: State) -> dict[str, Any]:
     """Everything that is so now, as plain values."""
@@ -22,6 +41,8 @@ def overview(state: State) -> dict[str, Any]:
                 "public_key": owner.admitted.public_key,
                 "admitted": owner.since.isoformat(),
                 "revoked": owner.revoked or None,
+                "statements": sorted(owner.voice.heard),
+                "withdrawn": owner.voice.out,
                 "bytes_from": state.bytes_from.get(name, 0),
                 "bytes_to": state.bytes_to.get(name, 0),
             }
@@ -35,6 +56,8 @@ def overview(state: State) -> dict[str, Any]:
                 "consent": expert.consents.now.state,
                 "purposes": list(expert.consents.now.purposes),
                 "until": expert.consents.now.until and expert.consents.now.until.isoformat(),
+                "signed": expert.consents.signed,
+                "limits": [limit.standing.statement for limit in expert.consents.limits],
             }
             for digest, expert in state.experts.items()
         ],
@@ -77,7 +100,7 @@ def overview_tables(state: State) -> list[Table]:
         add_row(owners, name, owner.admitted.domain, _moment(owner.since), standing)
     experts = plain_table("Experts", "owner", "expert", "accepted", "consent")
     for digest, expert in state.experts.items():
-        consent = _consent(expert.consents.now)
+        consent = _consent(expert.consents.now) + ("" if expert.consents.signed else f" ({_UNSIGNED})")
         add_row(experts, expert.accepted.owner, digest[:19], _moment(expert.since), consent)
     releases = plain_table("Releases", "number", "digest", "made", "owners", "guarantee")
     for number, made in state.releases.items():

@@ -161,6 +161,22 @@ class Ledger:
                         self._state = State()  # it is ahead of what was written
                     raise
 
+    def append_events(self, history: Sequence[Event]) -> None:
+        """Write events as they were written elsewhere: a history that is restored.
+
+        Raises:
+            LedgerError: they do not follow what is written; then nothing is written.
+        """
+        with self._lock, self._transaction(write=True) as connection:
+            self._catch_up(connection)
+            try:
+                for each in history:
+                    self._state.follow(each)
+                    connection.execute(insert(events).values(dataclasses.asdict(each)))
+            except BaseException:
+                self._state = State()
+                raise
+
     def state(self) -> State:
         """The present, with everything that any process has written. Not to be changed, or kept.
 
