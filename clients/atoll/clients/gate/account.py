@@ -122,7 +122,7 @@ class Account:
             # Of more documents than are listed, one that is not listed may have changed.
             if changed < min_documents and (changed or len(basis.records) >= MOST):
                 raise Refusal(
-                    f"{changed} documents changed since an earlier training, fewer than the policy's min_documents "
+                    "documents changed since an earlier training, and fewer than the policy's min_documents "
                     f"({min_documents}): the difference of two experts would tell them; wait for more, or let the "
                     "owner renew (atoll node budget FOLDER --renew trainings)"
                 )

@@ -51,6 +51,7 @@ def train_offline(root: Path, overrides: list[str]) -> Path:
         prior=found.prior,
         size=package.stat().st_size,
     )
+    policy.allow_package(unit, basis, found)
     account.release(policy.training, unit, basis, found.digest, package_spends(found, basis))
     place = folder.root / "experts" / f"{config.owner}-{said.digest.removeprefix('sha256:')[:12]}"
     if not place.exists():

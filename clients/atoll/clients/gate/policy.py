@@ -13,6 +13,7 @@ from atoll.clients.training.basis import TrainBasis
 from atoll.clients.training.limits import TrainLimits
 from atoll.errors import ConfigError
 from atoll.experts.card import ExpertCard
+from atoll.experts.package import PackageFacts
 from atoll.experts.signing import PublicKey
 from atoll.federation.measuring import MeasureUnit
 from atoll.federation.node_config import COUNTS, NOISED, NOTHING, TELL
@@ -147,6 +148,7 @@ class Policy:
         _among("kinds", unit.expert.kind, self.kinds)
         if unit.training.steps > self.max_steps:
             raise Refusal(f"{unit.training.steps} steps are asked for, and the policy's max_steps is {self.max_steps}")
+        self.training.allow_size(unit)
         self._allow_descriptor(unit.descriptor_counted > 0, unit.descriptor_directions > 0)
         self._allow_rest(silo.documents["train"], "training")
         if self.privacy_required and not unit.privacy.on:
@@ -181,6 +183,10 @@ class Policy:
     def limits(self) -> TrainLimits:
         """What the process that trains must keep to."""
         return self.training.limits(self.min_documents)
+
+    def allow_package(self, unit: TrainUnit, basis: TrainBasis, package: PackageFacts) -> None:
+        """Raise Refusal for a package that is not what was planned."""
+        self.training.allow_package(unit, basis, package, self.min_documents)
 
     def allow_basis(self, unit: TrainUnit, basis: TrainBasis, silo: Announcement) -> None:
         """Raise Refusal for a training of which anything that leaves would rest on too few documents."""

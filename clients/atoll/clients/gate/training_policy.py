@@ -6,6 +6,7 @@ from atoll.clients.gate.refusal import Refusal
 from atoll.clients.training.basis import TrainBasis
 from atoll.clients.training.limits import TrainLimits
 from atoll.errors import ConfigError
+from atoll.experts.package import PackageFacts
 from atoll.federation.units import TrainUnit
 
 
@@ -23,6 +24,7 @@ class TrainingPolicy:
         figure_digits: Decimals of the validation losses in an expert's card.
         trainings: Trainings on one version of the data, over all coordinators; renewed by
             `atoll node budget FOLDER --renew trainings`.
+        max_samples: Samples that one training reads, steps times batch.
         total_epsilon: Largest ε of all that ever leaves with noise, over the life of the node, by its privacy account.
         total_delta: Largest δ of the same.
     """
@@ -33,6 +35,7 @@ class TrainingPolicy:
     token_documents: int = 20
     figure_digits: int = 3
     trainings: int = 10
+    max_samples: int = 5_000_000
     total_epsilon: float = 20.0
     total_delta: float = 0.05
 
@@ -50,6 +53,8 @@ class TrainingPolicy:
             raise ConfigError(f"training.token_documents is {self.token_documents}; it must be at least 1")
         if not 0 <= self.figure_digits <= 15:
             raise ConfigError(f"training.figure_digits is {self.figure_digits}; it must be from 0 to 15")
+        if self.max_samples < 1:
+            raise ConfigError(f"training.max_samples is {self.max_samples}; it must be at least 1")
         if self.trainings < 0:
             raise ConfigError(f"training.trainings is {self.trainings}; it must be at least 0")
         if not 0 <= self.total_epsilon < float("inf"):
@@ -63,6 +68,36 @@ class TrainingPolicy:
             digits=self.figure_digits,
             foreign_figures=False,
         )
+
+    def allow_size(self, unit: TrainUnit) -> None:
+        """Raise Refusal for a training that reads more than there may be, before anyone works out what it rests on."""
+        samples = unit.training.steps * unit.training.batch
+        if samples > self.max_samples:
+            raise Refusal(
+                f"{samples:,} samples are asked for (training.steps times training.batch), and the policy's "
+                f"training.max_samples is {self.max_samples:,}"
+            )
+
+    def allow_package(self, unit: TrainUnit, basis: TrainBasis, package: PackageFacts, min_documents: int) -> None:
+        """Raise Refusal for a package that is not what was planned: the last look, at what was made.
+
+        Args:
+            unit: The work that it comes from.
+            basis: What that rests on.
+            package: About to leave.
+            min_documents: The policy's.
+        """
+        card, facts = package.card, package.card.training
+        if unit.privacy.on != (card.privacy is not None):
+            raise Refusal("the expert's card says something else of differential privacy than was asked for")
+        if card.metrics and not basis.validation:
+            raise Refusal("the expert's card holds figures, and no validation split of enough documents was planned")
+        step, every = int(facts.get("best_step", -1)), unit.training.evaluate_every
+        looked = step % every == 0 if basis.validation else step == facts.get("steps")
+        if not looked and step not in (0, unit.training.steps):
+            raise Refusal("the expert's weights are of a step that was not planned")
+        if card.privacy is None and package.descriptor.samples < min_documents:
+            raise Refusal(f"the descriptor rests on fewer documents than the policy's min_documents ({min_documents})")
 
     def allow_basis(self, unit: TrainUnit, basis: TrainBasis, min_documents: int, *, private: bool) -> None:
         """Raise Refusal for a training of which anything that leaves would rest on too little.
@@ -91,8 +126,8 @@ class TrainingPolicy:
         )
         if not basis.largest_share <= self.max_share:
             raise Refusal(
-                f"one document would have {basis.largest_share:.1%} of the updates of an expert that may be chosen; "
-                f"the policy's training.max_share is {self.max_share:.1%}: ask for more steps before the first look "
+                "one document would have more of the updates of an expert that may leave than the policy's "
+                f"training.max_share ({self.max_share:.1%}): ask for more steps before the first look "
                 "(training.evaluate_every), or train privately (privacy.epsilon)"
             )
         least.allow(basis.descriptor, "the descriptor", "raise descriptor.documents")
@@ -113,5 +148,5 @@ class _Least:
     def allow(self, found: int, what: str, remedy: str) -> None:
         if found < self.documents:
             raise Refusal(
-                f"{what} would rest on {found} documents; the policy's min_documents is {self.documents}: {remedy}"
+                f"{what} would rest on fewer documents than the policy's min_documents ({self.documents}): {remedy}"
             )

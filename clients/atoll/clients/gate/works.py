@@ -4,7 +4,8 @@ import json
 import logging
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -222,7 +223,8 @@ class Works:
             policy.allow_training(unit, silo)
             basis = TrainBasis.from_json(self._send(PLAN, work.what))
             policy.allow_basis(unit, basis, silo)
-            self.account.allow(policy.training, unit, basis, policy.min_documents)
+            with _own_account():
+                self.account.allow(policy.training, unit, basis, policy.min_documents)
             self._basis[work.unit] = basis
         else:
             policy.allow_measuring(unit)
@@ -242,9 +244,11 @@ class Works:
             prior=found.prior,
             size=size,
         )
-        basis = self._basis.pop(work.unit)
-        spends = package_spends(found, basis)
-        self.account.release(self._policy().training, TrainUnit.from_json(work.what), basis, found.digest, spends)
+        basis, unit = self._basis.pop(work.unit), TrainUnit.from_json(work.what)
+        self._policy().allow_package(unit, basis, found)
+        with _own_account():
+            spends = package_spends(found, basis)
+            self.account.release(self._policy().training, unit, basis, found.digest, spends)
         return WorkReply(state=DONE, result=result, blobs={blob: size})
 
     def _announcement(self) -> Announcement:
@@ -276,6 +280,20 @@ class Works:
                 note = "trains" if taken.work.work == "train" else "measures"
                 taken.reply = replace(taken.reply, done=progress.done, total=progress.total, note=note)
                 log.debug("%s: %s", taken.work.unit[:12], progress.note)
+
+
+@contextmanager
+def _own_account() -> Iterator[None]:
+    """What is wrong with the account is the owner's to see.
+
+    Raises:
+        Refusal: something is.
+    """
+    try:
+        yield
+    except ConfigError as error:
+        log.error("nothing is trained: %s", error)
+        raise Refusal("the node's privacy account cannot be used; its owner sees why") from error
 
 
 def _unit_of(work: Work) -> TrainUnit | MeasureUnit | EvaluateUnit:
