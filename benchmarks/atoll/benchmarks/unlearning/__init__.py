@@ -1,0 +1,1 @@
+"""Exits of owners beside unlearning: what is left of one in a mixture, and in a joint model that should forget it."""
