@@ -57,7 +57,7 @@ def others_loss(nodes: Mapping[str, Node], model: Teacher, config: UnlearningCon
 
 def named(figures: Mapping[str, float]) -> dict[str, float]:
     """A scorecard's figures by the study's names; how far leakage and loss are from the retrained model's, beside."""
-    found = {}
+    found: dict[str, float] = {}
     for model, where in _WHERE.items():
         start = f"{PREFIX}_{model}_"
         found |= {f"{where}{name.removeprefix(start)}": v for name, v in figures.items() if name.startswith(start)}

@@ -53,9 +53,9 @@ class Unlearning(Study):
 
     name: ClassVar[str] = "unlearning"
     anchor: str = "atoll-3m"
-    size: int = 110
+    size: int = 90
     steps: int = 24
-    documents: int = 40
+    documents: int = 32
     gradient: str = "always"
 
     def methods(self) -> Mapping[str, str]:
