@@ -25,7 +25,8 @@ def expert_facts(state: State, anchor: Anchor, package: Path, owner: str, blob: 
 
     Raises:
         PackageError: it is refused; the message says why.
-        FederationError: the owner may not take part, or permits nothing with it.
+        FederationError: the owner may not take part.
+        LedgerError: the owner has withdrawn it, or has withdrawn all and not permitted anything since.
     """
     known = state.owners.get(owner)
     if known is None or known.revoked:
@@ -37,6 +38,7 @@ def expert_facts(state: State, anchor: Anchor, package: Path, owner: str, blob: 
     accepted = acceptance(found.card, found.signed, blob)
     if consent.until is not None and datetime.now(UTC).date().isoformat() > consent.until:
         raise PackageError(f"{package.name}: its owner's consent ended on {consent.until}; ask the owner for a new one")
+    state.is_news(accepted, datetime.now(UTC))  # whatever the ledger refuses, such as one that its owner has taken back
     return [Transferred(owner=owner, blob=blob, to_owner=False, size=package.stat().st_size), accepted]
 
 

@@ -374,7 +374,11 @@ class Conversation:
             return
         digest = getattr(facts[-1], "expert", "")
         log.info("the expert of %s has arrived: %s", self.owner, digest[:19], extra=self._extra(receiving.unit))
-        self._finish(issued, result=digest, before=facts)
+        try:
+            self._finish(issued, result=digest, before=facts)
+        except LedgerError as error:  # its owner took it back just now
+            path.unlink(missing_ok=True)
+            self._finish(issued, failure=f"its package is refused: {error}")
 
     def _store(self, state: State, sending: "_Sending") -> None:
         """Send the next piece of what an evaluation needs."""
