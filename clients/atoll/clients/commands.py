@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from atoll.clients.gate import key_commands, peer_commands
+
 # Nothing heavy is imported up here: `--help` must answer at once.
 
 app = typer.Typer(
@@ -14,6 +16,8 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+app.add_typer(key_commands.app)
+app.add_typer(peer_commands.app)
 _Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The node's folder.")]
 
 
@@ -63,17 +67,26 @@ def init(
 def enrol(
     folder: _Folder,
     renew: Annotated[
-        bool, typer.Option("--renew", help="With a new node key: after a revocation, or when the old one was lost.")
+        bool,
+        typer.Option("--renew", help="With new keys of owner and node: after a revocation, or a theft."),
+    ] = False,
+    keep_owner_key: Annotated[
+        bool, typer.Option("--keep-owner-key", help="With --renew: only the node's key, where that alone was lost.")
     ] = False,
 ) -> None:
     """Say which file to hand to the operator, and what to read out to each other.
 
     Example: atoll node enrol hospital
     """
+    from atoll.clients.gate.passphrase import ask_passphrase
     from atoll.clients.gate.setup import NodeFolder, write_enrolment
 
     if renew:
+        NodeFolder(folder).read_config()
         NodeFolder(folder).node_key.unlink(missing_ok=True)
+        if not keep_owner_key:
+            NodeFolder(folder).keys.replace()
+    ask_passphrase(NodeFolder(folder).keys)
     write_enrolment(NodeFolder(folder))
     _say_enrolment(folder)
 
@@ -85,9 +98,12 @@ def up(folder: _Folder) -> None:
     Example: atoll node up hospital
     """
     from atoll.cli.stopping import stopped_by_signal
+    from atoll.clients.gate.passphrase import ask_passphrase
     from atoll.clients.gate.serve import serve_node
     from atoll.clients.gate.speech import speak
+    from atoll.clients.owner_keys import OwnerKeys
 
+    ask_passphrase(OwnerKeys(folder))
     speak(folder)
     serve_node(folder, stopped_by_signal())
 

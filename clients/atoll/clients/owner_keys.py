@@ -1,11 +1,11 @@
-"""The owner's keys in a node's folder: the one in force, the one that comes after it, and those that sign no more.
+"""The owner's keys in a node's folder: the one in force, its predecessors' word for it, and those that sign no more.
 
 ::
 
     hospital/
     ├── owner.key, owner.pub     in force; with a passphrase, if the owner gave it one
     ├── owner.agent              in the place of owner.key: an agent or a token holds the key, and this names it
-    ├── next.key or next.agent   takes over when the coordinator has heard that the old key signed it
+    ├── rotations/000001.json    by which a key took over from the one before; told to the coordinator
     └── retired/                 what was replaced, by fingerprint; nothing reads it any more
 """
 
@@ -19,8 +19,7 @@ from atoll.errors import ConfigError
 from atoll.experts.files import write_atomic
 from atoll.experts.key_agent import AgentKey, agent_keys
 from atoll.experts.signing import OwnerKey, PublicKey, Signer, is_protected, passphrase_here
-
-_CURRENT, _NEXT = "owner", "next"
+from atoll.experts.statements import KeyRotation, rotation
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,18 +34,18 @@ class OwnerKeys:
 
     @property
     def exists(self) -> bool:
-        """Whether there is a key in force."""
-        return any(path.exists() for path in self._files(_CURRENT))
+        """Whether there is a key."""
+        return self._file.exists() or self._agent.exists()
 
     @property
     def protected(self) -> bool:
         """Whether a passphrase is needed."""
-        return any(is_protected(self.root / f"{name}.key") for name in (_CURRENT, _NEXT))
+        return is_protected(self._file)
 
     @property
     def in_agent(self) -> bool:
-        """Whether an agent or a token holds the key in force."""
-        return (self.root / f"{_CURRENT}.agent").exists()
+        """Whether an agent or a token holds the key."""
+        return self._agent.exists()
 
     def current(self) -> Signer:
         """The key in force.
@@ -54,15 +53,12 @@ class OwnerKeys:
         Raises:
             ConfigError: there is none, or it cannot be used.
         """
-        return self._load(_CURRENT)
-
-    def next(self) -> Signer | None:
-        """The key that comes after it; ``None`` where none was made.
-
-        Raises:
-            ConfigError: it cannot be used.
-        """
-        return self._load(_NEXT) if any(path.exists() for path in self._files(_NEXT)) else None
+        if not self._agent.exists():
+            return _load_file(self._file, self._file.stat().st_mtime_ns if self._file.exists() else 0)
+        try:
+            return AgentKey(PublicKey.from_hex(json.loads(self._agent.read_text("utf-8"))["public_key"]))
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ConfigError(f"{self._agent}: does not name a key that an agent holds: {error}") from error
 
     def make(self) -> Signer:
         """A first key.
@@ -71,87 +67,111 @@ class OwnerKeys:
             ConfigError: there is one, or it cannot be written.
         """
         key = OwnerKey.generate()
-        key.save(self.root / "owner.key")
+        key.save(self._file)
         self._save_public(key.public)
         return key
 
-    def make_next(self, agent: str | None = None) -> Signer:
-        """The key that is to come after the one in force; it has that one's passphrase, or an agent holds it.
+    def rotate(self, owner: str, agent: str | None = None) -> tuple[KeyRotation, Path]:
+        """Let another key take over, on the word of the one in force; it has that one's passphrase.
 
         Args:
+            owner: Whose keys these are.
             agent: Fingerprint or hexadecimal digits of a key that an agent holds, or nothing for its only one; ``None``
                 for a key in a file.
 
-        Raises:
-            ConfigError: there is one already, or the agent does not hold such a key.
-        """
-        if self.next() is not None:
-            raise ConfigError(f"{self.root}: has a next key already, which the coordinator has not heard of yet")
-        if agent is not None:
-            held = _held(agent, self.current().public)
-            write_atomic(self.root / "next.agent", json.dumps({"public_key": held.hex}).encode() + b"\n")
-            return AgentKey(held)
-        key = OwnerKey.generate()
-        key.save(self.root / "next.key", passphrase_here() if is_protected(self.root / "owner.key") else None)
-        return key
+        Returns:
+            The document that says so, and its file.
 
-    def advance(self) -> None:
-        """Put the next key in force; the one that was is kept aside and signs no more."""
-        coming = self.next()
-        if coming is None:
-            return
-        self.retire()
-        for source, target in zip(self._files(_NEXT), self._files(_CURRENT), strict=True):
-            if source.exists():
-                source.rename(target)
-        self._save_public(coming.public)
+        Raises:
+            ConfigError: the key in force cannot be used, or the agent does not hold such a key.
+        """
+        old = self.current()
+        new: Signer = OwnerKey.generate() if agent is None else AgentKey(_held(agent, old.public))
+        made = rotation(owner, old, new)
+        coming = self.root / "next.key"
+        coming.unlink(missing_ok=True)
+        if isinstance(new, OwnerKey):
+            new.save(coming, passphrase_here() if self.protected else None)
+        # The word of the old key is on the disk before that key is set aside.
+        folder = self.root / "rotations"
+        folder.mkdir(exist_ok=True)
+        path = folder / f"{len(list(folder.glob('*.json'))) + 1:06d}.json"
+        made.save(path)
+        self._retire()
+        if isinstance(new, OwnerKey):
+            coming.rename(self._file)
+        else:
+            write_atomic(self._agent, json.dumps({"public_key": new.public.hex}).encode() + b"\n")
+        self._save_public(new.public)
+        return made, path
+
+    def rotations(self) -> list[str]:
+        """The documents by which keys took over, in order, a line each."""
+        files = sorted((self.root / "rotations").glob("[0-9]*.json"))
+        return [KeyRotation.load(path).to_line() for path in files]
 
     def replace(self) -> Signer:
-        """A new key in the place of one that was stolen or lost, without that one's word."""
-        self.retire()
-        for path in self._files(_NEXT):
-            path.unlink(missing_ok=True)
+        """A new key in the place of one that was stolen or lost, without that one's word.
+
+        Raises:
+            ConfigError: it cannot be written.
+        """
+        self._retire()
+        said = self.root / "rotations"
+        for path in said.glob("*.json"):
+            path.rename(_free(self.root / "retired", path.name))
         return self.make()
 
-    def retire(self) -> None:
-        """Set the key in force aside."""
-        aside = self.root / "retired"
-        public = self.root / "owner.pub"
-        known = PublicKey.load(public).fingerprint[:14] if public.exists() else "unknown"
-        aside.mkdir(exist_ok=True, mode=0o700)
-        for path in (*self._files(_CURRENT), public):
-            if path.exists():
-                path.rename(_free(aside, f"{known}{path.suffix}"))
-
     def protect(self, passphrase: bytes | None) -> None:
-        """Give the keys' files a passphrase, or take it away.
+        """Give the key's file a passphrase, or take it away.
 
         Raises:
             ConfigError: an agent holds the key, or the old passphrase is not the right one.
         """
         if self.in_agent:
             raise ConfigError(f"{self.root}: an agent holds the owner's key; it is protected there")
-        for name in (_CURRENT, _NEXT):
-            path = self.root / f"{name}.key"
+        OwnerKey.load(self._file).save(self._file, passphrase, overwrite=True)
+
+    def _retire(self) -> None:
+        """Set the key in force aside."""
+        aside, public = self.root / "retired", self.root / "owner.pub"
+        known = PublicKey.load(public).fingerprint[:14] if public.exists() else "unknown"
+        aside.mkdir(exist_ok=True, mode=0o700)
+        for path in (self._file, self._agent, public):
             if path.exists():
-                OwnerKey.load(path).save(path, passphrase, overwrite=True)
+                path.rename(_free(aside, f"{known}{path.suffix}"))
 
-    def _load(self, name: str) -> Signer:
-        file, agent = self._files(name)
-        if agent.exists():
-            try:
-                return AgentKey(PublicKey.from_hex(json.loads(agent.read_text("utf-8"))["public_key"]))
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise ConfigError(f"{agent}: does not name a key that an agent holds: {error}") from error
-        stamp = file.stat().st_mtime_ns if file.exists() else 0
-        return _load_file(file, stamp)
+    @property
+    def _file(self) -> Path:
+        return self.root / "owner.key"
 
-    def _files(self, name: str) -> tuple[Path, Path]:
-        return self.root / f"{name}.key", self.root / f"{name}.agent"
+    @property
+    def _agent(self) -> Path:
+        return self.root / "owner.agent"
 
     def _save_public(self, key: PublicKey) -> None:
         (self.root / "owner.pub").unlink(missing_ok=True)
         key.save(self.root / "owner.pub")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyInForce:
+    """A signer with whatever key is in force when it signs: a running node needs no restart when it changes.
+
+    Attributes:
+        keys: Where they are.
+    """
+
+    keys: OwnerKeys
+
+    @property
+    def public(self) -> PublicKey:
+        """The public half."""
+        return self.keys.current().public
+
+    def sign(self, data: bytes) -> bytes:
+        """64 bytes."""
+        return self.keys.current().sign(data)
 
 
 @functools.lru_cache(maxsize=16)

@@ -90,20 +90,25 @@ def up(folder: _Folder) -> None:
 
 @app.command()
 def approve(
-    folder: _Folder, enrolment: Annotated[Path, typer.Argument(metavar="FILE", help="From the institution.")]
+    folder: _Folder,
+    enrolment: Annotated[Path, typer.Argument(metavar="FILE", help="From the institution.")],
+    proof: Annotated[
+        list[Path] | None,
+        typer.Option(metavar="FILE", help="A member's word for it, or its certificate; repeatable."),
+    ] = None,
 ) -> None:
     """Admit an institution; a running coordinator lets it in at once.
 
     Example: atoll coordinator approve coordinator enrolment.json
     """
+    from atoll.coordinator.server.admission import admit
     from atoll.coordinator.server.folder import ServerFolder
     from atoll.experts.signing import PublicKey
     from atoll.federation.handover import Enrolment
-    from atoll.ledger import admission
 
     paper = Enrolment.load(enrolment)
     with ServerFolder(folder).open_ledger() as ledger:
-        news = ledger.record(admission(paper))
+        news = admit(ledger, folder, paper, proof or [])
     typer.echo(f"{paper.owner} is admitted" if news else f"{paper.owner} was admitted before")
     typer.echo(f"It must read out to you: {PublicKey.from_hex(paper.public_key).fingerprint}")
 
@@ -116,13 +121,15 @@ def revoke(
 ) -> None:
     """Bar an institution; a running coordinator shuts it out at once. Its experts stay until consent is withdrawn.
 
+    Its keys are never admitted again: it comes back with new ones (atoll node enrol FOLDER --renew).
+
     Example: atoll coordinator revoke coordinator hospital --reason 'its key was stolen'
     """
     from atoll.coordinator.server.folder import ServerFolder
     from atoll.ledger import OwnerRevoked
 
     with ServerFolder(folder).open_ledger() as ledger:
-        news = ledger.record(OwnerRevoked(owner=owner, reason=reason))
+        news = ledger.record(OwnerRevoked(owner=owner, reason=reason, bars_keys=True))
     typer.echo(f"{owner} is revoked" if news else f"{owner} was revoked before")
 
 
@@ -148,15 +155,17 @@ def withdraw(
 
 @app.command()
 def accept(
-    folder: _Folder, file: Annotated[Path, typer.Argument(metavar="FILE", help="A package, or an owner's statement.")]
+    folder: _Folder, file: Annotated[Path, typer.Argument(metavar="FILE", help="A package, or what its owner signed.")]
 ) -> None:
-    """Take an expert, or an owner's statement on consent, from a file: the same checks, the same ledger entries.
+    """Take an expert, an owner's statement or its key's rotation from a file: the same checks, the same entries.
 
     Example: atoll coordinator accept coordinator hospital.atoll
     """
     from atoll.anchors import resolve
     from atoll.coordinator.server.accept import accept_file, accept_statement
     from atoll.coordinator.server.folder import ServerFolder
+    from atoll.coordinator.server.owner_keys import accept_rotation
+    from atoll.experts.statements import KeyRotation
     from atoll.federation.blobs import BlobStore
     from atoll.federation.handover import Statement, paper_kind
 
@@ -164,6 +173,10 @@ def accept(
     with found.open_ledger() as ledger:
         if paper_kind(file) == Statement.__name__:
             news = accept_statement(ledger, Statement.load(file))
+            typer.echo("accepted" if news else "was accepted before")
+            return
+        if paper_kind(file) == KeyRotation.__name__:
+            news = accept_rotation(ledger, KeyRotation.load(file), found.read_config().key_days)
             typer.echo("accepted" if news else "was accepted before")
             return
         digest = accept_file(ledger, resolve(found.read_config().anchor), BlobStore(found.packages), file)

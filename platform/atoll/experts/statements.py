@@ -59,25 +59,21 @@ class Statement(SignedDocument):
 
 @dataclass(frozen=True, kw_only=True)
 class KeyRotation(SignedDocument):
-    """An owner's word that another key takes over from the one that signs this; it is counted with its statements.
+    """An owner's word that another key takes over from the one that signs this.
 
     Attributes:
         owner: Who says it.
-        number: Among its statements, counted up from 1.
-        new_key: Hex of the key that is in force once this is heard.
+        new_key: Hex of the key that is in force from then on; one that was ever in force comes back never.
         proof: Hex of the new key's signature over :func:`rotation_text`: nobody takes over another's key.
     """
 
     owner: str
-    number: int
     new_key: str
     proof: str
 
     def check(self) -> None:
         """Also that the new key is another one and signed too."""
         super().check()
-        if self.number < 1:
-            raise FederationError(f"its number is {self.number}; statements count up from 1")
         text = rotation_text(self.owner, self.public_key, self.new_key)
         try:
             sound = PublicKey.from_hex(self.new_key).verify(bytes.fromhex(self.proof), text)
@@ -92,8 +88,8 @@ def rotation_text(owner: str, old_key: str, new_key: str) -> bytes:
     return b"atoll key rotation 1\n" + json.dumps([owner, old_key, new_key]).encode()
 
 
-def rotation(owner: str, number: int, old: Signer, new: Signer) -> KeyRotation:
+def rotation(owner: str, old: Signer, new: Signer) -> KeyRotation:
     """The document by which one key takes over from another."""
     proof = new.sign(rotation_text(owner, old.public.hex, new.public.hex)).hex()
-    unsigned = KeyRotation(public_key=old.public.hex, owner=owner, number=number, new_key=new.public.hex, proof=proof)
+    unsigned = KeyRotation(public_key=old.public.hex, owner=owner, new_key=new.public.hex, proof=proof)
     return unsigned.signed(old)

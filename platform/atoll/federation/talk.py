@@ -84,6 +84,7 @@ class Hello(Question):
         instance: The start of this owner's node that answered last; empty where none has.
         statements: Digests of all statements of the owner that are in the ledger, by number.
         wait: Seconds to wait with the answer for the owner to state something; 0 to answer at once.
+        proofs: Documents that say whose a key is, signed by who says so; none where the node has them.
     """
 
     heard: int = 0
@@ -92,6 +93,7 @@ class Hello(Question):
     instance: str = ""
     statements: dict[str, str] = field(default_factory=dict)
     wait: float = 0.0
+    proofs: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,12 +129,16 @@ class HelloReply(UnversionedHelloReply):
         instance: This start of the node.
         earlier: The starts of its folder before that.
         receipt: The receipt with the most events that it holds of this coordinator; empty for none.
+        rotations: By which the owner's keys took over, each signed by the one before.
+        proofs: Digest of the documents on keys that the coordinator sent last.
     """
 
     protocol: int = PROTOCOL
     instance: str = ""
     earlier: list[str] = field(default_factory=list)
     receipt: str = ""
+    rotations: list[str] = field(default_factory=list)
+    proofs: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

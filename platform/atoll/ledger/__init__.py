@@ -30,11 +30,13 @@ from atoll.ledger.facts import (
     UnitFinished,
     UnitIssued,
 )
+from atoll.ledger.identity_facts import KeyCertified, KeyCosigned, KeyRotated
 from atoll.ledger.state import State
 from atoll.ledger.store import Ledger
 
 # What each fact means is registered when these are imported, which needs the state above.
 from atoll.ledger.fold import consent as _consent  # noqa: F401  # isort: skip
+from atoll.ledger.fold import identity as _identity  # noqa: F401  # isort: skip
 from atoll.ledger.fold import owners as _owners  # noqa: F401  # isort: skip
 from atoll.ledger.fold import work as _work  # noqa: F401  # isort: skip
 
@@ -54,6 +56,9 @@ __all__ = [
     "FormatMarked",
     "Head",
     "HistoryDoubted",
+    "KeyCertified",
+    "KeyCosigned",
+    "KeyRotated",
     "Ledger",
     "LedgerRestored",
     "OwnerAdmitted",

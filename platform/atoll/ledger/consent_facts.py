@@ -121,14 +121,20 @@ class OwnerConfirmed(Fact):
     by: str = ""
 
 
-def admission(enrolment: Enrolment) -> OwnerAdmitted:
-    """The fact that admits whoever signed an enrolment."""
+def admission(enrolment: Enrolment, until: str = "") -> OwnerAdmitted:
+    """The fact that admits whoever signed an enrolment.
+
+    Args:
+        enrolment: What it signed.
+        until: The last day on which new experts and permissions are taken under its key; empty for no end.
+    """
     return OwnerAdmitted(
         owner=enrolment.owner,
         domain=enrolment.domain,
         public_key=enrolment.public_key,
         node_key=enrolment.node_key,
         enrolment=enrolment.to_line(),
+        until=until,
     )
 
 

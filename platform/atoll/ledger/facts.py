@@ -24,6 +24,7 @@ class OwnerAdmitted(Fact):
             its packages over as files.
         enrolment: The owner's signed request (the line of an :class:`~atoll.experts.statements.Enrolment`). Needed
             where there is a node key, in ledgers of version 2.
+        until: ISO date, the last day on which new experts and permissions are taken under this key; empty for no end.
     """
 
     kind: ClassVar[str] = "owner-admitted"
@@ -32,16 +33,24 @@ class OwnerAdmitted(Fact):
     public_key: str
     node_key: str = ""
     enrolment: str = ""
+    until: str = ""
 
 
 @known_fact
 @dataclass(frozen=True, kw_only=True)
 class OwnerRevoked(Fact):
-    """An institution may no longer take part. Consent to what it gave before is a matter of its own."""
+    """An institution may no longer take part. Consent to what it gave before is a matter of its own.
+
+    Attributes:
+        owner: Which.
+        reason: Why.
+        bars_keys: Whether its keys, and those that they took over from, are never admitted again: they may be stolen.
+    """
 
     kind: ClassVar[str] = "owner-revoked"
     owner: str
     reason: str
+    bars_keys: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

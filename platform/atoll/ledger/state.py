@@ -51,6 +51,8 @@ class State:
         releases: By number, counting up.
         calls: By content address, in order.
         barred: Keys of nodes that were revoked; they come back with another one.
+        barred_keys: Keys of owners that were revoked, in hex, with those that they took over from.
+        proofs: Documents that say whose a key is, in order.
         open: Work asked for and not finished, by (owner, unit).
         done: Finished work by (owner, unit).
         bytes_from: Bytes received by owner.
@@ -74,6 +76,8 @@ class State:
         self.releases: dict[int, ReleaseMade] = {}
         self.calls: dict[str, Call] = {}
         self.barred: set[str] = set()
+        self.barred_keys: set[str] = set()
+        self.proofs: dict[str, None] = {}
         self.open: dict[tuple[str, str], UnitIssued] = {}
         self.done: dict[tuple[str, str], UnitFinished] = {}
         self.bytes_from: dict[str, int] = {}

@@ -116,8 +116,7 @@ def test_the_account_goes_on_under_the_owners_next_key(tmp_path: Path) -> None:
     keys = OwnerKeys(tmp_path)
     keys.make()
     spend(Account(tmp_path, keys.current()), table("a"))
-    keys.make_next()
-    keys.advance()
+    keys.rotate("clinic")
     spend(Account(tmp_path, keys.current()), table("b"))
     assert Account(tmp_path, keys.current()).standing().total.epsilon == 8
 

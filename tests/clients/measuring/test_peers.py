@@ -9,9 +9,9 @@ from tests.clients.measuring.conftest import COORDINATOR, Silo
 from atoll.clients.gate.policy import Policy
 from atoll.errors import ConfigError, FederationError
 from atoll.experts.arrival_config import ArrivalConfig
+from atoll.experts.identity import CoSignature
 from atoll.experts.signing import OwnerKey
 from atoll.experts.statements import rotation
-from atoll.federation.identity import CoSignature
 from atoll.federation.talk import Work
 from atoll.federation.units import Choice, MemberRef, Past
 
@@ -76,7 +76,7 @@ def test_a_pinned_member_may_change_its_key_by_its_old_one(silo: Silo) -> None:
     peers.pin("court", KEYS["court"].public)
     moved = member(silo, "court", new)
     assert "'court'" in measures(silo, moved)
-    peers.hear([rotation("court", 1, KEYS["court"], new).to_line()])
+    peers.hear([rotation("court", KEYS["court"], new).to_line()])
     assert not measures(silo, moved, silo.expert("clinic", lambda _, value: value, silo.node.key))
 
 

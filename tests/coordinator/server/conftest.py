@@ -13,7 +13,7 @@ from atoll.coordinator.server.shop import Shop
 from atoll.coordinator.status.live import Live
 from atoll.experts.card import Consent
 from atoll.experts.package import write_package
-from atoll.experts.signing import OwnerKey
+from atoll.experts.signing import OwnerKey, Signer
 from atoll.federation.blobs import BlobStore
 from atoll.testing.anchors import toy_anchor
 from atoll.testing.experts import toy_experts
@@ -37,7 +37,7 @@ def shop(tmp_path: Path, anchor: Anchor) -> Iterator[Shop]:
         yield Shop(folder, config, ledger, OwnerKey.load(folder.key), anchor, Live(), BlobStore(folder.packages))
 
 
-def package(anchor: Anchor, owner: str, path: Path, *, key: OwnerKey | None = None, until: str | None = None) -> Path:
+def package(anchor: Anchor, owner: str, path: Path, *, key: Signer | None = None, until: str | None = None) -> Path:
     """An owner's expert as a file."""
     (made,) = toy_experts(anchor, [owner])
     card = replace(made.card, consent=Consent(purposes=("any",), until=until, statement=""))

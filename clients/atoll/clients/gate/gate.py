@@ -18,6 +18,7 @@ from atoll.clients.gate.policy import Policy, Refusal
 from atoll.clients.gate.receipts import Receipts
 from atoll.clients.gate.statements import Statements
 from atoll.clients.gate.works import Works
+from atoll.clients.owner_keys import OwnerKeys
 from atoll.errors import AtollError, FederationError
 from atoll.experts.signing import PublicKey, Signer
 from atoll.federation.envelope import seal, unseal
@@ -64,6 +65,7 @@ class Gate:
         self._owner, self._key, self._policy = owner, key, policy
         self._outbox = Outbox(folder / "outbox.jsonl")
         self._statements = Statements(folder / "statements", owner, key)
+        self._folder = folder
         self._instances = Instances(folder)
         self._alarms = Alarms(folder)
         self._receipts = Receipts(folder, owner, self._alarms)
@@ -166,6 +168,7 @@ class Gate:
             return UnversionedHelloReply(version=version("atoll"), statements=statements)
         protocol = agree(hello.protocol, hello.oldest, us=_US, them=_THEM)
         self._instances.hear(hello.instance)
+        self.works.peers.hear(hello.proofs)
         return HelloReply(
             version=version("atoll"),
             statements=statements,
@@ -173,6 +176,8 @@ class Gate:
             instance=self._instances.current,
             earlier=self._instances.earlier,
             receipt=self._receipts.newest(signer),
+            rotations=OwnerKeys(self._folder).rotations(),
+            proofs=self.works.peers.heard,
         )
 
     def _fetch(self, fetch: Fetch) -> tuple[Unit, bytes]:

@@ -19,9 +19,9 @@ from atoll.clients.gate.policy import ANYBODY, PINNED, Policy
 from atoll.clients.gate.refusal import Refusal
 from atoll.errors import ConfigError, FederationError
 from atoll.experts.files import write_atomic
+from atoll.experts.identity import Key, Proof, Vouching, known_keys, proofs_digest, read_proof, read_roots
 from atoll.experts.signing import PublicKey, Signer
 from atoll.experts.statements import KeyRotation
-from atoll.federation.identity import Key, Proof, Vouching, known_keys, read_proof, read_roots
 
 log = logging.getLogger(__name__)
 _MOST = 10_000
@@ -148,11 +148,6 @@ class Peers:
                     yield read_proof(path.read_text("utf-8"))
                 except (FederationError, OSError, UnicodeDecodeError) as error:
                     log.warning("%s is left out: %s", path, error)
-
-
-def proofs_digest(texts: Iterable[str]) -> str:
-    """What two sides compare to see whether they have the same documents."""
-    return hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()[:32]
 
 
 def _fingerprint(key: str) -> str:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from atoll.anchors import resolve
+from atoll.clients.gate.peers import Peers
 from atoll.clients.gate.policy import Policy
 from atoll.clients.node import check_node_config
-from atoll.clients.owner_keys import OwnerKeys
+from atoll.clients.owner_keys import KeyInForce, OwnerKeys
 from atoll.config import read_config, to_commented_yaml, to_yaml
 from atoll.errors import ConfigError, FederationError
 from atoll.experts.files import write_atomic
@@ -96,7 +97,13 @@ class NodeFolder:
             ConfigError: there is none, or it cannot be used.
         """
         self._expect()
-        return self.keys.current()
+        self.keys.current()
+        return KeyInForce(self.keys)
+
+    @property
+    def peers(self) -> Peers:
+        """The other members, as this node knows them."""
+        return Peers(self.root, self.read_config().owner, self.read_key)
 
     def _expect(self) -> None:
         if not self.config.exists():

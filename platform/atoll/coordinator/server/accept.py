@@ -77,6 +77,8 @@ def accept_statement(ledger: Ledger, statement: Statement) -> bool:
         LedgerError: it is about an expert that the owner does not have.
     """
     known = ledger.state().owners.get(statement.owner)
+    if known is not None and known.voice.heard.get(statement.number) == statement:
+        return False  # maybe under a key that another has taken over from since
     if known is None or known.admitted.public_key != statement.public_key:
         raise FederationError(f"the statement is not signed by the key that '{statement.owner}' is admitted with")
     return ledger.record(StatementHeard(document=statement.to_line())) is not None

@@ -17,10 +17,13 @@ from atoll.coordinator.server.history_guard import hear_receipt
 from atoll.coordinator.server.measuring import flags, known_only
 from atoll.coordinator.server.node_instances import NodeInstances
 from atoll.coordinator.server.own_releases import own_trust
+from atoll.coordinator.server.owner_keys import follow_rotations
 from atoll.coordinator.server.shop import Shop
 from atoll.errors import AtollError, FederationError, LedgerError, PackageError
 from atoll.experts.files import write_atomic
+from atoll.experts.identity import proofs_digest
 from atoll.experts.package import LIMIT_BYTES
+from atoll.experts.signing import PublicKey
 from atoll.federation.envelope import seal, unseal
 from atoll.federation.handover import Statement
 from atoll.federation.measuring import MeasureUnit
@@ -81,6 +84,7 @@ class Conversation:
         """Nothing is asked yet."""
         self._shop, self._grid, self.owner, self.node = shop, grid, owner, node
         self._instances = NodeInstances(shop.folder.root / "instances.json")
+        self._proofs: str | None = None
         self._asked: dict[str, _Asked] = {}
         self._due: dict[str, float] = {}
         self._pause: dict[str, float] = {}
@@ -118,14 +122,19 @@ class Conversation:
             self._store(state, sending)
 
     def _hello(self, state: State) -> Hello:
-        """What it is asked first and again: to say what its owner states, as soon as it states something."""
-        owner = state.owners[self.owner]
+        """What it is asked first and again: to say what its owner states, as soon as it states something.
+
+        With what it does not know yet of whose the keys of others are.
+        """
+        owner, proofs = state.owners[self.owner], list(state.proofs)
+        lacking = self._proofs is not None and proofs and self._proofs != proofs_digest(proofs)
         return Hello(
             heard=owner.statements,
             version=version("atoll"),
             instance=self._instances.last(self._key(state)),
             statements={str(number): each.content_digest for number, each in sorted(owner.voice.heard.items())},
             wait=_HELLO - 1 if self._agreed else 0.0,
+            proofs=proofs if lacking else [],
         )
 
     def hear(self, message: Message) -> None:
@@ -137,12 +146,11 @@ class Conversation:
             if message.has_error():
                 raise FederationError(message.error.reason or "the node failed without a reason")
             text, chunk, signer = unseal(message.content)
-            admitted = self._shop.ledger.state().owners[self.owner].admitted
-            if signer.hex != admitted.public_key:
-                raise FederationError(f"the answer is signed by {signer.fingerprint}, which is not '{self.owner}'s key")
             reply = Reply.from_json(text)
             if reply.owner != self.owner or reply.nonce != asked.nonce:
                 raise FederationError("the answer belongs to another question: it was repeated or forged")
+            if signer.hex != self._key(self._shop.ledger.state()):
+                self._follow_key(asked, reply, signer)
             self._shop.live.seen(self.owner)
             self._shop.live.received(self.owner, len(text.encode()) + len(chunk))
             if reply.refused:
@@ -153,6 +161,17 @@ class Conversation:
             asked.hear(reply.body, chunk)
         except (AtollError, OSError) as error:
             self._fail(asked, error)
+
+    def _follow_key(self, asked: _Asked, reply: Reply, signer: PublicKey) -> None:
+        """Take over to the key that signed an answer, where the answer says how it came to be the owner's.
+
+        Raises:
+            FederationError: it does not.
+        """
+        if asked.asks != HELLO or reply.refused:
+            raise FederationError(f"the answer is signed by {signer.fingerprint}, which is not '{self.owner}'s key")
+        days = self._shop.config.key_days
+        follow_rotations(self._shop.ledger, self.owner, signer, HelloReply.from_json(reply.body), days)
 
     def _speak_of(self, state: State, issued: UnitIssued) -> None:
         unit = issued.unit
@@ -201,6 +220,7 @@ class Conversation:
             self._agreed = True
             self._shop.live.barred(self.owner, "")
         self._hear_instance(reply)
+        self._proofs = reply.proofs
         self._hear_statements(reply.statements)
         if reply.statements:
             self._due[HELLO] = time.monotonic() + _SOONEST  # it waited for this, and there may be more

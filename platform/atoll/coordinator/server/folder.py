@@ -55,6 +55,10 @@ class ServerConfig:
         harm: Nats a token that an expert may cost on another silo's data before it is flagged.
         release_days: How long the signature of a release holds; a coordinator that is up signs its latest one anew
             when half of that has passed.
+        key_days: How long an owner's key is taken for new experts and permissions, from its admission or rotation; 0
+            for ever.
+        cosigners: Members that must have signed a newcomer's key, once there are so many; 0 for none.
+        roots: PEM file of authorities whose certificate admits as well; empty for none.
         status: The status page.
     """
 
@@ -73,6 +77,9 @@ class ServerConfig:
     piece_mib: int = 8
     harm: float = 0.05
     release_days: int = 90
+    key_days: int = 0
+    cosigners: int = 0
+    roots: str = ""
     status: StatusConfig = field(default_factory=StatusConfig)
 
     @property
@@ -100,6 +107,8 @@ class ServerConfig:
             raise ConfigError(f"piece_mib is {self.piece_mib}; it is 1 to 32")
         if self.release_days < 1:
             raise ConfigError(f"release_days is {self.release_days}; it must be at least 1")
+        if self.key_days < 0:
+            raise ConfigError(f"key_days is {self.key_days}; it must be at least 0, for ever")
         given = [name for name in ("certificate", "key", "ca") if getattr(self, name)]
         if given and len(given) < 3:
             raise ConfigError("give certificate, key and ca together, or none of them")

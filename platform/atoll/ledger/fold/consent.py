@@ -50,6 +50,7 @@ def _(fact: ExpertAccepted, state: State, at: datetime) -> bool:
         return bool(fact.card) and not before.card
     if owner.revoked:
         raise LedgerError(f"'{fact.owner}' is revoked ({owner.revoked}); nothing is accepted from it")
+    _check_not_expired(owner, at)
     _terms(fact)
     if state.version >= 2:
         _check_wanted(fact, owner)
@@ -121,7 +122,18 @@ def _(fact: StatementHeard, state: State, at: datetime) -> bool:
         state.expert(statement.owner, statement.expert)
     if statement.purposes:
         _check_may_permit(owner, expert)
+        _check_not_expired(owner, at)
     return True
+
+
+def _check_not_expired(owner: Owner, at: datetime) -> None:
+    """Raise LedgerError where the owner's key is too old for anything new; it can still withdraw, and be replaced."""
+    until = owner.admitted.until
+    if until and at.date().isoformat() > until:
+        raise LedgerError(
+            f"the key of '{owner.admitted.owner}' expired on {until}: it can withdraw, and make another one that takes "
+            "over: atoll node key rotate FOLDER"
+        )
 
 
 def _check_may_permit(owner: Owner, expert: Expert | None) -> None:

@@ -36,6 +36,11 @@ def _(fact: OwnerAdmitted, state: State, at: datetime) -> bool:
             f"the node key of '{fact.owner}' was revoked and is not taken again; "
             "the institution makes another one: atoll node enrol FOLDER --renew"
         )
+    if fact.public_key in state.barred_keys:
+        raise LedgerError(
+            f"the key of '{fact.owner}' was revoked and is not taken again, for whoever stole it could ask for this; "
+            "the institution makes another one: atoll node enrol FOLDER --renew"
+        )
     _check_enrolment(fact, state)
     known_now = state.owners.get(fact.owner)
     if known_now is None or known_now.revoked:
@@ -85,6 +90,10 @@ def _(fact: OwnerRevoked, state: State, at: datetime) -> None:
     known.revoked = fact.reason or ("revoked" if state.version >= 2 else "")
     if known.admitted.node_key:
         state.barred.add(known.admitted.node_key)
+    if fact.bars_keys:
+        chains = state.lineages.items()
+        state.barred_keys |= {key for (name, key), first in chains if (name, first) == (fact.owner, known.lineage)}
+        state.barred_keys.add(known.admitted.public_key)
 
 
 @is_news.register

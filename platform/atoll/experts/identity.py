@@ -4,6 +4,7 @@ A coordinator can admit whom it likes, itself under other names included (puppet
 k members must each have signed the newcomer's key, or an authority that the reader names must have certified it.
 """
 
+import hashlib
 import json
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -214,6 +215,11 @@ def known_keys(
                 names.add(key[0])
         if len(known) == before:
             return known
+
+
+def proofs_digest(texts: Iterable[str]) -> str:
+    """What two sides compare to see whether they have the same documents."""
+    return hashlib.sha256("\n".join(sorted(texts)).encode()).hexdigest()[:32]
 
 
 def _certified(proofs: Iterable[Proof], roots: Sequence[x509.Certificate], at: datetime) -> list[Key]:

@@ -12,9 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from atoll.errors import ConfigError, FederationError
-from atoll.experts.signing import OwnerKey
-from atoll.experts.statements import KeyRotation, rotation
-from atoll.federation.identity import (
+from atoll.experts.identity import (
     CertifiedKey,
     CoSignature,
     Proof,
@@ -25,6 +23,8 @@ from atoll.federation.identity import (
     read_roots,
     subject_of,
 )
+from atoll.experts.signing import OwnerKey
+from atoll.experts.statements import KeyRotation, rotation
 
 NOW = datetime.now(UTC)
 KEYS = {name: OwnerKey.generate() for name in ("clinic", "court", "yard", "mill", "puppet-1", "puppet-2", "puppet-3")}
@@ -118,7 +118,7 @@ def test_a_known_name_stays_with_its_key() -> None:
     proofs: list[Proof] = [cosigned("clinic", "yard", other), cosigned("court", "yard", other)]
     found = known_keys([key_of(name) for name in ("clinic", "court", "yard")], proofs, Vouching(cosigners=2), NOW)
     assert ("yard", other.public.hex) not in found
-    moved = rotation("yard", 1, KEYS["yard"], other)
+    moved = rotation("yard", KEYS["yard"], other)
     found = known_keys([key_of("yard")], [moved], Vouching(cosigners=2), NOW)
     assert found == {key_of("yard"), ("yard", other.public.hex)}
 
@@ -187,9 +187,8 @@ def test_what_is_no_proof_is_refused() -> None:
     stolen = KeyRotation(
         public_key=KEYS["puppet-1"].public.hex,
         owner="puppet-1",
-        number=1,
         new_key=KEYS["mill"].public.hex,
-        proof=rotation("yard", 1, KEYS["yard"], KEYS["mill"]).proof,
+        proof=rotation("yard", KEYS["yard"], KEYS["mill"]).proof,
     ).signed(KEYS["puppet-1"])
     with pytest.raises(FederationError, match="takes over"):
         read_proof(stolen.to_line())
