@@ -281,6 +281,9 @@ def release(
     flagged: Annotated[
         list[str] | None, typer.Option(metavar="OWNER", help="Take its expert although a silo flagged it; repeatable.")
     ] = None,
+    like: Annotated[
+        int, typer.Option(metavar="NUMBER", help="Go back: release again what this release held, as the next one.")
+    ] = 0,
     wait: Annotated[float, typer.Option(metavar="SECONDS", help="Wait so long for it to be done.")] = 0,
 ) -> None:
     """Make a release of the experts that are there and permitted.
@@ -291,7 +294,9 @@ def release(
     from atoll.coordinator.server.folder import ServerFolder
 
     with ServerFolder(folder).open_ledger() as ledger:
-        called = call_release(ledger, at_least=at_least, within=within, without=without or [], flagged=flagged or [])
+        called = call_release(
+            ledger, at_least=at_least, within=within, without=without or [], flagged=flagged or [], like=like
+        )
     _say(folder, called, wait)
 
 

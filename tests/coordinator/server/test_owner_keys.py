@@ -72,7 +72,7 @@ class Mill:
 @pytest.fixture
 def mill(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Mill:
     TaskIdentity.task_id, TaskIdentity.run_id, TaskIdentity.node_id = 1, 1, 1
-    for name in ("_HELLO", "_AFTER_FAILURE", "_GIVE_UP"):
+    for name in ("_HELLO", "_AFTER_FAILURE", "_GIVE_UP", "_SOONEST"):
         monkeypatch.setattr(conversation, name, -1.0)
     return Mill(shop, tmp_path / "mill")
 
@@ -105,6 +105,7 @@ def test_a_running_nodes_key_is_replaced_on_its_own_word(mill: Mill, shop: Shop,
         take(shop, first)
     mill.state(expert="", purposes=["any"], new=True)
     mill.hello()
+    assert not failures(shop)
     assert not shop.ledger.state().owners["mill"].voice.out
     # And it holds for who reads the ledger anew, and after further rotations in a row, unheard.
     mill.keys.rotate("mill")
@@ -182,6 +183,7 @@ def test_the_thief_of_a_folder_is_shut_out_for_good(mill: Mill, shop: Shop, tmp_
     with pytest.raises(LedgerError, match="every owner makes one of its own"):
         admit(shop.ledger, root, enrolment("court", stolen, node="another name"))
     permit = Statements(tmp_path / "thief" / "statements", "mill", stolen)
+    permit.say(expert="", purposes=[], until=None, words="number 1, which the coordinator has heard from the mill")
     statement, _ = permit.say(expert=digest, purposes=["any"], until=None, words="all is well")
     with pytest.raises(LedgerError, match="revoked"):
         accept_statement(shop.ledger, statement)

@@ -66,8 +66,8 @@ class Gate:
         self._outbox = Outbox(folder / "outbox.jsonl")
         self._statements = Statements(folder / "statements", owner, key)
         self._folder = folder
-        self._instances = Instances(folder)
         self._alarms = Alarms(folder)
+        self._instances = Instances(folder, self._alarms)
         self._receipts = Receipts(folder, owner, self._alarms)
         self._heads = folder / "receipts.log"
         self.stopping = threading.Event()

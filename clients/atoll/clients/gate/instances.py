@@ -3,12 +3,11 @@
 It is an alarm against who took a copy of folder and keys, and not against the coordinator, which names what it likes.
 """
 
-import logging
 import secrets
-from datetime import UTC, datetime
 from pathlib import Path
 
-log = logging.getLogger(__name__)
+from atoll.clients.gate.alarms import Alarms
+
 _SHOWN = 64
 """Earlier starts that an answer names: so many may go by without the coordinator hearing any."""
 
@@ -16,17 +15,17 @@ _SHOWN = 64
 class Instances:
     """The starts of a folder's node, and of the copies of it that came to light."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, alarms: Alarms) -> None:
         """Begin a new one, which is added to ``instances.log`` when it is first named.
 
         Args:
             folder: The node's.
+            alarms: Where another folder's start is written.
         """
-        self._path, self._alarms = folder / "instances.log", folder / "alarms.log"
+        self._path, self._alarms = folder / "instances.log", alarms
         self._earlier = self._path.read_text("ascii").split() if self._path.exists() else []
         self._current = secrets.token_hex(16)
         self._written = False
-        self._foreign: set[str] = set()
 
     @property
     def current(self) -> str:
@@ -49,18 +48,13 @@ class Instances:
             last: The start that answered last; empty where none has.
 
         Returns:
-            Whether it is another folder's, which is logged once and written to ``alarms.log``.
+            Whether it is another folder's, which is an alarm.
         """
         if not last or last == self._current or last in self._earlier:
             return False
-        if last not in self._foreign:
-            self._foreign.add(last)
-            what = (
-                f"ALARM: another node answers with this node's keys (it calls itself {last[:12]}): somebody has a copy "
-                "of this folder. If it is not you, tell the operator to revoke this institution, and then make new "
-                "keys: atoll node enrol FOLDER --renew"
-            )
-            log.error("%s", what)
-            with self._alarms.open("a", encoding="utf-8") as handle:
-                handle.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {what}\n")
+        self._alarms.ring(
+            f"another node answers with this node's keys (it calls itself {last[:12]}): somebody has a copy of this "
+            "folder. If it is not you, tell the operator to revoke this institution, and then make new keys: "
+            "atoll node enrol FOLDER --renew"
+        )
         return True

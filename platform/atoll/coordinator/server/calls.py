@@ -112,6 +112,7 @@ class ReleaseCall(Unit):
         deadline: ISO 8601: wait no longer than that.
         without: Owners to leave out.
         flagged: Owners whose experts are taken although a silo flagged them.
+        like: Number of an earlier release whose content is released again, under the next number; 0 for none.
     """
 
     nonce: str
@@ -119,6 +120,7 @@ class ReleaseCall(Unit):
     deadline: str
     without: list[str]
     flagged: list[str]
+    like: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -184,7 +186,9 @@ def call_audit(ledger: Ledger, owners: list[str], overrides: list[str]) -> Calle
     return _write(ledger, AUDIT, AuditCall(nonce=_nonce(), audit=audit), owners)
 
 
-def call_release(ledger: Ledger, *, at_least: int, within: float, without: list[str], flagged: list[str]) -> Called:
+def call_release(
+    ledger: Ledger, *, at_least: int, within: float, without: list[str], flagged: list[str], like: int = 0
+) -> Called:
     """Ask for a release.
 
     Args:
@@ -193,14 +197,19 @@ def call_release(ledger: Ledger, *, at_least: int, within: float, without: list[
         within: Seconds to wait at most.
         without: Owners to leave out.
         flagged: Owners whose experts are taken although a silo flagged them.
+        like: Number of an earlier release to go back to; 0 for none.
 
     Raises:
         ConfigError: settings that cannot be.
     """
+    if like and like not in ledger.state().releases:
+        raise ConfigError(f"--like is {like}, and there is no such release")
     if at_least < 1:
         raise ConfigError(f"--at-least is {at_least}; a release has at least one expert")
     deadline = (datetime.now(UTC) + timedelta(seconds=within)).isoformat(timespec="seconds")
-    call = ReleaseCall(nonce=_nonce(), at_least=at_least, deadline=deadline, without=without, flagged=flagged)
+    call = ReleaseCall(
+        nonce=_nonce(), at_least=at_least, deadline=deadline, without=without, flagged=flagged, like=like
+    )
     return _write(ledger, RELEASE, call, [])
 
 

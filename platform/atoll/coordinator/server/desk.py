@@ -2,8 +2,10 @@
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from atoll.coordinator.server.calls import (
     AUDIT,
@@ -18,14 +20,14 @@ from atoll.coordinator.server.choosing import Chosen, choose_members, current_ex
 from atoll.coordinator.server.history_guard import WAY_ON, set_aside_stray
 from atoll.coordinator.server.latest import Latest, with_fitted_router
 from atoll.coordinator.server.measuring import compose, compose_audit
-from atoll.coordinator.server.own_releases import issuer, renew_latest
+from atoll.coordinator.server.own_releases import issuer, own_release, renew_latest
 from atoll.coordinator.server.shop import Shop
 from atoll.coordinator.server.unwritten import Unwritten
 from atoll.errors import AtollError, FederationError, LedgerError
 from atoll.ledger import CallFinished, Fact, Released, State, UnitIssued
 from atoll.ledger.state import Call
 from atoll.mixture.shared import Shared
-from atoll.releases.folder import numbered
+from atoll.releases.folder import expert_file, numbered, read_shared, release_folder
 from atoll.releases.release import Release, make_release
 
 log = logging.getLogger(__name__)
@@ -131,6 +133,8 @@ class Desk:
             self._tell(f"the ledger was restored, and {', '.join(sorted(state.awaited))} must be heard first")
             return []
         wanted = ReleaseCall.from_json(call.called.what)
+        if wanted.like:
+            return self._release_again(state, call, wanted.like)
         waited = datetime.now(UTC) >= datetime.fromisoformat(wanted.deadline)
         if not waited and self._arrived(state) < wanted.at_least:
             return []
@@ -150,12 +154,33 @@ class Desk:
             self._tell(str(error))
             return []
         made, shared = self._made(state, chosen)
-        self._unwritten.write(made, files, shared, issuer(self._shop.config, self._shop.key, state))
-        log.info("release %d: %s, %s", made.number, ", ".join(made.owners), made.digest)
+        fact, said = self._write_release(state, made, shared, files)
+        return [fact, _finished(call, result=f"{said}; left out: {left}" if left else said)]
+
+    def _release_again(self, state: State, call: Call, number: int) -> list[Fact]:
+        """The content of an earlier release, under the next number: who refuses older releases follows."""
+        folder = self._shop.folder
+        before = own_release(folder, state, number)
+        made = replace(before, number=max(state.releases) + 1)
+        packages = release_folder(folder.releases, number)
+        files = {member.owner: expert_file(packages, member.owner) for member in made.members}
+        fact, said = self._write_release(state, made, read_shared(before, packages), files)
+        return [fact, _finished(call, result=f"{said}; it holds what release {number} held")]
+
+    def _write_release(
+        self, state: State, made: Release, shared: Shared | None, files: Mapping[str, Path]
+    ) -> tuple[Released, str]:
+        """Write and sign a release where all members permit a use of their experts; the fact, and a line on it.
+
+        Raises:
+            LedgerError: a member permits none.
+        """
         digests = [member.digest for member in made.members]
         fact = Released(number=made.number, digest=made.digest, guarantee=made.guarantee, members=digests)
-        said = f"release {made.number} of {', '.join(made.owners)}: {made.digest}"
-        return [fact, _finished(call, result=f"{said}; left out: {left}" if left else said)]
+        state.is_news(fact, datetime.now(UTC))
+        self._unwritten.write(made, files, shared, issuer(self._shop.config, self._shop.key, state))
+        log.info("release %d: %s, %s", made.number, ", ".join(made.owners), made.digest)
+        return fact, f"release {made.number} of {', '.join(made.owners)}: {made.digest}"
 
     def _made(self, state: State, chosen: Chosen) -> tuple[Release, Shared | None]:
         """The next release, with its fitted router where it has one."""
