@@ -58,9 +58,9 @@ class Receipts:
                 return
         elif same is not None:
             self._ring(receipt, contradiction(same, receipt))
-        if newest is not None and receipt.sequence < newest.sequence:
-            if receipt.time > newest.time or self._clock() - since > _LATE:
-                self._ring(receipt, f"a rollback: {newest.sequence} events were told before, now {receipt.sequence}")
+        late = newest is not None and receipt.time <= newest.time and self._clock() - since <= _LATE
+        if newest is not None and receipt.sequence < newest.sequence and not late:
+            self._ring(receipt, f"a rollback: {newest.sequence} events were told before, now {receipt.sequence}")
         if same is None or same.digest != receipt.digest:
             self._write(receipt)
             self._remember(receipt)
