@@ -8,15 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from typer.testing import CliRunner
 
 from atoll.clients.audit.exit import measure_exit
+from atoll.clients.audit.own_exit import ExitReleases, own_exit
+from atoll.clients.commands import app
 from atoll.clients.node import Node
 from atoll.clients.work import train_expert
-from atoll.errors import ConfigError
+from atoll.coordinator.assemble import assemble
+from atoll.errors import ConfigError, MixtureError
 from atoll.federation.exit_unit import ExitUnit, ReleaseModel
 from atoll.federation.units import Choice, MemberRef
 from atoll.privacy.scorecard import AFTER, BEFORE, NEVER_HAD
 from atoll.privacy.unlearning_config import UnlearningConfig
+from atoll.releases.trust import Trust
 from atoll.testing import toy_image_anchor, toy_pictures
 
 from .conftest import Silo, documents, quiet, train_unit
@@ -165,3 +170,33 @@ def test_pictures_are_asked_by_loss_reference_and_gradient(tmp_path: Path) -> No
     assert after == against(found, NEVER_HAD)
     assert (after["privacy_leakage"], after["ks_p"]) == (0, 1)
     assert before["forget_loss"] != after["forget_loss"]
+
+
+def test_an_owner_measures_its_own_exit_from_releases_that_it_was_given(
+    silo: Silo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the command, with nobody asking; the anchor's folder is the node's."""
+    monkeypatch.setenv("ATOLL_STATE", str(tmp_path / "state"))
+    nodes = [silo("clinic", texts=SECRET), silo("court", owner="court", texts=documents("court"))]
+    clinic = nodes[0]
+    by_heart: dict[str, Any] = {"steps": 60, "batch": 16, "learning_rate": 3e-2, "evaluate_every": 60}
+    files = []
+    for node, changes in zip(nodes, ({**by_heart, "checkpoint_every": 60, "patience": 0}, {}), strict=True):
+        unit = train_unit(node, "ffn", coordinated=False, descriptor_counted=0, **changes)
+        files.append(train_expert(node, unit, quiet)[1])
+    top = Choice(name="top-k", options={"k": 2})
+    both, less = tmp_path / "both", tmp_path / "less"
+    assemble(files, clinic.anchor, both, integrator=Choice(name="flexolmo"), router=top, keys={})
+    assemble(files[1:], clinic.anchor, less, integrator=Choice(name="flexolmo"), router=top, keys={})
+    asked = ["scorecard", str(clinic.folder), "--before", str(both), "--documents", "24", "--json"]
+    masked, released = (CliRunner().invoke(app, asked + more) for more in ([], ["--after", str(less)]))
+    assert (masked.exit_code, released.exit_code) == (0, 0), masked.output + released.output
+    for result in (masked, released):
+        figures = json.loads(result.stdout)
+        assert against(figures, AFTER)["privacy_leakage"] == 0
+        assert against(figures, AFTER)["ks_p"] == 1
+        assert against(figures, BEFORE)["ks_p"] < 0.01
+    with pytest.raises(MixtureError, match="has no expert of 'clinic'"):
+        own_exit(clinic.folder, ExitReleases(less), UnlearningConfig(), Trust(older=True))
+    with pytest.raises(MixtureError, match="still has an expert"):
+        own_exit(clinic.folder, ExitReleases(both, after=both), UnlearningConfig(documents=4), Trust(older=True))

@@ -297,6 +297,49 @@ def train(
     typer.echo(f"Next:    atoll expert pack {made} --key {folder / 'owner.key'} --out {made}.atoll")
 
 
+@app.command()
+def scorecard(
+    folder: _Folder,
+    before: Annotated[Path, typer.Option(metavar="RELEASE", help="The last release with this owner's expert.")],
+    after: Annotated[
+        Path | None,
+        typer.Option(metavar="RELEASE", help="The one without it; without this option, the same release masked."),
+    ] = None,
+    never_had: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="RELEASE",
+            help="One made anew without this owner's data; not needed where a withdrawal from RELEASE is exact.",
+        ),
+    ] = None,
+    documents: Annotated[int, typer.Option(min=2, help="Documents asked about at most, trained on and held out.")] = 64,
+    gradient: Annotated[str, typer.Option(help="Membership by gradient norm: auto, always or never.")] = "auto",
+    key: Annotated[
+        str, typer.Option(metavar="KEY", help="Who must have signed: digits, coordinator.pub or invitation.json.")
+    ] = "",
+    unsigned: Annotated[bool, typer.Option("--unsigned", help="Although nobody signed it.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+) -> None:
+    """Measure what this owner's exit left: on its own machine and data, and for its own eyes.
+
+    Example: atoll node scorecard hospital --before release-0003 --after release-0004
+    """
+    from rich.console import Console
+
+    from atoll.cli.options import trust
+    from atoll.clients.audit.own_exit import ExitReleases, own_exit
+    from atoll.coordinator.report.terminal import unlearning_table
+    from atoll.privacy.unlearning_config import UnlearningConfig
+
+    config = UnlearningConfig(documents=documents, gradient=gradient)
+    releases = ExitReleases(before, after, never_had)
+    owner, figures = own_exit(folder, releases, config, trust(key, first=False, older=True, unsigned=unsigned))
+    if as_json:
+        typer.echo(json.dumps(figures, indent=1, sort_keys=True))
+    else:
+        Console().print(unlearning_table(figures, owner))
+
+
 def _state(folder: Path, expert: str, purposes: list[str], until: str | None, words: str, *, new: bool = False) -> None:
     from atoll.clients.gate.setup import NodeFolder
     from atoll.clients.gate.statements import Statements

@@ -1,7 +1,7 @@
 """The unlearning scorecard of an owner that leaves, measured by its own node; figures alone come out."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from torch import nn
 
@@ -15,8 +15,10 @@ from atoll.mixture import Mixture, Router
 from atoll.mixture.shared import Shared
 from atoll.plugins import build
 from atoll.privacy.scorecard import MODELS, DocumentScores, scorecard
+from atoll.privacy.unlearning_config import UnlearningConfig
 from atoll.replay import Teacher
 from atoll.workloads.scoring import document_losses, documents_of, score_documents
+from atoll.workloads.workload import Workload
 
 log = logging.getLogger(__name__)
 Report = Callable[[int, int, str], None]
@@ -39,27 +41,48 @@ def measure_exit(node: Node, unit: ExitUnit, report: Report) -> ExitReply:
         raise ConfigError(f"an exit compares {', '.join(MODELS)}, and not '{odd[0]}'")
     if missing := [blob for blob in unit.needs if not node.blobs.has(blob)]:
         return ExitReply(missing=missing)
+    if not unit.scorecard.on:
+        return ExitReply()
+    anchor = node.model().eval()
+    # One after the other, so that one mixture is in memory at a time.
+    models = ((name, Teacher(_mixture(node, anchor, each), each.entitlement)) for name, each in unit.models.items())
     try:
-        scores = _scores(node, unit, report) if unit.scorecard.on else {}
-        figures = scorecard(scores).figures() if scores else {}
+        scores = score_models(node.workload, anchor, models, unit.scorecard, unit.batch, report)
+        return ExitReply(figures=scorecard(scores).figures())
     except DataError as error:
         log.warning("the unlearning scorecard is left out: %s", error)
         return ExitReply()
-    return ExitReply(figures=figures)
 
 
-def _scores(node: Node, unit: ExitUnit, report: Report) -> dict[str, DocumentScores]:
-    config, workload = unit.scorecard, node.workload
-    forget, holdout = (documents_of(workload, split, config.documents, unit.batch) for split in ("train", "test"))
+def score_models(
+    workload: Workload,
+    anchor: nn.Module,
+    models: Iterable[tuple[str, Teacher]],
+    config: UnlearningConfig,
+    batch: int,
+    report: Report,
+) -> dict[str, DocumentScores]:
+    """What each model says of the owner's training documents and of its test documents.
+
+    Args:
+        workload: The owner's data.
+        anchor: The unchanged anchor, which has seen none of it; for the attack by reference.
+        models: By one of :data:`atoll.privacy.scorecard.MODELS`.
+        config: How much is measured.
+        batch: Documents in one forward pass.
+        report: Told what is going on.
+
+    Raises:
+        DataError: too little data, or a question without its answers.
+    """
+    forget, holdout = (documents_of(workload, split, config.documents, batch) for split in ("train", "test"))
     questions = workload.questions("train", config.documents)
-    anchor = node.model().eval()
     reference = document_losses(Teacher(anchor), forget), document_losses(Teacher(anchor), holdout)
-    found = {}
-    for done, (name, model) in enumerate(unit.models.items()):
-        report(done, len(unit.models), f"unlearning: {name}")
-        teacher = Teacher(_mixture(node, anchor, model), model.entitlement)
-        found[name] = score_documents(teacher, forget, holdout, reference, config, questions)
-    report(len(unit.models), len(unit.models), "measured")
+    found: dict[str, DocumentScores] = {}
+    for name, model in models:
+        report(len(found), len(MODELS), f"unlearning: {name}")
+        found[name] = score_documents(model, forget, holdout, reference, config, questions)
+    report(len(MODELS), len(MODELS), "measured")
     return found
 
 
