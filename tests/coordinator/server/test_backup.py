@@ -3,12 +3,13 @@
 import shutil
 import sqlite3
 import tarfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from tests.coordinator.server.conftest import KEYS
 from tests.coordinator.server.test_desk import have, release
-from tests.signed_facts import stated
+from tests.signed_facts import append_raw, stated
 from typer.testing import CliRunner
 
 from atoll.cli.app import app
@@ -20,7 +21,7 @@ from atoll.coordinator.server.folder import ServerFolder
 from atoll.coordinator.server.history_guard import check_history
 from atoll.coordinator.server.shop import Shop
 from atoll.errors import FederationError, LedgerError
-from atoll.ledger import Ledger, OwnerConfirmed, UseRestricted
+from atoll.ledger import ConsentGiven, Ledger, OwnerConfirmed, UseRestricted
 from atoll.releases.folder import release_folder
 from atoll.releases.opening import read_release
 
@@ -120,6 +121,24 @@ def test_going_on_from_an_older_ledger_keeps_newer_releases(shop: Shop, tmp_path
         have(shop, tmp_path, "court")
         assert release(shop).startswith("release 2 of clinic, court")
         check_history(shop.folder, ledger, shop.key.public)
+
+
+def test_a_forged_event_is_left_behind_and_the_withdrawal_after_it_is_not(shop: Shop, tmp_path: Path) -> None:
+    digests = have(shop, tmp_path, "clinic", "court")
+    shop.ledger.close()
+    forged = ConsentGiven(
+        owner="court", expert=digests["court"], purposes=["any"], until=None, statement="", number=10**9
+    )
+    now = datetime.now(UTC)
+    append_raw(shop.folder.root / "ledger.db", [(forged, now), (stated("court", 1, key=KEYS["court"]), now)])
+    with pytest.raises(LedgerError, match="did not sign"), shop.folder.open_ledger() as ledger:
+        check_history(shop.folder, ledger, shop.key.public)
+    done = restore(shop.folder, None, "somebody wrote into the database")
+    assert (done.ledger, done.statements) == ("up to its first event that cannot be", 1)
+    with shop.folder.open_ledger() as ledger:
+        check_history(shop.folder, ledger, shop.key.public)
+        assert usable(ledger) == ["clinic"]
+    assert list(shop.folder.root.glob("ledger.db.set-aside-1*"))
 
 
 def test_experts_are_in_a_backup_only_sealed_and_come_back_with_their_keys(

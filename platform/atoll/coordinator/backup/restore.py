@@ -22,7 +22,7 @@ from atoll.ledger.head_file import read_head
 from atoll.releases.folder import expert_file, read_description
 
 log = logging.getLogger(__name__)
-_KEPT, _ANEW, _AS_IS = "kept", "from the backup", "as it is"
+_KEPT, _ANEW, _AS_IS, _CUT = "kept", "from the backup", "as it is", "up to its first event that cannot be"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,8 @@ class Restored:
     """What came of a restoration.
 
     Attributes:
-        ledger: Which ledger goes on: ``kept`` (it is newer than the backup), ``from the backup`` or ``as it is``.
+        ledger: Which ledger goes on: ``kept`` (it is newer than the backup), ``from the backup``, ``as it is``, or
+            ``up to its first event that cannot be``.
         statements: Owners' statements and operators' limits that were carried over from the ledger before.
         set_aside: New names of releases' folders that this ledger does not know.
         awaited: Owners who must be heard before anything is released or answers.
@@ -65,7 +66,7 @@ def restore(folder: ServerFolder, file: Path | None, reason: str, by: str = "") 
     if file is None:
         config = folder.read_config()
         with sole_coordinator(config.ledger or folder.root / "ledger.db"):
-            return _go_on(folder, reason, by, _AS_IS)
+            return _as_it_is(folder, reason, by)
     folder.root.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.root, prefix=".restore-") as made:
         unpacked = Path(made)
@@ -75,6 +76,20 @@ def restore(folder: ServerFolder, file: Path | None, reason: str, by: str = "") 
         config = folder.read_config()
         with sole_coordinator(config.ledger or folder.root / "ledger.db"):
             return _restore_ledger(folder, events, unpacked, reason, by)
+
+
+def _as_it_is(folder: ServerFolder, reason: str, by: str) -> Restored:
+    """Go on from the ledger that is there: up to its first event that cannot be, with what was stated after that."""
+    there = _stored(folder)
+    sound = _sound(there)
+    if len(sound) == len(there):
+        return _go_on(folder, reason, by, _AS_IS)
+    log.warning("event %d cannot be; the ledger goes on from the one before", len(sound) + 1)
+    _set_ledger_aside(folder)
+    with folder.open_ledger(create=True, any_head=True) as ledger:
+        ledger.append_events(sound)
+    lost = [f"{there[-1].sequence}:{there[-1].digest}"]
+    return _go_on(folder, reason, by, _CUT, carried=_carried(there[len(sound) :]), lost=lost)
 
 
 def _expect_own(folder: ServerFolder, manifest: BackupManifest, file: Path) -> None:
@@ -106,7 +121,7 @@ def _put_files(folder: ServerFolder, unpacked: Path) -> None:
 def _restore_ledger(folder: ServerFolder, events: list[Event], unpacked: Path, reason: str, by: str) -> Restored:
     there = _stored(folder)
     heads = [event.head for event in there]
-    if events and len(there) >= len(events) and heads[len(events) - 1] == events[-1].head and _is_sound(there):
+    if events and len(there) >= len(events) and heads[len(events) - 1] == events[-1].head and _sound(there) == there:
         log.info("the ledger that is there has %d events more than the backup, and is kept", len(there) - len(events))
         missing = _put_packages(folder, unpacked)
         with folder.open_ledger(any_head=True) as ledger:
@@ -170,14 +185,15 @@ def _stored(folder: ServerFolder) -> list[Event]:
         return []
 
 
-def _is_sound(events: list[Event]) -> bool:
+def _sound(events: list[Event]) -> list[Event]:
+    """The events before the first one that cannot be."""
     state = State()
-    try:
-        for event in events:
+    for number, event in enumerate(events):
+        try:
             state.follow(event)
-    except LedgerError:
-        return False
-    return True
+        except LedgerError:
+            return events[:number]
+    return events
 
 
 def _carried(events: list[Event]) -> list[Fact]:
