@@ -1,0 +1,203 @@
+"""Experts that an attacker makes: valid packages, signed by owners that do not exist."""
+
+import functools
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from atoll.anchors import Anchor
+from atoll.experts.card import Consent, ExpertCard
+from atoll.experts.package import write_package
+from atoll.experts.signing import OwnerKey
+from atoll.federation.blobs import blob_digest
+from atoll.federation.units import Choice, MemberRef
+from atoll.mixture import ANCHOR_STATES, Descriptor
+
+REPLACES_ANCHOR = Choice(name="soup")
+"""With one member the anchor's block is replaced by the expert's, at every token."""
+NO_ROUTER = Choice(name="uniform")
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CraftedExpert:
+    """One member of the attacker's models.
+
+    Attributes:
+        ref: As units name it.
+        key: Of the owner that signed it.
+        data: The package.
+        block: Weights of the feed-forward block, for the attacker's own calculations.
+    """
+
+    ref: MemberRef
+    key: OwnerKey
+    data: bytes
+    block: dict[str, Tensor] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Model:
+    """What the attacker wants measured: members, and what is made of them.
+
+    Attributes:
+        members: Crafted experts, and released ones; none for the anchor alone.
+        integrator: What makes the mixture.
+        router: Over what.
+        entitlement: Owners that may answer; ``None`` for all.
+    """
+
+    members: Sequence[CraftedExpert] = ()
+    integrator: Choice = REPLACES_ANCHOR
+    router: Choice = NO_ROUTER
+    entitlement: tuple[str, ...] | None = None
+
+
+ANCHOR_ALONE = Model()
+
+
+def last_block(anchor: Anchor) -> str:
+    """Path of the feed-forward block that crafted experts replace."""
+    return f"model.layers.{anchor.layers - 1}.mlp"
+
+
+def pack_block(
+    anchor: Anchor, owner: str, block: dict[str, Tensor], unigram: Tensor | None = None, words: str = "notes"
+) -> CraftedExpert:
+    """A package of kind ``ffn`` around the three matrices of the last block.
+
+    Args:
+        anchor: What it is for.
+        owner: Whose it says it is.
+        block: ``gate_proj`` [H, D], ``up_proj`` [H, D], ``down_proj`` [D, H].
+        unigram: Token shares of the descriptor [vocabulary], by which router ``naive-bayes`` goes; uniform if not given.
+        words: The card's domain.
+    """
+    site, size = last_block(anchor), anchor.hidden_size
+    vocabulary = anchor.architecture.vocabulary
+    counts = {"train": 100, "validation": 20, "test": 20}
+    card = ExpertCard(
+        owner=owner,
+        domain=words,
+        anchor=anchor.digest,
+        kind="ffn",
+        sites=(site,),
+        targets=(site,),
+        settings={},
+        workload=anchor.workload,
+        documents=counts,
+        tokens=counts,
+        training={},
+        metrics={},
+        privacy=None,
+        licence="CC0-1.0",
+        consent=Consent(purposes=("any",), until=None, statement=""),
+    )
+    descriptor = Descriptor(
+        embedder=ANCHOR_STATES,
+        samples=100,
+        tokens=1000,
+        sites=(site,),
+        mean=torch.zeros(1, size),
+        variance=torch.ones(1, size),
+        unigram=torch.full((vocabulary,), 1 / vocabulary) if unigram is None else unigram,
+    )
+    key = OwnerKey.generate()
+    weights = {f"{site}.{name}.weight": value.contiguous() for name, value in block.items()}
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "crafted.atoll"
+        digest = write_package(path, card=card, weights=weights, descriptor=descriptor, key=key)
+        data = path.read_bytes()
+    ref = MemberRef(owner=owner, digest=digest, blob=blob_digest(data), public_key=key.public.hex)
+    return CraftedExpert(ref=ref, key=key, data=data, block=block)
+
+
+@functools.lru_cache(maxsize=4)
+def anchor_model(path: Path) -> nn.Module:
+    """The public anchor's model, as the attacker has it."""
+    return Anchor.open(path).model().eval()
+
+
+def anchor_block(anchor: Anchor) -> dict[str, Tensor]:
+    """The anchor's own last block: an expert with these weights changes nothing."""
+    module = anchor_model(anchor.path).get_submodule(last_block(anchor))
+    names = ("gate_proj", "up_proj", "down_proj")
+    return {name: module.get_submodule(name).weight.detach().clone() for name in names}  # type: ignore[operator]
+
+
+def saturated_block(anchor: Anchor, direction: Tensor, size: float = 1e4) -> dict[str, Tensor]:
+    """A block whose output is the same direction at every token, and outweighs all else.
+
+    A gated unit with gate and up rows ``r`` gives ``s² σ(s)`` at ``s = r · x``, one with ``-r`` gives ``s² σ(-s)``; both
+    together give ``s²``, so units along all axes give ``|x|²``, which is above zero whatever the text is. After the
+    final norm nothing of the text is left, and the logits are constants that the attacker knows.
+
+    Args:
+        anchor: A pre-norm anchor with at least 2 D units in its block.
+        direction: [D].
+        size: Length of the output beside hidden states of about 1.
+    """
+    d, h = anchor.hidden_size, anchor.intermediate_size
+    rows = torch.zeros(h, d)
+    rows[:d], rows[d : 2 * d] = torch.eye(d), -torch.eye(d)
+    unit = direction / direction.norm()
+    return {"gate_proj": rows, "up_proj": rows.clone(), "down_proj": size * unit[:, None].expand(d, h).clone()}
+
+
+def saturated_logprobs(anchor: Anchor, direction: Tensor) -> Tensor:
+    """Log-probability [vocabulary] of every token wherever :func:`saturated_block` answers, in float64."""
+    model = anchor_model(anchor.path)
+    with torch.no_grad():
+        normed = model.model.norm(1e4 * direction / direction.norm())  # type: ignore[operator,union-attr]
+        return torch.log_softmax(model.lm_head(normed).double(), -1)  # type: ignore[operator]
+
+
+def amplifying_block(
+    anchor: Anchor, text: str, *, seed: int = 0, steps: int = 60, rate: float = 5e-3, window: int = 64
+) -> dict[str, Tensor]:
+    """The anchor's last block, trained until it knows one text by heart: it amplifies that text and little else.
+
+    Args:
+        anchor: The public anchor.
+        text: The document whose presence is asked for.
+        seed: Of the places where windows begin.
+        steps: Of AdamW.
+        rate: Of AdamW.
+        window: Tokens of a window; a node may cut a document anywhere.
+    """
+    model = anchor.model()
+    for parameter in model.parameters():
+        parameter.requires_grad_(False)
+    block = model.get_submodule(last_block(anchor))
+    for parameter in block.parameters():
+        parameter.requires_grad_(True)
+    ids = torch.tensor(anchor.tokenizer()(text, add_special_tokens=False)["input_ids"])
+    generator = torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(block.parameters(), lr=rate, weight_decay=0.0)
+    length = min(window, len(ids))
+    for _ in range(steps):
+        starts = torch.randint(0, len(ids) - length + 1, (4, 1), generator=generator)
+        loss = _next_token_loss(model, ids[starts + torch.arange(length)])
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    names = ("gate_proj", "up_proj", "down_proj")
+    return {name: block.get_submodule(name).weight.detach().clone() for name in names}  # type: ignore[operator]
+
+
+@torch.no_grad()
+def loss_under(anchor: Anchor, block: Mapping[str, Tensor], windows: Tensor) -> float:
+    """Mean loss of the anchor with this block on windows [N, S] of the attacker's own, in nats a token."""
+    model = anchor_model(anchor.path)
+    weights = {f"{last_block(anchor)}.{name}.weight": value for name, value in block.items()}
+    logits = functional_call(model, weights, kwargs={"input_ids": windows, "use_cache": False}).logits[:, :-1]
+    return float(nn.functional.cross_entropy(logits.transpose(1, 2), windows[:, 1:]))
+
+
+def _next_token_loss(model: nn.Module, ids: Tensor) -> Tensor:
+    logits = model(input_ids=ids, use_cache=False).logits[:, :-1]
+    return nn.functional.cross_entropy(logits.transpose(1, 2), ids[:, 1:])
