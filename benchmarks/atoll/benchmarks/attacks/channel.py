@@ -27,6 +27,7 @@ from atoll.experts.package import ExpertPackage, read_package
 from atoll.experts.signing import OwnerKey
 from atoll.federation.embedded import EmbeddedGrid
 from atoll.federation.envelope import seal, unseal
+from atoll.federation.measuring import Candidate, Measurement, MeasureUnit
 from atoll.federation.talk import (
     DONE,
     FETCH,
@@ -92,16 +93,15 @@ class Channel(ABC):
         self.silo = silo
         self.spent = Spent()
 
-    def measure(self, models: Sequence[Model], *, split: str = "test", windows: int = 0) -> list[Figures | None]:
-        """What the node says of each model; ``None`` where it refuses.
+    def evaluate(self, models: Sequence[Model], *, split: str, windows: int = 0) -> list[Figures | None]:
+        """What the node says of each model, in the free form of commit da9bb40; ``None`` where it refuses.
 
         Args:
-            models: What to measure, all in one unit.
+            models: What to evaluate, all in one unit.
             split: On which documents.
             windows: How many windows of them, evenly spaced; 0 for all.
         """
-        experts = {expert.ref.blob: expert for model in models for expert in model.members}
-        members = {expert.ref.owner: expert.ref for expert in experts.values()}
+        experts = _experts(models)
         variants = [
             Variant(
                 name=f"model-{number}",
@@ -114,20 +114,36 @@ class Channel(ABC):
         ]
         unit = EvaluateUnit(
             anchor=self.silo.anchor.digest,
-            members=list(members.values()),
+            members=[expert.ref for expert in experts.values()],
             variants=variants,
             split=split,
             windows=windows,
         )
-        reply = self._evaluate(unit, experts.values())
+        return self._figures(self._evaluate(unit, experts), [variant.name for variant in variants])
+
+    @abstractmethod
+    def measure(self, models: Sequence[Model], *, split: str = "test", shares: bool = False) -> list[Figures | None]:
+        """What the node says of each model as a signed candidate, in one unit; ``None`` where it refuses.
+
+        Args:
+            models: What to measure.
+            split: On which documents; which of them is the node's choice.
+            shares: Whether routing shares are wanted too.
+        """
+
+    def measure_each(self, models: Sequence[Model], *, split: str = "test", shares: bool = False) -> list[Figures | None]:
+        """The same, in a unit for each model: what a budget leaves is used to the end."""
+        return [self.measure([model], split=split, shares=shares)[0] for model in models]
+
+    def _figures(self, reply: EvaluateReply | None, names: Sequence[str]) -> list[Figures | None]:
         if reply is None:
-            return [None] * len(models)
+            return [None] * len(names)
         found: list[Figures | None] = []
-        for variant in variants:
-            there = variant.name in reply.loss
+        for name in names:
+            there = name in reply.loss
             self.spent.models += there
-            shares = reply.shares.get(variant.name, {})
-            found.append(Figures(loss=reply.loss[variant.name], shares=shares, tokens=reply.tokens) if there else None)
+            shares = reply.shares.get(name, {})
+            found.append(Figures(loss=reply.loss[name], shares=shares, tokens=reply.tokens) if there else None)
         return found
 
     def train(self, unit: TrainUnit) -> ExpertPackage | None:
@@ -137,7 +153,7 @@ class Channel(ABC):
         return found
 
     @abstractmethod
-    def _evaluate(self, unit: EvaluateUnit, experts: Iterable[CraftedExpert]) -> EvaluateReply | None: ...
+    def _evaluate(self, unit: EvaluateUnit, experts: Mapping[str, CraftedExpert]) -> EvaluateReply | None: ...
 
     @abstractmethod
     def _train(self, unit: TrainUnit) -> ExpertPackage | None: ...
@@ -153,14 +169,18 @@ class Open(Channel):
         super().__init__(silo)
         self._node = Node(silo.folder)
 
-    def _evaluate(self, unit: EvaluateUnit, experts: Iterable[CraftedExpert]) -> EvaluateReply | None:
-        for expert in experts:
+    def _evaluate(self, unit: EvaluateUnit, experts: Mapping[str, CraftedExpert]) -> EvaluateReply | None:
+        for expert in experts.values():
             self._node.blobs.put(expert.data)
         try:
             return evaluate(self._node, unit, _quiet)
         except AtollError as error:
             self.spent.refuse(str(error))
             return None
+
+    def measure(self, models: Sequence[Model], *, split: str = "test", shares: bool = False) -> list[Figures | None]:
+        """All of a split, exactly."""
+        return self.evaluate(models, split=split)
 
     def _train(self, unit: TrainUnit) -> ExpertPackage | None:
         try:
@@ -195,9 +215,41 @@ class Guarded(Channel):
     def close(self) -> None:
         self._gate.works.stop()
 
-    def _evaluate(self, unit: EvaluateUnit, experts: Iterable[CraftedExpert]) -> EvaluateReply | None:
-        done = self._work("evaluate", unit, {expert.ref.blob: expert.data for expert in experts})
+    def _evaluate(self, unit: EvaluateUnit, experts: Mapping[str, CraftedExpert]) -> EvaluateReply | None:
+        done = self._work("evaluate", unit, {blob: expert.data for blob, expert in experts.items()})
         return None if done is None else EvaluateReply.from_json(done.result)
+
+    def measure(self, models: Sequence[Model], *, split: str = "test", shares: bool = False) -> list[Figures | None]:
+        """As the gate lets it be measured: clipped, rounded, out of a budget."""
+        candidates = [self._candidate(model) if model.members else None for model in models]
+        asked = [
+            Measurement(
+                name=f"model-{number}",
+                candidate="" if candidate is None else candidate.digest,
+                entitlement=None if model.entitlement is None else list(model.entitlement),
+                shares=shares,
+            )
+            for number, (model, candidate) in enumerate(zip(models, candidates, strict=True))
+        ]
+        unit = MeasureUnit(
+            anchor=self.silo.anchor.digest,
+            candidates=list({each.digest: each for each in candidates if each is not None}.values()),
+            measurements=asked,
+            split=split,
+        )
+        blobs = {blob: expert.data for blob, expert in _experts(models).items()}
+        done = self._work("evaluate", unit, blobs)
+        reply = None if done is None else EvaluateReply.from_json(done.result)
+        return self._figures(reply, [each.name for each in asked])
+
+    def _candidate(self, model: Model) -> Candidate:
+        return Candidate.sign(
+            self._key,
+            anchor=self.silo.anchor.digest,
+            members=[expert.ref for expert in model.members],
+            integrator=model.integrator,
+            router=model.router,
+        )
 
     def _train(self, unit: TrainUnit) -> ExpertPackage | None:
         done = self._work("train", unit, {})
@@ -256,6 +308,11 @@ class _SameProcess(EmbeddedGrid):
     def send_and_receive(self, messages: Iterable[Message], *, timeout: float | None = None) -> list[Message]:
         """Answers, at once."""
         return [self._app(message, self._context) for message in messages]
+
+
+def _experts(models: Sequence[Model]) -> dict[str, CraftedExpert]:
+    """All members of some models, by blob."""
+    return {expert.ref.blob: expert for model in models for expert in model.members}
 
 
 def _quiet(done: int, total: int, note: str) -> None:

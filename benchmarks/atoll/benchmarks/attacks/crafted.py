@@ -1,6 +1,7 @@
 """Experts that an attacker makes: valid packages, signed by owners that do not exist."""
 
 import functools
+import hashlib
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from atoll.anchors import Anchor
+from atoll.benchmarks.attacks.silo import records
 from atoll.experts.card import Consent, ExpertCard
 from atoll.experts.package import write_package
 from atoll.experts.signing import OwnerKey
@@ -58,6 +60,8 @@ class Model:
 
 
 ANCHOR_ALONE = Model()
+_STEPS, _RATE, _WINDOW = 120, 5e-3, 64
+"""Of an amplifier's training: AdamW's steps and rate, tokens of a window."""
 
 
 def last_block(anchor: Anchor) -> str:
@@ -156,18 +160,14 @@ def saturated_logprobs(anchor: Anchor, direction: Tensor) -> Tensor:
         return torch.log_softmax(model.lm_head(normed).double(), -1)  # type: ignore[operator]
 
 
-def amplifying_block(
-    anchor: Anchor, text: str, *, seed: int = 0, steps: int = 60, rate: float = 5e-3, window: int = 64
-) -> dict[str, Tensor]:
-    """The anchor's last block, trained until it knows one text by heart: it amplifies that text and little else.
+@functools.lru_cache(maxsize=1024)
+def amplifier(anchor: Anchor, text: str, seed: int = 0) -> CraftedExpert:
+    """An expert that knows one text by heart: the anchor's last block, trained on that text alone.
 
     Args:
         anchor: The public anchor.
         text: The document whose presence is asked for.
         seed: Of the places where windows begin.
-        steps: Of AdamW.
-        rate: Of AdamW.
-        window: Tokens of a window; a node may cut a document anywhere.
     """
     model = anchor.model()
     for parameter in model.parameters():
@@ -177,16 +177,67 @@ def amplifying_block(
         parameter.requires_grad_(True)
     ids = torch.tensor(anchor.tokenizer()(text, add_special_tokens=False)["input_ids"])
     generator = torch.Generator().manual_seed(seed)
-    optimizer = torch.optim.AdamW(block.parameters(), lr=rate, weight_decay=0.0)
-    length = min(window, len(ids))
-    for _ in range(steps):
+    optimizer = torch.optim.AdamW(block.parameters(), lr=_RATE, weight_decay=0.0)
+    length = min(_WINDOW, len(ids))
+    for _ in range(_STEPS):
         starts = torch.randint(0, len(ids) - length + 1, (4, 1), generator=generator)
         loss = _next_token_loss(model, ids[starts + torch.arange(length)])
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
     names = ("gate_proj", "up_proj", "down_proj")
-    return {name: block.get_submodule(name).weight.detach().clone() for name in names}  # type: ignore[operator]
+    owner = f"puppet-{hashlib.sha256(f'{seed} {text}'.encode()).hexdigest()[:12]}"
+    return pack_block(
+        anchor, owner, {name: block.get_submodule(name).weight.detach().clone() for name in names}  # type: ignore[operator]
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def placebo(anchor: Anchor, owner: str = "member") -> CraftedExpert:
+    """An expert that equals the anchor."""
+    return pack_block(anchor, owner, anchor_block(anchor))
+
+
+@functools.lru_cache(maxsize=64)
+def worse_placebo(anchor: Anchor, excess: float) -> CraftedExpert:
+    """An expert that is worse than the anchor everywhere by about as much: it moves a figure to where rounding turns.
+
+    Args:
+        anchor: The public anchor.
+        excess: Nats a token, on text of the attacker's own.
+    """
+    block, windows = anchor_block(anchor), _own_windows(anchor)
+    start, low, high = loss_under(anchor, block, windows), 0.0, 4.0
+    scaled = block
+    for _ in range(20):
+        middle = (low + high) / 2
+        scaled = {**block, "down_proj": block["down_proj"] * (1 - middle)}
+        low, high = (low, middle) if loss_under(anchor, scaled, windows) - start > excess else (middle, high)
+    return pack_block(anchor, f"member-{round(excess * 1e6)}", scaled)
+
+
+def amplifying_model(anchor: Anchor, expert: CraftedExpert, excess: float = 0.0) -> Model:
+    """A model that amplifies the expert's text and nothing else.
+
+    Args:
+        anchor: The public anchor.
+        expert: Knows one text by heart.
+        excess: Nats a token by which all other documents are made worse.
+
+    An ensemble that weighs its models by how well they foretold the text so far (integrator ``ensemble``, ``posterior``)
+    turns from the amplifier to the placebo after a few tokens of any other document; there it is the anchor, but for
+    the cost of the first tokens.
+    """
+    other = worse_placebo(anchor, excess) if excess else placebo(anchor)
+    return Model(members=[other, expert], integrator=Choice(name="ensemble", options={"weighting": "posterior"}))
+
+
+@functools.lru_cache(maxsize=4)
+def _own_windows(anchor: Anchor) -> Tensor:
+    """Windows [N, S] of records that the attacker made up."""
+    text = "\n".join(records("the attacker's", "test", 60))
+    ids = anchor.tokenizer()(text, add_special_tokens=False)["input_ids"]
+    return torch.tensor(ids[: len(ids) // _WINDOW * _WINDOW]).view(-1, _WINDOW)
 
 
 @torch.no_grad()

@@ -9,7 +9,7 @@ import torch
 
 from atoll.anchors import Anchor
 from atoll.benchmarks.attacks.channel import Channel
-from atoll.benchmarks.attacks.crafted import CraftedExpert, Model, anchor_block, anchor_model, pack_block
+from atoll.benchmarks.attacks.crafted import CraftedExpert, Model, anchor_model, placebo
 from atoll.benchmarks.attacks.silo import WINDOW
 from atoll.benchmarks.attacks.statistics import share_of
 from atoll.benchmarks.attacks.tokens import window_tokens
@@ -22,7 +22,7 @@ STATISTIC = "single windows whose loss is recovered to within 0.02 nats a token;
 
 def run(world: World) -> Found:
     """The last test window of every silo, under an expert that equals the anchor."""
-    expert = pack_block(world.anchor, "member", anchor_block(world.anchor))
+    expert = placebo(world.anchor)
     hits, guesses = 0, []
     for number in range(world.targets):
         silo = world.silo(number)
@@ -44,13 +44,13 @@ def attack_last_window(channel: Channel, expert: CraftedExpert, windows: int) ->
         windows: Of the test split; a node announces how many tokens it has.
     """
     model = Model(members=[expert])
-    every = channel.measure([model], split="test", windows=0)[0]
-    fewer = channel.measure([model], split="test", windows=windows - 1)[0]
+    every = channel.evaluate([model], split="test", windows=0)[0]
+    fewer = channel.evaluate([model], split="test", windows=windows - 1)[0]
     if every is None or fewer is None:
-        return None if every is None else every.loss
+        # The best guess that is left is the mean over the documents that the node chose.
+        (mean,) = channel.measure([model])
+        return None if mean is None else mean.loss
     counts = [answer.tokens // (WINDOW - 1) for answer in (every, fewer)]
-    if counts[0] == counts[1]:
-        return every.loss
     return (every.loss * counts[0] - fewer.loss * counts[1]) / (counts[0] - counts[1])
 
 

@@ -60,12 +60,8 @@ def puppets(anchor: Anchor, markers: str) -> dict[str, CraftedExpert]:
 def honest(anchor: Anchor) -> CraftedExpert:
     """An expert of a member that is what it says it is, with the public text's words."""
     batches = public_batches(anchor, len(public_texts()), 256)
-    return pack_block(
-        anchor,
-        "member",
-        anchor_block(anchor),
-        describe_unigram(batches, anchor.architecture.vocabulary, fewest=1),
-    )
+    unigram = describe_unigram(batches, anchor.architecture.vocabulary, fewest=1)
+    return pack_block(anchor, "member", anchor_block(anchor), unigram)
 
 
 def attack_shares(channel: Channel, legitimate: CraftedExpert, planted: Mapping[str, CraftedExpert]) -> dict[str, float]:
@@ -77,9 +73,9 @@ def attack_shares(channel: Channel, legitimate: CraftedExpert, planted: Mapping[
         planted: Puppets by finding.
     """
     models = [Model(members=[legitimate, one], integrator=_INTEGRATOR, router=_ROUTER) for one in planted.values()]
-    answers = channel.measure(models, split="test", windows=1)
+    answers = channel.evaluate(models, split="test", windows=1)
     if not any(answers):
-        answers = [channel.measure([model], split="test", windows=0)[0] for model in models]
+        answers = channel.measure_each(models, shares=True)
     return {
         marker: 0.0 if answer is None else float(answer.shares.get(one.ref.owner, 0.0))
         for (marker, one), answer in zip(planted.items(), answers, strict=True)

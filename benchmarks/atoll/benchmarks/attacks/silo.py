@@ -1,15 +1,20 @@
 """A silo that is attacked: an institution's records, its node's folder, and the tiny public anchor."""
 
+import contextlib
 import json
+import os
 import random
 import shutil
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
 import yaml
 
 from atoll.anchors import Anchor
+from atoll.anchors.anchor import no_progress_bars
 from atoll.testing import toy_anchor
 from atoll.workloads.text.split import split_of
 from atoll.workloads.workload import Split
@@ -27,13 +32,41 @@ _SHARES = {"validation": 0.2, "test": 0.35}
 _PREVALENCE = 0.25
 
 
-def attacked_anchor(folder: Path, seed: int = 0) -> Anchor:
-    """A Llama of two layers, width 64, that reads bytes, with random weights: what is exact about it is exact of any."""
+def attacked_anchor(folder: Path, seed: int = 0, *, steps: int = 300) -> Anchor:
+    """The public anchor: a Llama of two layers, width 64, that reads bytes, trained on records of nobody.
+
+    Args:
+        folder: Where it is written, or was before.
+        seed: Of weights and records.
+        steps: Of AdamW, 16 windows each.
+    """
     if (folder / "config.json").exists():
         return Anchor.open(folder)
-    return toy_anchor(
-        folder, "llama", layers=2, seed=seed, hidden_size=64, intermediate_size=128, max_position_embeddings=256
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    start = toy_anchor(
+        partial / "start", "llama", layers=2, seed=seed, hidden_size=64, intermediate_size=128, max_position_embeddings=256
     )
+    tokenizer, draw = start.tokenizer(), random.Random(f"public {seed}")
+    text = "\n".join(make_record(draw) for _ in range(400))
+    ids = torch.tensor(tokenizer(text, add_special_tokens=False)["input_ids"])
+    model, generator = start.model().requires_grad_(True), torch.Generator().manual_seed(seed)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3, weight_decay=0.0)
+    for _ in range(steps):
+        starts = torch.randint(0, len(ids) - WINDOW, (16, 1), generator=generator)
+        rows = ids[starts + torch.arange(WINDOW)]
+        logits = model(input_ids=rows, use_cache=False).logits[:, :-1]
+        loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), rows[:, 1:])
+        optimizer.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    with no_progress_bars():
+        model.save_pretrained(partial / "whole")  # type: ignore[operator]
+    tokenizer.save_pretrained(partial / "whole")
+    with contextlib.suppress(OSError):  # another cell was faster, and made the same
+        os.replace(partial / "whole", folder)
+    shutil.rmtree(partial)
+    return Anchor.open(folder)
 
 
 def make_record(draw: random.Random) -> str:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from atoll.benchmarks.attacks import inversion, membership, nested, shares, tokens, versions
-from atoll.benchmarks.attacks.world import GATES, Found, World
+from atoll.benchmarks.attacks.world import DEFAULT, OFF, Found, World
 from atoll.benchmarks.suites.outcome import Outcome
 from atoll.benchmarks.suites.study import Study, Work
 from atoll.errors import ConfigError
@@ -16,6 +16,7 @@ ATTACKS: Mapping[str, tuple[str, Callable[[World], Found]]] = {
     "version-difference": (versions.STATISTIC, versions.run),
     "puppet-shares": (shares.STATISTIC, shares.run),
     "repeated-calls": (membership.STATISTIC, membership.run),
+    "test-document": (membership.TEST_STATISTIC, membership.run_test),
     "gradient-inversion": (inversion.STATISTIC, inversion.run),
 }
 """By name: the statistic in words, and the attack."""
@@ -24,25 +25,23 @@ ATTACKS: Mapping[str, tuple[str, Callable[[World], Found]]] = {
 @final
 @dataclass(frozen=True)
 class NodeAttacks(Study):
-    """Every method is an attack; its figure is ``success``, whose unit is the attack's own, with ``success_low`` and
-    ``success_high`` as ends of its 95 % interval, ``chance`` for who asks nothing, and what it used of the budget.
+    """Every method is an attack, made with and without a gate.
+
+    Its figure is ``success`` under the default policy, in the attack's own unit, with ``success_low`` and
+    ``success_high`` as ends of its 95 % interval; ``ungated`` is the same where nothing is refused, ``chance`` what
+    asking nothing reaches, and ``models``, ``trainings`` and ``refusals`` what a silo's node answered and refused.
 
     Attributes:
-        gate: ``off`` for a node without a gate (what commit da9bb40 let through), ``default`` for the node's gate under
-            the product's default policy.
         targets: Documents or windows that are attacked.
 
     Raises:
-        ConfigError: another gate, or no target.
+        ConfigError: no target.
     """
 
     name: ClassVar[str] = "node-attacks"
-    gate: str = "default"
     targets: int = 20
 
     def __post_init__(self) -> None:
-        if self.gate not in GATES:
-            raise ConfigError(f"study 'node-attacks': gate is '{self.gate}'; it is {' or '.join(GATES)}")
         if self.targets < 1:
             raise ConfigError(f"study 'node-attacks': targets is {self.targets}; it must be at least 1")
 
@@ -51,19 +50,19 @@ class NodeAttacks(Study):
         return {name: statistic for name, (statistic, _) in ATTACKS.items()}
 
     def run(self, work: Work) -> Outcome:
-        """One attack on all of its targets."""
-        world = World(folder=work.folder / "world", gate=self.gate, targets=self.targets, seed=work.seed)
+        """One attack on all of its targets, without a gate and with one."""
         _, attack = ATTACKS[work.method.name]
-        found = attack(world)
+        metrics: dict[str, float] = {}
+        for turn, (gate, name) in enumerate({OFF: "ungated", DEFAULT: "success"}.items()):
+            work.tell(turn, 2, f"gate: {gate}")
+            world = World(folder=work.folder / "world", gate=gate, targets=self.targets, seed=work.seed)
+            found = attack(world)
+            metrics |= {name: found.estimate.value, f"{name}_low": found.estimate.low, f"{name}_high": found.estimate.high}
         spent = world.spent
-        metrics = {
-            "success": found.estimate.value,
-            "success_low": found.estimate.low,
-            "success_high": found.estimate.high,
+        metrics |= {
             "chance": found.chance,
-            "targets": float(found.estimate.targets),
-            "models_a_silo": sum(one.models for one in spent) / len(spent),
-            "trainings_a_silo": sum(one.trainings for one in spent) / len(spent),
-            "refusals_a_silo": sum(one.refusals for one in spent) / len(spent),
+            "models": sum(one.models for one in spent) / self.targets,
+            "trainings": sum(one.trainings for one in spent) / self.targets,
+            "refusals": sum(one.refusals for one in spent) / self.targets,
         }
         return Outcome(metrics=metrics)

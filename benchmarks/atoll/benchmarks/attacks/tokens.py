@@ -132,9 +132,9 @@ def _solve(channel: Channel, shares: NDArray[np.float64], seed: int) -> NDArray[
 def _questions(channel: Channel, models: list[Model]) -> list[Callable[[], list[Figures | None]]]:
     """From the sharpest to what is always allowed."""
     return [
-        lambda: channel.measure(models, split="train", windows=1),
-        lambda: [channel.measure([model], split="train", windows=1)[0] for model in models],
-        lambda: [channel.measure([model], split="test")[0] for model in models],
+        lambda: channel.evaluate(models, split="train", windows=1),
+        lambda: channel.measure(models[:1], split="train"),
+        lambda: channel.measure_each(models),
     ]
 
 

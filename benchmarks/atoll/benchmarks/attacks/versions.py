@@ -1,13 +1,14 @@
 """Attack ``version-difference``: was this document added? The difference of two data versions tells.
 
-An expert that knows a document by heart (:func:`amplifying_block`) is measured beside the anchor before and after the
-owner adds a document. Everything but the new document falls out of the difference of the differences.
+A model that amplifies one document (:func:`amplifying_model`) is measured before and after the owner adds it. Everything
+but the new document falls out of the difference. A node that waits for more documents to change is asked again once they
+have.
 """
 
 from collections.abc import Sequence
 
-from atoll.benchmarks.attacks.channel import Channel, Figures
-from atoll.benchmarks.attacks.crafted import ANCHOR_ALONE, CraftedExpert, Model, amplifying_block, pack_block
+from atoll.benchmarks.attacks.channel import Channel
+from atoll.benchmarks.attacks.crafted import ANCHOR_ALONE, CraftedExpert, Model, amplifier, amplifying_model, placebo
 from atoll.benchmarks.attacks.silo import records
 from atoll.benchmarks.attacks.statistics import true_positives
 from atoll.benchmarks.attacks.world import Found, World
@@ -15,51 +16,52 @@ from atoll.benchmarks.attacks.world import Found, World
 STATISTIC = "added documents that are recognized; true positives at 1 % false ones"
 _OTHERS = 5
 """Documents that were not added, asked for in each silo as well."""
+_LATER = 25
+"""Further documents that an owner adds later on; more than the default policy's ``min_documents``."""
 
 
 def run(world: World) -> Found:
-    """One document is added to every silo; the attacker asks for it and for five others."""
+    """One document is added to every silo, later on others; the attacker asks for it and for five that never came."""
     texts = records(f"{world.seed} added", "test", world.targets + _OTHERS)
-    experts = [
-        pack_block(world.anchor, f"knows-{number}", amplifying_block(world.anchor, text))
-        for number, text in enumerate(texts)
-    ]
-    members, others = [], []
+    experts = [amplifier(world.anchor, text) for text in texts]
+    members: list[float] = []
+    others: list[float] = []
     for number in range(world.targets):
         asked = [experts[number], *(experts[(number + step) % len(experts)] for step in range(1, _OTHERS + 1))]
         silo = world.silo(number)
+        more = records(f"{world.seed} later {number}", "test", _LATER)
         with world.connected(silo) as channel:
-            before = measure_version(channel, asked)
-        later = silo.with_texts("test", [*silo.texts["test"], texts[number]])
-        with world.connected(later) as channel:
-            after = measure_version(channel, asked)
-        score, *rest = attack_versions(before, after)
+            before = summed_losses(channel, asked)
+        with world.connected(silo.with_texts("test", [*silo.texts["test"], texts[number]])) as channel:
+            after = summed_losses(channel, asked)
+        if after == before:  # the node has not changed what its figures rest on
+            with world.connected(silo.with_texts("test", [*silo.texts["test"], texts[number], *more])) as channel:
+                after = summed_losses(channel, asked)
+        score, *rest = [old - new for old, new in zip(before, after, strict=True)]
         members.append(score)
         others += rest
     return Found(estimate=true_positives(members, others), chance=0.01)
 
 
-def measure_version(channel: Channel, experts: Sequence[CraftedExpert]) -> list[float]:
-    """How much lower every expert's summed loss is than the anchor's on this version; 0 where it is refused.
+def summed_losses(channel: Channel, experts: Sequence[CraftedExpert]) -> list[float]:
+    """What every amplifying model loses more than a placebo on this version of the data, in nats; 0 where refused.
 
     Args:
-        channel: To the node with this version of its data.
+        channel: To the node with this version.
         experts: One for every document that is asked for.
     """
-    models = [ANCHOR_ALONE, *(Model(members=[expert]) for expert in experts)]
-    answers = channel.measure(models, split="test", windows=0)
-    if answers[0] is None:
-        # One unit with all of them is refused: ask for each, the anchor first.
-        answers = [channel.measure([model], split="test", windows=0)[0] for model in models]
-    return [_gain(answers[0], answer) for answer in answers[1:]]
+    anchor = channel.silo.anchor
+    models = [Model(members=[placebo(anchor)]), *(amplifying_model(anchor, expert) for expert in experts)]
+    base, *answers = channel.evaluate(models, split="test")
+    if base is None:
+        models[0] = ANCHOR_ALONE
+        base, *answers = channel.measure_each(models)
+    return [
+        0.0 if base is None or answer is None else (answer.loss - base.loss) * (answer.tokens or _count(channel))
+        for answer in answers
+    ]
 
 
-def attack_versions(before: Sequence[float], after: Sequence[float]) -> list[float]:
-    """Scores of all documents: how much more an expert gains on the new version than on the old."""
-    return [new - old for old, new in zip(before, after, strict=True)]
-
-
-def _gain(anchor: Figures | None, model: Figures | None) -> float:
-    if anchor is None or model is None:
-        return 0.0
-    return (anchor.loss - model.loss) * model.tokens
+def _count(channel: Channel) -> int:
+    """How many documents a figure rests on, where it counts documents."""
+    return len(channel.silo.texts["test"])

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
-from atoll.anchors import Anchor
+from atoll.anchors import Anchor, cache_root
 from atoll.benchmarks.attacks.channel import Channel, Guarded, Open, Spent
 from atoll.benchmarks.attacks.silo import AttackedSilo, attacked_anchor, share_cache
 from atoll.benchmarks.attacks.statistics import Estimate
@@ -38,7 +38,7 @@ class World:
         gate: ``off`` or ``default``.
         targets: How many documents or windows are attacked.
         seed: Of the silos' records and of the attacker's experts.
-        tell: Told how many targets are done.
+        spent: What every connection used.
     """
 
     folder: Path
@@ -50,7 +50,7 @@ class World:
     @cached_property
     def anchor(self) -> Anchor:
         """The public anchor."""
-        return attacked_anchor(self.folder / "anchor")
+        return attacked_anchor(cache_root() / "attacked-anchor")
 
     @cached_property
     def coordinator(self) -> OwnerKey:
@@ -59,7 +59,7 @@ class World:
 
     def silo(self, number: int) -> AttackedSilo:
         """A silo of its own for each target."""
-        silo = AttackedSilo.create(self.folder / f"silo-{number}", self.anchor, f"{self.seed} {number}")
+        silo = AttackedSilo.create(self.folder / self.gate / f"silo-{number}", self.anchor, f"{self.seed} {number}")
         share_cache(self.folder / "cache", silo.folder / "cache")
         return silo
 
