@@ -39,7 +39,12 @@ def run(world: World) -> Found:
         windows = window_tokens(silo, "train")
         read = windows[shuffled(0, len(windows), number, 0)]
         target = np.bincount(read[1:].numpy(), minlength=world.anchor.architecture.vocabulary)
-        units = [one_window_unit(world.anchor, number), one_window_unit(world.anchor, number, rate=1e3)]
+        units = [
+            one_window_unit(world.anchor, number),
+            one_window_unit(world.anchor, number, rate=1.0),
+            # What the default policy allows: many documents in the one step, clipped no further than it says.
+            one_window_unit(world.anchor, number, batch=len(windows) // 2, rate=1e-2, clip=1e-2),
+        ]
         with world.connected(silo) as channel:
             hits, guessed = attack_training(channel, units, released_shares(silo), target)
         gains.append(float(hits - guessed))
@@ -73,26 +78,26 @@ def attack_training(
     return overlap(guess, target), overlap(guess, target)
 
 
-def one_window_unit(anchor: Anchor, seed: int, *, steps: int = 1, batch: int = 1, rate: float = 1e4) -> TrainUnit:
-    """A training that leaves a gradient.
+def one_window_unit(anchor: Anchor, seed: int, *, batch: int = 1, rate: float = 10.0, clip: float = 1e-11) -> TrainUnit:
+    """A training of one step, which leaves a gradient.
 
     Args:
         anchor: The public anchor.
         seed: Of the order of windows, and of LoRA's A.
-        steps: Optimizer steps; 1 for a gradient.
         batch: Windows of a step.
         rate: Learning rate; high, for what is clipped to nearly nothing.
+        clip: Largest norm of the gradient.
     """
     return TrainUnit(
         anchor=anchor.digest,
         expert=ExpertConfig(kind="lora", rank=anchor.hidden_size, alpha=float(anchor.hidden_size), modules=["q_proj"]),
         training=TrainingConfig(
-            steps=steps,
+            steps=1,
             batch=batch,
             learning_rate=rate,
             warmup=0,
             schedule="constant",
-            clip=1e-11,
+            clip=clip,
             evaluate_every=1,
             validation_windows=0,
             patience=0,
