@@ -60,6 +60,8 @@ class Model:
 
 
 ANCHOR_ALONE = Model()
+_OWN = 100
+"""Records that the attacker makes up to calibrate by."""
 _STEPS, _RATE, _WINDOW = 120, 5e-3, 64
 """Of an amplifier's training: AdamW's steps and rate, tokens of a window."""
 
@@ -206,13 +208,13 @@ def worse_placebo(anchor: Anchor, excess: float) -> CraftedExpert:
         anchor: The public anchor.
         excess: Nats a token, on text of the attacker's own.
     """
-    block, windows = anchor_block(anchor), _own_windows(anchor)
-    start, low, high = loss_under(anchor, block, windows), 0.0, 4.0
+    block, rows = anchor_block(anchor), _own_records(anchor)
+    start, low, high = loss_under(anchor, block, rows), 0.0, 4.0
     scaled = block
-    for _ in range(20):
+    for _ in range(12):
         middle = (low + high) / 2
         scaled = {**block, "down_proj": block["down_proj"] * (1 - middle)}
-        low, high = (low, middle) if loss_under(anchor, scaled, windows) - start > excess else (middle, high)
+        low, high = (low, middle) if loss_under(anchor, scaled, rows) - start > excess else (middle, high)
     return pack_block(anchor, f"member-{round(excess * 1e6)}", scaled)
 
 
@@ -233,20 +235,29 @@ def amplifying_model(anchor: Anchor, expert: CraftedExpert, excess: float = 0.0)
 
 
 @functools.lru_cache(maxsize=4)
-def _own_windows(anchor: Anchor) -> Tensor:
-    """Windows [N, S] of records that the attacker made up."""
-    text = "\n".join(records("the attacker's", "test", 60))
-    ids = anchor.tokenizer()(text, add_special_tokens=False)["input_ids"]
-    return torch.tensor(ids[: len(ids) // _WINDOW * _WINDOW]).view(-1, _WINDOW)
+def _own_records(anchor: Anchor) -> Tensor:
+    """Windows [N, S] of records that the attacker made up, cut as a node cuts them and filled up with -1."""
+    tokenizer, rows = anchor.tokenizer(), []
+    for text in records("the attacker's", "test", _OWN):
+        ids = torch.tensor(tokenizer(text, add_special_tokens=False)["input_ids"])
+        rows += [part for part in ids.split(_WINDOW) if len(part) > 1]
+    return nn.utils.rnn.pad_sequence(rows, batch_first=True, padding_value=-1)
 
 
 @torch.no_grad()
-def loss_under(anchor: Anchor, block: Mapping[str, Tensor], windows: Tensor) -> float:
-    """Mean loss of the anchor with this block on windows [N, S] of the attacker's own, in nats a token."""
-    model = anchor_model(anchor.path)
+def loss_under(anchor: Anchor, block: Mapping[str, Tensor], rows: Tensor) -> float:
+    """Loss of the anchor with this block, in nats a token.
+
+    Args:
+        anchor: The public anchor.
+        block: In place of its last block.
+        rows: Windows [N, S] of the attacker's own records, filled up with -1.
+    """
     weights = {f"{last_block(anchor)}.{name}.weight": value for name, value in block.items()}
-    logits = functional_call(model, weights, kwargs={"input_ids": windows, "use_cache": False}).logits[:, :-1]
-    return float(nn.functional.cross_entropy(logits.transpose(1, 2), windows[:, 1:]))
+    inputs = {"input_ids": rows.clamp_min(0), "use_cache": False}
+    logits = functional_call(anchor_model(anchor.path), weights, kwargs=inputs).logits[:, :-1]
+    target = rows[:, 1:]
+    return float(nn.functional.cross_entropy(logits.transpose(1, 2), target, ignore_index=-1))
 
 
 def _next_token_loss(model: nn.Module, ids: Tensor) -> Tensor:

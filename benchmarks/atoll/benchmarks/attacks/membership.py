@@ -1,30 +1,36 @@
 """Attacks ``repeated-calls`` and ``test-document``: whether the silo has a document, from many similar questions.
 
-Models that amplify the document (:func:`amplifying_model`) are measured, several for each document and each of another
-seed or another excess, so that rounding and noise average out; how far their figures lie below those of models for
-documents that the attacker made up is the score (membership inference by reference models: Carlini et al. 2022, arXiv
+Models that amplify the document (:func:`amplifying_model`) are measured, several for each document, each made worse
+elsewhere by so much that the figure lies just where rounding turns: what one document moves then shows as a whole step,
+however coarse the steps are. How far the figures lie below those of models for documents that the attacker made up is
+the score (membership inference by reference models: Carlini et al. 2022, arXiv
 2112.03570; here the models are the attacker's, and the silo's data is what is asked).
 
 ``repeated-calls`` asks for documents of the training split, of which experts are made. ``test-document`` asks for those
 that others may have measured, with the whole budget: what it reaches is what the budget and the rounding leave open.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
 from atoll.benchmarks.attacks.channel import Channel, Figures
-from atoll.benchmarks.attacks.crafted import CraftedExpert, Model, amplifier, amplifying_model
-from atoll.benchmarks.attacks.silo import AttackedSilo, records
+from atoll.benchmarks.attacks.crafted import CraftedExpert, amplifier, amplifying_model
+from atoll.benchmarks.attacks.silo import records
 from atoll.benchmarks.attacks.statistics import true_positives
 from atoll.benchmarks.attacks.world import Found, World
+from atoll.clients.measuring.figures import loss_step
+from atoll.clients.measuring.policy import MeasuringPolicy
 from atoll.workloads.workload import Split
 
 STATISTIC = "training documents whose membership is recognized; true positives at 1 % false ones"
 TEST_STATISTIC = "test documents whose membership is recognized with the whole budget; true positives at 1 % false ones"
-_REPETITIONS = 6
+_REPETITIONS = 4
+_FIRST_TOKENS = 3 * math.log(2) / 140
+"""What the ensemble's choice between two models costs on a record of three windows, in nats a token."""
 _OTHERS = 5
-"""Documents that are in no silo, asked for in each as well: with the target's, 36 models."""
+"""Documents that are in no silo, asked for in each as well: with the target's, 24 models."""
 
 
 def run(world: World) -> Found:
@@ -38,7 +44,7 @@ def run_test(world: World) -> Found:
 
 
 def attack_membership(
-    channel: Channel, candidates: Sequence[CraftedExpert], split: Split, steps: float
+    channel: Channel, candidates: Sequence[CraftedExpert], split: Split, documents: int
 ) -> list[float]:
     """Scores of all candidate documents: how far below the others' their mean figure lies, in nats a token.
 
@@ -46,11 +52,10 @@ def attack_membership(
         channel: To the node.
         candidates: For every document an amplifier.
         split: Where the documents would be; where the node refuses it, what it allows is asked.
-        steps: What the node rounds figures to: excesses are spread over that much.
+        documents: How many the node's figures rest on, as its answers say.
     """
     anchor = channel.silo.anchor
-    excesses = [steps * number / _REPETITIONS for number in range(_REPETITIONS)]
-    models = [amplifying_model(anchor, expert, excess) for excess in excesses for expert in candidates]
+    models = [amplifying_model(anchor, expert, excess) for excess in _excesses(documents) for expert in candidates]
     answers = channel.evaluate(models, split=split)
     for allowed in (split, "test"):
         if not any(answers):
@@ -71,19 +76,19 @@ def _attack(world: World, split: Split) -> Found:
         silo = world.silo(number)
         known = amplifier(world.anchor, silo.texts[split][len(silo.texts[split]) // 2])
         with world.connected(silo) as channel:
-            score, *rest = attack_membership(channel, [known, *strangers], split, _rounding(silo))
+            score, *rest = attack_membership(channel, [known, *strangers], split, len(silo.texts["test"]))
         members.append(score)
         others += rest
     return Found(estimate=true_positives(members, others), chance=0.01)
 
 
-def _rounding(silo: AttackedSilo) -> float:
-    """What the default policy rounds to, which anyone can work out: all that one document can move a figure by."""
-    return 2.0 / len(silo.texts["test"])
+def _excesses(documents: int) -> list[float]:
+    """Nats a token that carry a figure to about half a step, by less and more than one document may move it."""
+    turn = loss_step(documents, MeasuringPolicy()) / 2
+    margins = np.linspace(-0.5, 1.0, _REPETITIONS) * MeasuringPolicy().clip / documents
+    return [float(value) for value in turn + margins - _FIRST_TOKENS]
 
 
 def _loss(answer: Figures | None) -> float:
     return float("nan") if answer is None else answer.loss
 
-
-__all__ = ["STATISTIC", "TEST_STATISTIC", "Model", "attack_membership", "run", "run_test"]

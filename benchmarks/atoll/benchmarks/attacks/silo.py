@@ -103,7 +103,7 @@ class AttackedSilo:
 
     @classmethod
     def create(
-        cls, folder: Path, anchor: Anchor, seed: int | str, *, train: int = 60, validation: int = 22, test: int = 40
+        cls, folder: Path, anchor: Anchor, seed: int | str, *, train: int = 44, validation: int = 22, test: int = 26
     ) -> "AttackedSilo":
         """A silo with so many records of each split."""
         counts: dict[Split, int] = {"train": train, "validation": validation, "test": test}
