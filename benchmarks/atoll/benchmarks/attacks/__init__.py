@@ -4,7 +4,7 @@
 ``silo``       the institution that is attacked, and its anchor
 ``channel``    the attacker's connection: through the node's gate, or past it
 ``crafted``    experts that the attacker makes and signs
-``statistics`` how success is counted, with intervals
+``estimates``  how success is counted, with intervals
 others         one attack a file; each says what it recovers and how
 ``study``      all of them in a suite: ``atoll bench run node-attacks``
 =============  ==================================================================================

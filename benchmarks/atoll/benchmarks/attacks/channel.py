@@ -131,7 +131,9 @@ class Channel(ABC):
             shares: Whether routing shares are wanted too.
         """
 
-    def measure_each(self, models: Sequence[Model], *, split: str = "test", shares: bool = False) -> list[Figures | None]:
+    def measure_each(
+        self, models: Sequence[Model], *, split: str = "test", shares: bool = False
+    ) -> list[Figures | None]:
         """The same, in a unit for each model: what a budget leaves is used to the end."""
         return [self.measure([model], split=split, shares=shares)[0] for model in models]
 
@@ -158,6 +160,7 @@ class Channel(ABC):
     @abstractmethod
     def _train(self, unit: TrainUnit) -> ExpertPackage | None: ...
 
+    @abstractmethod
     def close(self) -> None:
         """Nothing more will be asked."""
 
@@ -177,6 +180,9 @@ class Open(Channel):
         except AtollError as error:
             self.spent.refuse(str(error))
             return None
+
+    def close(self) -> None:
+        """Nothing runs."""
 
     def measure(self, models: Sequence[Model], *, split: str = "test", shares: bool = False) -> list[Figures | None]:
         """All of a split, exactly."""
@@ -213,6 +219,7 @@ class Guarded(Channel):
         self._nonces = itertools.count()
 
     def close(self) -> None:
+        """End the gate's thread."""
         self._gate.works.stop()
 
     def _evaluate(self, unit: EvaluateUnit, experts: Mapping[str, CraftedExpert]) -> EvaluateReply | None:

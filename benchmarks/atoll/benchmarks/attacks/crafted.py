@@ -80,7 +80,8 @@ def pack_block(
         anchor: What it is for.
         owner: Whose it says it is.
         block: ``gate_proj`` [H, D], ``up_proj`` [H, D], ``down_proj`` [D, H].
-        unigram: Token shares of the descriptor [vocabulary], by which router ``naive-bayes`` goes; uniform if not given.
+        unigram: Token shares of the descriptor [vocabulary], by which router ``naive-bayes`` goes; uniform if
+            not given.
         words: The card's domain.
     """
     site, size = last_block(anchor), anchor.hidden_size
@@ -138,8 +139,8 @@ def anchor_block(anchor: Anchor) -> dict[str, Tensor]:
 def saturated_block(anchor: Anchor, direction: Tensor, size: float = 1e4) -> dict[str, Tensor]:
     """A block whose output is the same direction at every token, and outweighs all else.
 
-    A gated unit with gate and up rows ``r`` gives ``s² σ(s)`` at ``s = r · x``, one with ``-r`` gives ``s² σ(-s)``; both
-    together give ``s²``, so units along all axes give ``|x|²``, which is above zero whatever the text is. After the
+    A gated unit with gate and up rows ``r`` gives ``s² σ(s)`` at ``s = r · x``, one with ``-r`` gives ``s² σ(-s)``,
+    both together ``s²``; so units along all axes give ``|x|²``, which is above zero whatever the text is. After the
     final norm nothing of the text is left, and the logits are constants that the attacker knows.
 
     Args:
@@ -158,7 +159,7 @@ def saturated_logprobs(anchor: Anchor, direction: Tensor) -> Tensor:
     """Log-probability [vocabulary] of every token wherever :func:`saturated_block` answers, in float64."""
     model = anchor_model(anchor.path)
     with torch.no_grad():
-        normed = model.model.norm(1e4 * direction / direction.norm())  # type: ignore[operator,union-attr]
+        normed = model.model.norm(1e4 * direction / direction.norm())  # type: ignore[operator]
         return torch.log_softmax(model.lm_head(normed).double(), -1)  # type: ignore[operator]
 
 
@@ -185,12 +186,14 @@ def amplifier(anchor: Anchor, text: str, seed: int = 0) -> CraftedExpert:
         starts = torch.randint(0, len(ids) - length + 1, (4, 1), generator=generator)
         loss = _next_token_loss(model, ids[starts + torch.arange(length)])
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     names = ("gate_proj", "up_proj", "down_proj")
     owner = f"puppet-{hashlib.sha256(f'{seed} {text}'.encode()).hexdigest()[:12]}"
     return pack_block(
-        anchor, owner, {name: block.get_submodule(name).weight.detach().clone() for name in names}  # type: ignore[operator]
+        anchor,
+        owner,
+        {name: block.get_submodule(name).weight.detach().clone() for name in names},  # type: ignore[operator]
     )
 
 
@@ -226,9 +229,8 @@ def amplifying_model(anchor: Anchor, expert: CraftedExpert, excess: float = 0.0)
         expert: Knows one text by heart.
         excess: Nats a token by which all other documents are made worse.
 
-    An ensemble that weighs its models by how well they foretold the text so far (integrator ``ensemble``, ``posterior``)
-    turns from the amplifier to the placebo after a few tokens of any other document; there it is the anchor, but for
-    the cost of the first tokens.
+    An ensemble that weighs its models by how well they foretold the text so far turns from the amplifier to the placebo
+    after a few tokens of any other document; there it is the anchor, but for the cost of the first tokens.
     """
     other = worse_placebo(anchor, excess) if excess else placebo(anchor)
     return Model(members=[other, expert], integrator=Choice(name="ensemble", options={"weighting": "posterior"}))

@@ -17,7 +17,7 @@ from torch import Tensor
 from atoll.anchors import Anchor
 from atoll.benchmarks.attacks.channel import Channel
 from atoll.benchmarks.attacks.crafted import anchor_model
-from atoll.benchmarks.attacks.statistics import mean_of
+from atoll.benchmarks.attacks.estimates import mean_of
 from atoll.benchmarks.attacks.tokens import Counts, overlap, released_shares, rounded, window_tokens
 from atoll.benchmarks.attacks.world import Found, World
 from atoll.experts.package import ExpertPackage
@@ -131,5 +131,5 @@ def tokens_in_span(anchor: Anchor, package: ExpertPackage) -> NDArray[np.bool_] 
 def _first_inputs(anchor: Anchor) -> Tensor:
     """What enters the first layer's projections for every token, [vocabulary, D]."""
     model = anchor_model(anchor.path).model
-    normed: Tensor = model.layers[0].input_layernorm(model.embed_tokens.weight)  # type: ignore[index,operator,union-attr]
+    normed: Tensor = model.layers[0].input_layernorm(model.embed_tokens.weight)  # type: ignore[index,union-attr]
     return normed

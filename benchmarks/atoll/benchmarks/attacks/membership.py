@@ -17,8 +17,8 @@ import numpy as np
 
 from atoll.benchmarks.attacks.channel import Channel, Figures
 from atoll.benchmarks.attacks.crafted import CraftedExpert, amplifier, amplifying_model
+from atoll.benchmarks.attacks.estimates import true_positives
 from atoll.benchmarks.attacks.silo import records
-from atoll.benchmarks.attacks.statistics import true_positives
 from atoll.benchmarks.attacks.world import Found, World
 from atoll.clients.measuring.figures import loss_step
 from atoll.clients.measuring.policy import MeasuringPolicy
@@ -67,9 +67,7 @@ def attack_membership(
 
 
 def _attack(world: World, split: Split) -> Found:
-    strangers = [
-        amplifier(world.anchor, text) for text in records(f"{world.seed} strangers", split, _OTHERS)
-    ]
+    strangers = [amplifier(world.anchor, text) for text in records(f"{world.seed} strangers", split, _OTHERS)]
     members: list[float] = []
     others: list[float] = []
     for number in range(world.targets):
@@ -91,4 +89,3 @@ def _excesses(documents: int) -> list[float]:
 
 def _loss(answer: Figures | None) -> float:
     return float("nan") if answer is None else answer.loss
-

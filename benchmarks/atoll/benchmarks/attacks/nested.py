@@ -10,8 +10,8 @@ import torch
 from atoll.anchors import Anchor
 from atoll.benchmarks.attacks.channel import Channel
 from atoll.benchmarks.attacks.crafted import CraftedExpert, Model, anchor_model, placebo
+from atoll.benchmarks.attacks.estimates import share_of
 from atoll.benchmarks.attacks.silo import WINDOW
-from atoll.benchmarks.attacks.statistics import share_of
 from atoll.benchmarks.attacks.tokens import window_tokens
 from atoll.benchmarks.attacks.world import Found, World
 

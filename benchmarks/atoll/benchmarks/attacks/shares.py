@@ -14,8 +14,8 @@ from atoll.anchors.public import public_batches, public_texts
 from atoll.anchors.states import describe_unigram
 from atoll.benchmarks.attacks.channel import Channel
 from atoll.benchmarks.attacks.crafted import CraftedExpert, Model, anchor_block, pack_block
+from atoll.benchmarks.attacks.estimates import true_positives
 from atoll.benchmarks.attacks.silo import MARKERS
-from atoll.benchmarks.attacks.statistics import true_positives
 from atoll.benchmarks.attacks.tokens import tokens_of, window_tokens
 from atoll.benchmarks.attacks.world import Found, World
 from atoll.federation.units import Choice
@@ -64,7 +64,9 @@ def honest(anchor: Anchor) -> CraftedExpert:
     return pack_block(anchor, "member", anchor_block(anchor), unigram)
 
 
-def attack_shares(channel: Channel, legitimate: CraftedExpert, planted: Mapping[str, CraftedExpert]) -> dict[str, float]:
+def attack_shares(
+    channel: Channel, legitimate: CraftedExpert, planted: Mapping[str, CraftedExpert]
+) -> dict[str, float]:
     """Scores of all findings: the puppet's share of the routing weight; 0 where it is refused.
 
     Args:

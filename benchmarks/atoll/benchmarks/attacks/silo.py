@@ -24,9 +24,10 @@ WINDOW = 64
 MARKERS = "#$%&*+=@"
 """Findings that a record may hold, one character each; every one is in a quarter of all records."""
 _WORDS = (
-    "fever dose chart nurse wound ward pulse acute chronic fracture sodium biopsy lesion graft onset relapse "
-    "therapy follow review admit discharge stable febrile thorax renal hepatic cardiac sepsis suture dialysis"
-).split()
+    *("fever", "dose", "chart", "nurse", "wound", "ward", "pulse", "acute", "chronic", "fracture", "sodium", "biopsy"),
+    *("lesion", "graft", "onset", "relapse", "therapy", "follow", "review", "admit", "discharge", "stable", "febrile"),
+    *("thorax", "renal", "hepatic", "cardiac", "sepsis", "suture", "dialysis"),
+)
 _LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 _SHARES = {"validation": 0.2, "test": 0.35}
 _PREVALENCE = 0.25
@@ -45,7 +46,13 @@ def attacked_anchor(folder: Path, seed: int = 0, *, steps: int = 300) -> Anchor:
     folder.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
     start = toy_anchor(
-        partial / "start", "llama", layers=2, seed=seed, hidden_size=64, intermediate_size=128, max_position_embeddings=256
+        partial / "start",
+        "llama",
+        layers=2,
+        seed=seed,
+        hidden_size=64,
+        intermediate_size=128,
+        max_position_embeddings=256,
     )
     tokenizer, draw = start.tokenizer(), random.Random(f"public {seed}")
     text = "\n".join(make_record(draw) for _ in range(400))
@@ -58,7 +65,7 @@ def attacked_anchor(folder: Path, seed: int = 0, *, steps: int = 300) -> Anchor:
         logits = model(input_ids=rows, use_cache=False).logits[:, :-1]
         loss = torch.nn.functional.cross_entropy(logits.transpose(1, 2), rows[:, 1:])
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimizer.step()
     with no_progress_bars():
         model.save_pretrained(partial / "whole")  # type: ignore[operator]

@@ -1,4 +1,4 @@
-"""Study ``node-attacks``: what a coordinator with a valid key learns of single documents, past a gate and without one."""
+"""Study ``node-attacks``: what a coordinator with a valid key learns of single documents, with a gate and without."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -57,7 +57,11 @@ class NodeAttacks(Study):
             work.tell(turn, 2, f"gate: {gate}")
             world = World(folder=work.folder / "world", gate=gate, targets=self.targets, seed=work.seed)
             found = attack(world)
-            metrics |= {name: found.estimate.value, f"{name}_low": found.estimate.low, f"{name}_high": found.estimate.high}
+            metrics |= {
+                name: found.estimate.value,
+                f"{name}_low": found.estimate.low,
+                f"{name}_high": found.estimate.high,
+            }
         spent = world.spent
         metrics |= {
             "chance": found.chance,

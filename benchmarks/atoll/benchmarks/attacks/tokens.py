@@ -19,8 +19,8 @@ from scipy.optimize import nnls
 from atoll.anchors import Anchor
 from atoll.benchmarks.attacks.channel import Channel, Figures
 from atoll.benchmarks.attacks.crafted import CraftedExpert, Model, pack_block, saturated_block, saturated_logprobs
+from atoll.benchmarks.attacks.estimates import mean_of
 from atoll.benchmarks.attacks.silo import WINDOW, AttackedSilo
-from atoll.benchmarks.attacks.statistics import mean_of
 from atoll.benchmarks.attacks.world import Found, World
 from atoll.workloads.workload import Split
 
@@ -83,7 +83,8 @@ def window_tokens(silo: AttackedSilo, split: Split) -> torch.Tensor:
 def first_window(silo: AttackedSilo) -> Counts:
     """How often every token occurs among the predicted ones of the first training window."""
     ids = window_tokens(silo, "train")[0, 1:].numpy()
-    return np.bincount(ids, minlength=silo.anchor.architecture.vocabulary)
+    counts: Counts = np.bincount(ids, minlength=silo.anchor.architecture.vocabulary)
+    return counts
 
 
 def rounded(weights: NDArray[np.float64], size: int) -> Counts:

@@ -1,16 +1,16 @@
 """Attack ``version-difference``: was this document added? The difference of two data versions tells.
 
-A model that amplifies one document (:func:`amplifying_model`) is measured before and after the owner adds it. Everything
-but the new document falls out of the difference. A node that waits for more documents to change is asked again once they
-have.
+A model that amplifies one document (:func:`amplifying_model`) is measured before and after the owner adds it:
+everything but the new document falls out of the difference. A node that waits for more documents to change is asked
+again once they have.
 """
 
 from collections.abc import Sequence
 
 from atoll.benchmarks.attacks.channel import Channel
 from atoll.benchmarks.attacks.crafted import ANCHOR_ALONE, CraftedExpert, Model, amplifier, amplifying_model, placebo
+from atoll.benchmarks.attacks.estimates import true_positives
 from atoll.benchmarks.attacks.silo import records
-from atoll.benchmarks.attacks.statistics import true_positives
 from atoll.benchmarks.attacks.world import Found, World
 
 STATISTIC = "added documents that are recognized; true positives at 1 % false ones"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from atoll.anchors import Anchor, cache_root
 from atoll.benchmarks.attacks.channel import Channel, Guarded, Open, Spent
+from atoll.benchmarks.attacks.estimates import Estimate
 from atoll.benchmarks.attacks.silo import AttackedSilo, attacked_anchor, share_cache
-from atoll.benchmarks.attacks.statistics import Estimate
 from atoll.experts.signing import OwnerKey
 
 OFF, DEFAULT = GATES = ("off", "default")
