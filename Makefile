@@ -33,8 +33,10 @@ quick: $(READY) ## The same in under two minutes, with less training
 test: $(READY) ## All tests but the long ones
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --dist loadfile
 
-suite: $(READY) ## Longer tests of the deployment: attackers, killed coordinators, full disks, a large model
+suite: $(READY) ## Longer tests of the deployment: attackers, killed coordinators, full disks, a large model; attacks on a node
 	$(BIN)/python -m pytest -m suite
+	rm -rf atoll-runs/attacks
+	OMP_NUM_THREADS=1 $(BIN)/atoll bench run node-attacks --work atoll-runs/attacks
 
 # Avalanche needs torchvision, whose wheel is built for CUDA; where it is, transformers cannot be imported beside a CPU
 # torch. So it lives in an environment of its own, which sees all packages of the first.

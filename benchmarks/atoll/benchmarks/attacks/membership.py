@@ -55,14 +55,22 @@ def attack_membership(
         documents: How many the node's figures rest on, as its answers say.
     """
     anchor = channel.silo.anchor
+    exact = channel.evaluate([amplifying_model(anchor, expert) for expert in candidates], split=split)
+    if all(exact):
+        return _scores(exact, 1)
     models = [amplifying_model(anchor, expert, excess) for excess in _excesses(documents) for expert in candidates]
-    answers = channel.evaluate(models, split=split)
-    for allowed in (split, "test"):
+    answers: list[Figures | None] = [None] * len(models)
+    for allowed in dict.fromkeys((split, "test")):
         if not any(answers):
             probe = channel.measure(models[:1], split=allowed)
             answers = [*probe, *channel.measure_each(models[1:], split=allowed)] if any(probe) else answers
-    table = np.array([_loss(answer) for answer in answers]).reshape(_REPETITIONS, len(candidates))
-    scores = np.nanmedian(table, 1, keepdims=True) - table if np.isfinite(table).all() else np.zeros_like(table)
+    return _scores(answers, _REPETITIONS)
+
+
+def _scores(answers: Sequence[Figures | None], repetitions: int) -> list[float]:
+    """How far below the median of all documents each one's figures lie, on average; 0 where something is refused."""
+    table = np.array([_loss(answer) for answer in answers]).reshape(repetitions, -1)
+    scores = np.median(table, 1, keepdims=True) - table if np.isfinite(table).all() else np.zeros_like(table)
     return [float(value) for value in scores.mean(0)]
 
 

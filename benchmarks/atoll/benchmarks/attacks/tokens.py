@@ -90,7 +90,7 @@ def first_window(silo: AttackedSilo) -> Counts:
 def rounded(weights: NDArray[np.float64], size: int) -> Counts:
     """Whole numbers in proportion to weights that add up to ``size``, by largest remainders."""
     exact = weights / weights.sum() * size
-    counts = np.floor(exact).astype(np.int64)
+    counts: Counts = np.floor(exact).astype(np.int64)
     for place in np.argsort(counts - exact)[: size - counts.sum()]:
         counts[place] += 1
     return counts
