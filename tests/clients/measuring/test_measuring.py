@@ -36,6 +36,15 @@ def test_entitlements_within_one_candidate_are_measured_and_what_leaves_is_in_th
     assert [each["loss"] for each in told] == [reply.loss]
 
 
+def test_what_was_told_without_noise_is_in_the_account_once(silo: Silo) -> None:
+    unit = silo.unit(silo.candidate(silo.noise("court", 1)))
+    for call in ("one", "another"):
+        silo.figures(unit, call=call)
+    standing = silo.gate.works.account.standing()
+    assert [(each.what.split(":")[0], each.mechanism) for each in standing.spends] == [("measured", "no promise")]
+    assert standing.total.epsilon == 0
+
+
 @pytest.mark.parametrize("split", ["train", "validation", "everything"])
 def test_only_the_test_split_is_measured_for_others(silo: Silo, split: str) -> None:
     assert "measuring.splits" in silo.refused(silo.unit(silo.candidate(silo.noise("court", 1)), split=split))

@@ -179,6 +179,8 @@ class Account:
         self._release(policy, {"package": key, "data": "", "unit": ""}, spends)
 
     def _release(self, policy: TrainingPolicy, body: dict[str, str], spends: Sequence[Spend]) -> None:
+        if not spends:
+            return
         with self._log.locked() as entries:
             if any(entry.kind == RELEASE and entry.body["package"] == body["package"] for entry in entries):
                 return

@@ -14,7 +14,7 @@ from flwr.app import ConfigRecord, MessageType, RecordDict
 from flwr.serverapp import Grid
 
 from atoll.clients.gate.account import Account
-from atoll.clients.gate.package_spends import package_spends
+from atoll.clients.gate.package_spends import figure_spends, package_spends
 from atoll.clients.gate.peers import Peers
 from atoll.clients.gate.policy import Policy, Refusal
 from atoll.clients.measuring.agent import Measuring
@@ -231,7 +231,10 @@ class Works:
 
     def _finish(self, work: Work, result: str) -> WorkReply:
         if work.work == "evaluate":
-            self._policy().allow_figures(EvaluateReply.from_json(result))
+            reply = EvaluateReply.from_json(result)
+            self._policy().allow_figures(reply)
+            with _own_account():
+                self.account.tell(self._policy().training, *figure_spends(reply))
             return WorkReply(state=DONE, result=result)
         blob = TrainReply.from_json(result).blob
         path = self.outgoing.get(blob)
