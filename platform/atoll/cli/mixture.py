@@ -103,11 +103,12 @@ def show(
     from atoll.cli.mixture_tables import member_table, privacy_table, release_table
     from atoll.cli.options import trust
     from atoll.coordinator.audits import read_audits
+    from atoll.releases.envelope import read_envelope
     from atoll.releases.opening import inspect_release
 
     found, experts = inspect_release(release, trust(key, trust_first, older, unsigned))
     console = Console()
-    console.print(release_table(found))
+    console.print(release_table(found, read_envelope(release)))
     console.print(member_table(experts))
     if measured := read_audits(release):
         console.print(privacy_table(measured))

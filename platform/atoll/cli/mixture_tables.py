@@ -12,11 +12,12 @@ from atoll.coordinator.measure import Measured
 from atoll.coordinator.report.privacy import INTERVALS, privacy_grid
 from atoll.experts.package import ExpertPackage
 from atoll.federation.units import Choice
+from atoll.releases.envelope import ReleaseEnvelope
 from atoll.releases.release import Release
 
 
-def release_table(release: Release) -> Table:
-    """What a release consists of."""
+def release_table(release: Release, envelope: ReleaseEnvelope | None) -> Table:
+    """What a release consists of, and who vouches for it."""
     table = Table(title=f"Release {release.number}", show_header=False, title_justify="left")
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -26,10 +27,18 @@ def release_table(release: Release) -> Table:
         "integrator": _choice(release.integrator),
         "router": _choice(release.router),
         "guarantee": release.guarantee,
+        "signed": _signed(envelope),
     }
     for name, value in rows.items():
         table.add_row(name, Text(value))  # Text, since what others wrote is not markup
     return table
+
+
+def _signed(envelope: ReleaseEnvelope | None) -> str:
+    if envelope is None:
+        return "by nobody"
+    until = f"holds until {envelope.expires}" if envelope.expires else "without an end"
+    return f"by {envelope.signer.fingerprint}, {envelope.issued}, {until}"
 
 
 def member_table(experts: Sequence[ExpertPackage]) -> Table:

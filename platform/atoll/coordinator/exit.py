@@ -1,9 +1,9 @@
 """What an owner that leaves is asked to compare: the release before, the one after, and one that never had it."""
 
-from atoll.coordinator.release import Release
 from atoll.federation.exit_unit import ExitUnit, ReleaseModel
 from atoll.privacy.scorecard import AFTER, BEFORE, NEVER_HAD
 from atoll.privacy.unlearning_config import UnlearningConfig
+from atoll.releases.release import Release
 
 
 def withdrawal_exit(release: Release, owner: str, config: UnlearningConfig, batch: int) -> ExitUnit:
