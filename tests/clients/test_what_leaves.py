@@ -123,10 +123,10 @@ def test_evaluating_says_figures_only(silo: Silo) -> None:
     )
     unit = EvaluateUnit(anchor=node.anchor.digest, members=[member], variants=[mixture], windows=3)
     found = evaluate(node, unit, quiet)
-    fields = {"missing", "loss", "tokens", "scores", "shares", "audit", "documents", "step", "left_out"}
+    fields = {"missing", "loss", "tokens", "scores", "shares", "audit", "documents", "step", "noise", "left_out"}
     assert set(json.loads(found.to_json())) == fields
     assert (found.scores, found.audit, found.left_out) == ({}, {}, {})
-    assert (found.documents, found.step) == (0, 0.0), "it is exact, and of no node's gate"
+    assert (found.documents, found.step, found.noise) == (0, 0.0, 0.0), "it is exact, and of no node's gate"
     assert set(found.loss) == {"mixture"}
     assert set(found.shares["mixture"]) == {"anchor", "clinic"}
     assert not traces(node, found.to_json().encode())

@@ -146,10 +146,11 @@ def test_nodes_obey_only_the_coordinator_of_their_policy(fed: Federation) -> Non
 
 
 def test_poison_is_flagged_by_the_silo_that_it_harms(tmp_path: Path) -> None:
-    fed = Federation(tmp_path, ["clinic", "court"])
+    fed = Federation(tmp_path, ["court"])
     try:
         # An expert on the clinic's own letters in an order that they never have.
         words = "fever dose chart nurse wound patient ward pulse fracture acute chronic left right unspecified"
+        fed.enrol("clinic", documents=900)  # what the noise of its figures leaves visible depends on how many there are
         fed.enrol("poison", " ".join(word[::-1] for word in words.split()))
         fed.start("coordinator", "clinic", "court", "poison")
         fed.train("expert.kind=ffn", "training.steps=150", "training.learning_rate=0.02", "training.batch=8")

@@ -284,6 +284,7 @@ class EvaluateReply(Unit):
         audit: What the audit found, by name; empty where none was asked for, or the silo has no expert in the variant.
         documents: How many documents a node's figures rest on, each weighing alike; 0 for exact figures of one's own.
         step: What a node's losses are rounded to, nats; 0 for exact figures of one's own.
+        noise: Standard deviation of the noise in a node's losses, nats; 0 for none.
         left_out: Scores that a node does not tell, and why.
     """
 
@@ -295,6 +296,7 @@ class EvaluateReply(Unit):
     audit: dict[str, float] = field(default_factory=dict)
     documents: int = 0
     step: float = 0.0
+    noise: float = 0.0
     left_out: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -97,7 +97,7 @@ def test_the_owner_sees_what_was_spent_and_renews_it(silo: Silo) -> None:
     silo.figures(audit(silo))
     assert "measuring.models" in silo.refused(audit(silo, seed=2))
     told = json.loads(CliRunner().invoke(app, ["budget", str(silo.folder), "--json"]).stdout)["measuring"]["test"]
-    assert told == {"models": [1, 40], "figures": [1, 400], "audits": [1, 2]}
+    assert told == {"models": [1, 32], "figures": [1, 250], "audits": [1, 2]}
     done = CliRunner().invoke(app, ["budget", str(silo.folder), "--renew", "measuring", "--json"])
     assert done.exit_code == 0, done.output
     assert MeasuringBudget(silo.folder).spent() == Spent()

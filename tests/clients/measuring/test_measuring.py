@@ -5,10 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.clients.conftest import documents
+from tests.clients.conftest import documents, quiet
 from tests.clients.measuring.conftest import COORDINATOR, Silo, random_weights, sent
 
-from atoll.clients.measuring.records import MeasureOrder
+from atoll.clients.measuring.records import MeasureOrder, MeasureRecords, Row
+from atoll.clients.measuring.worker import measure_records
 from atoll.experts.signing import OwnerKey
 from atoll.federation.measuring import Measurement, MeasureUnit
 from atoll.federation.units import Choice
@@ -30,7 +31,7 @@ def test_entitlements_within_one_candidate_are_measured_and_what_leaves_is_in_th
     assert set(reply.shares) == {"all"}
     assert set(reply.shares["all"]) == {"anchor", "court", "yard"}
     assert reply.documents >= silo.policy().min_documents
-    assert reply.step == pytest.approx(max(0.01, 2 / reply.documents))
+    assert reply.step == pytest.approx(max(0.01, 1 / reply.documents))
     texts = [json.loads(entry["text"])["body"] for entry in sent(silo)]
     told = [json.loads(json.loads(body)["result"]) for body in texts if body and json.loads(body)["result"]]
     assert [each["loss"] for each in told] == [reply.loss]
@@ -157,7 +158,7 @@ def test_a_policy_bounds_the_documents_and_so_the_work(silo: Silo) -> None:
     silo.measuring["documents"] = 24
     reply = silo.figures(silo.unit(silo.candidate(silo.noise("court", 1))))
     assert reply.documents == 24
-    assert reply.step == pytest.approx(4 * 2 / 24)
+    assert reply.step == pytest.approx(2 / 24)
 
 
 def test_too_few_documents_are_not_measured_however_often_they_are_repeated(silo: Silo) -> None:
@@ -193,3 +194,22 @@ def test_what_a_coordinator_sends_is_read_strictly(silo: Silo) -> None:
     for change in ({"windows": 1}, {"documents": ["a"]}, {"batch": 1}):
         with pytest.raises(Exception, match="unknown field"):
             MeasureUnit.from_json(json.dumps({**fields, **change}))
+
+
+def test_a_crafted_model_cannot_amplify_what_it_looks_for(silo: Silo) -> None:
+    """However wild a model is, no document's loss lies further from the anchor's than the clip."""
+    silo.measuring |= {"clip": 0.02, "step": 0.001, "step_documents": 1}
+    wild = silo.candidate(silo.expert("court", random_weights(3, 2000.0)), integrator=Choice(name="soup"))
+    asked = [Measurement(name="wild", candidate=wild.digest), Measurement(name="anchor")]
+    reply = silo.figures(silo.unit(wild, measurements=asked))
+    order = MeasureOrder.from_json(silo.orders[-1])
+    exact = measure_records(silo.node, order, quiet)
+    moved = [row.loss / row.count - base.loss / base.count for row, base in zip(*_rows(exact), strict=True)]
+    assert max(map(abs, moved)) > 10 * 0.02, "the model is wild enough to show it"
+    assert abs(reply.loss["wild"] - reply.loss["anchor"]) <= 0.02 + reply.step
+
+
+def _rows(found: MeasureRecords) -> tuple[list[Row], list[Row]]:
+    """The model's that is not the anchor, and the anchor's."""
+    other = next(rows for rows in found.rows.values() if rows != found.anchor)
+    return other, found.anchor

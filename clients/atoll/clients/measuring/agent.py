@@ -8,9 +8,18 @@ from typing import Any
 from atoll.clients.gate.policy import Policy, Refusal
 from atoll.clients.measuring.audit import AUDIT, AuditQuestion, audit_question
 from atoll.clients.measuring.budget import MeasuringBudget, Spent, Version
-from atoll.clients.measuring.figures import audit_figures, loss_figure, loss_step, score_figure, share_figures
-from atoll.clients.measuring.questions import LOSS, SHARES, Question, merged, questions_of
-from atoll.clients.measuring.records import MeasureOrder, MeasureRecords, RecordsAnswer, RecordsQuestion, Row
+from atoll.clients.measuring.figures import (
+    LOSS,
+    anchor_figure,
+    audit_figures,
+    loss_figure,
+    loss_weight,
+    score_figure,
+    share_figures,
+)
+from atoll.clients.measuring.questions import SHARES, Question, merged, questions_of
+from atoll.clients.measuring.records import MeasureOrder, MeasureRecords, RecordsAnswer, RecordsQuestion
+from atoll.clients.measuring.rounding import Coarsening, node_secret, step_of
 from atoll.clients.measuring.selection import settle_version
 from atoll.errors import FederationError
 from atoll.experts.package import verify_package
@@ -38,7 +47,7 @@ class Measuring:
             incoming: The experts that came.
             send: Reaches the worker.
         """
-        self._owner, self._incoming, self._send = owner, incoming, send
+        self._folder, self._owner, self._incoming, self._send = folder, owner, incoming, send
         self.budget = MeasuringBudget(folder)
 
     def answer(self, unit: MeasureUnit, policy: Policy) -> EvaluateReply:
@@ -97,10 +106,12 @@ class Measuring:
         count = len(version.documents)
         if any(len(rows) != count for rows in (found.anchor, *found.rows.values())):
             raise FederationError(f"the worker answered for other documents than the {count} that were chosen")
-        self.budget.keep(version, {key: _figures(each, version, found, policy) for key, each in wanted.items()})
+        coarse = Coarsening(policy=policy.measuring, secret=node_secret(self._folder), version=version.name)
+        told = {key: _figures(each, version, found, coarse, policy) for key, each in wanted.items()}
+        self.budget.keep(version, told)
         if audit is not None:
-            told = audit_figures(found.audit, policy.metrics, policy.min_documents, policy.measuring)
-            self.budget.keep(audit.version, {audit.key: {AUDIT: told}}, audit.settings)
+            audited = audit_figures(found.audit, policy.metrics, policy.min_documents, policy.measuring)
+            self.budget.keep(audit.version, {audit.key: {AUDIT: audited}}, audit.settings)
 
     def _charge(
         self,
@@ -144,27 +155,29 @@ def _lacking(version: Version, question: Question) -> list[str]:
     return [name for name in question.figures if name not in told]
 
 
-def _figures(question: Question, version: Version, found: MeasureRecords, policy: Policy) -> dict[str, Any]:
+def _figures(
+    question: Question, version: Version, found: MeasureRecords, coarse: Coarsening, policy: Policy
+) -> dict[str, Any]:
     """What is not known yet of a question, made of the records; a text in a figure's place says why there is none.
 
     Raises:
         FederationError: the worker left the measurement out.
     """
-    rows = found.rows.get(question.key)
-    if rows is None:
+    if question.key not in found.rows:
         raise FederationError("the worker left a measurement out")
     lacking = _lacking(version, question)
-    return {name: _figure(name, rows, found.anchor, question, found, policy) for name in lacking}
+    return {name: _figure(name, question, found, coarse, policy.min_documents) for name in lacking}
 
 
-def _figure(
-    name: str, rows: list[Row], anchor: list[Row], question: Question, found: MeasureRecords, policy: Policy
-) -> Any:
+def _figure(name: str, question: Question, found: MeasureRecords, coarse: Coarsening, fewest: int) -> Any:
+    rows = found.rows[question.key]
+    if name == LOSS and not question.model:
+        return anchor_figure(found.anchor, coarse)
     if name == LOSS:
-        return loss_figure(rows, anchor, policy.measuring)
+        return loss_figure(rows, found.anchor, question.key, coarse)
     if name == SHARES:
-        return share_figures(rows, found.slots.get(question.key, []), policy.measuring)
-    value, why = score_figure(name, rows, found.classes, policy.measuring, fewest=policy.min_documents)
+        return share_figures(rows, found.slots.get(question.key, []), question.key, coarse)
+    value, why = score_figure(name, rows, found.classes, question.key, coarse, fewest=fewest)
     return why if value is None else value
 
 
@@ -176,6 +189,7 @@ def _reply(
     scores: dict[str, dict[str, float]] = {}
     shares: dict[str, dict[str, float]] = {}
     left_out: dict[str, str] = {}
+    weight = loss_weight(len(version.documents), policy.measuring)
     for name, question in questions.items():
         told = version.answers[question.key]
         loss[name] = told[LOSS]
@@ -193,7 +207,8 @@ def _reply(
         left_out=left_out,
         audit=dict(audit.version.answers[audit.key][AUDIT]) if audit is not None else {},
         documents=len(version.documents),
-        step=loss_step(len(version.documents), policy.measuring),
+        step=step_of(weight, policy.measuring),
+        noise=policy.measuring.noise * weight,
     )
 
 

@@ -1,4 +1,4 @@
-"""From records to figures: clipped against the anchor, averaged over records, rounded; nothing finer leaves."""
+"""From records to figures: clipped against the anchor, averaged over records, made coarse; nothing finer leaves."""
 
 import fnmatch
 import math
@@ -6,42 +6,47 @@ from collections.abc import Mapping, Sequence
 
 from atoll.clients.measuring.policy import MeasuringPolicy
 from atoll.clients.measuring.records import Row
+from atoll.clients.measuring.rounding import Coarsening, rounded
 from atoll.errors import FederationError
 from atoll.workloads.classification.figures import class_figures
 
+LOSS = "loss"
 _HIGHEST = 50.0
 """Nats a token above which nobody asks how bad the anchor is."""
 _RANGES = {"brier": 2.0}
 """The largest value of scores that are not shares of one."""
 
 
-def loss_figure(rows: Sequence[Row], anchor: Sequence[Row], policy: MeasuringPolicy) -> float:
-    """Mean loss over records in nats, each record's clipped to within ``clip`` of its loss under the anchor.
+def anchor_figure(anchor: Sequence[Row], coarse: Coarsening) -> float:
+    """Mean loss of the anchor by itself over records, in nats; a part of every model's loss."""
+    base = [_bounded(_mean(row), 0.0, _HIGHEST) for row in anchor]
+    return coarse.figure("anchor", LOSS, _average(base), loss_weight(len(anchor), coarse.policy))
 
-    Every record counts alike, however long it is. What is not a number counts as the worst.
+
+def loss_figure(rows: Sequence[Row], anchor: Sequence[Row], question: str, coarse: Coarsening) -> float:
+    """Mean loss of a model over records in nats, each record's clipped to within ``clip`` of its loss under the anchor.
+
+    Every record counts alike, however long it is. What is not a number counts as the worst. A model that does what the
+    anchor does has its noise all the same: else it would tell that it does so on every document.
 
     Args:
         rows: Of the model.
         anchor: Of the anchor, for the same records.
-        policy: The clip, and what figures are rounded to.
+        question: What is asked.
+        coarse: Noise and rounding.
     """
-    step = loss_step(len(anchor), policy)
+    clip, weight = coarse.policy.clip, loss_weight(len(anchor), coarse.policy)
     base = [_bounded(_mean(row), 0.0, _HIGHEST) for row in anchor]
-    moved = [_bounded(_mean(row) - before, -policy.clip, policy.clip) for row, before in zip(rows, base, strict=True)]
-    return _rounded(_average(base), step) + _rounded(_average(moved), step)
+    moved = [_bounded(_mean(row) - before, -clip, clip) for row, before in zip(rows, base, strict=True)]
+    return round(anchor_figure(anchor, coarse) + coarse.figure(question, LOSS, _average(moved), weight), 9)
 
 
-def loss_step(records: int, policy: MeasuringPolicy) -> float:
-    """What losses are rounded to; one record can move them by 2 clip / records."""
-    return _step(2 * policy.clip / records, policy)
+def loss_weight(records: int, policy: MeasuringPolicy) -> float:
+    """How far one record can move a loss, nats."""
+    return policy.clip / records
 
 
-def _step(weight: float, policy: MeasuringPolicy) -> float:
-    """What a figure is rounded to that one record can move by ``weight``."""
-    return max(policy.step, policy.step_documents * weight)
-
-
-def share_figures(rows: Sequence[Row], slots: Sequence[str], policy: MeasuringPolicy) -> dict[str, float]:
+def share_figures(rows: Sequence[Row], slots: Sequence[str], question: str, coarse: Coarsening) -> dict[str, float]:
     """Share of the routing weight of each slot, a mean over records; nothing where nothing is routed.
 
     Raises:
@@ -51,16 +56,16 @@ def share_figures(rows: Sequence[Row], slots: Sequence[str], policy: MeasuringPo
         return {}
     if any(len(row.shares) != len(slots) for row in rows):
         raise FederationError("the worker gave shares for some records and slots only")
-    step = _step(1 / len(rows), policy)
     columns = zip(*(row.shares for row in rows), strict=True)
+    means = [_average([_bounded(share, 0.0, 1.0) for share in column]) for column in columns]
     return {
-        slot: _rounded(_average([_bounded(share, 0.0, 1.0) for share in column]), step)
-        for slot, column in zip(slots, columns, strict=True)
+        slot: coarse.figure(question, f"share {slot}", mean, 1 / len(rows))
+        for slot, mean in zip(slots, means, strict=True)
     }
 
 
 def score_figure(
-    name: str, rows: Sequence[Row], classes: int, policy: MeasuringPolicy, *, fewest: int
+    name: str, rows: Sequence[Row], classes: int, question: str, coarse: Coarsening, *, fewest: int
 ) -> tuple[float | None, str]:
     """A further figure, or ``None`` and why it is left out.
 
@@ -68,16 +73,17 @@ def score_figure(
         name: Such as ``accuracy`` or ``auroc@sex=F``.
         rows: Of the model.
         classes: Of the workload; 0 where it has none.
-        policy: What figures are rounded to.
+        question: What is asked.
+        coarse: Noise and rounding.
         fewest: Records that a figure must rest on.
     """
     if all(name in row.scores for row in rows) or (name in {"accuracy", "brier"} and classes):
         highest = _RANGES.get(name, 1.0)
         means = [_bounded(row.scores.get(name, 0.0) / max(1, row.count), 0.0, highest) for row in rows]
-        return _rounded(_average(means), _step(highest / len(rows), policy)), ""
+        return coarse.figure(question, name, _average(means), highest / len(rows)), ""
     if not classes:
         return None, f"no record has a figure '{name}'"
-    return _class_figure(name, rows, classes, policy, fewest)
+    return _class_figure(name, rows, classes, question, coarse, fewest)
 
 
 def score_names(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
@@ -91,11 +97,11 @@ def audit_figures(
     """What an audit found and may be told, rounded to the weight of one of the fewest samples that it may rest on."""
     step = max(policy.step, 1 / fewest)
     names = score_names(sorted(found), patterns)
-    return {name: _rounded(found[name], step) for name in names if math.isfinite(found[name])}
+    return {name: rounded(found[name], step) for name in names if math.isfinite(found[name])}
 
 
 def _class_figure(
-    name: str, rows: Sequence[Row], classes: int, policy: MeasuringPolicy, fewest: int
+    name: str, rows: Sequence[Row], classes: int, question: str, coarse: Coarsening, fewest: int
 ) -> tuple[float | None, str]:
     """Areas, rates and calibration, from the sums that the agent adds up itself."""
     kind, _, group = name.partition("@")
@@ -114,7 +120,7 @@ def _class_figure(
     if name not in made or not math.isfinite(made[name]):
         return None, f"the data does not define '{name}'"
     weight = _area_weight(rows, suffix, classes) if kind == "auroc" else {"ece": 2 / rests}.get(kind, 1 / rests)
-    return _rounded(made[name], _step(weight, policy)), ""
+    return coarse.figure(question, name, made[name], weight), ""
 
 
 def _area_weight(rows: Sequence[Row], suffix: str, classes: int) -> float:
@@ -140,7 +146,3 @@ def _bounded(value: float, low: float, high: float) -> float:
 
 def _average(values: Sequence[float]) -> float:
     return math.fsum(values) / len(values)
-
-
-def _rounded(value: float, step: float) -> float:
-    return round(round(value / step) * step, 9)

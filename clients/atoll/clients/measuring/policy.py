@@ -18,7 +18,9 @@ class MeasuringPolicy:
         clip: Nats a token: how far one document's mean loss under a model may lie from that under the anchor.
         step: Figures are rounded to multiples of it, or of the whole weight of ``step_documents`` documents where that
             is larger: what fewer documents do to a figure mostly does not show.
-        step_documents: How many documents a step of the rounding weighs at least; 1 tells nearly exact counts.
+        step_documents: How many documents a step of the rounding weighs at least.
+        noise: Standard deviation of the Gaussian noise of every figure, in weights of one document; 0 for none, and
+            then a crafted model that knows all but one document's part learns that part.
         models: Most candidates that are measured on a data version.
         figures: Most numbers that are told of a data version: losses, scores and shares.
         audits: Most audits of privacy, which look at the training split, on a data version; 0 for none.
@@ -29,9 +31,10 @@ class MeasuringPolicy:
     documents: int = 256
     clip: float = 1.0
     step: float = 0.01
-    step_documents: int = 4
-    models: int = 40
-    figures: int = 400
+    step_documents: int = 2
+    noise: float = 4.0
+    models: int = 32
+    figures: int = 250
     audits: int = 2
 
     def check(self) -> None:
@@ -51,3 +54,5 @@ class MeasuringPolicy:
             # Written so that what is not a number is refused as well.
             if not 0 < getattr(self, name) < float("inf"):
                 raise ConfigError(f"measuring.{name} is {getattr(self, name)}; it must be above 0")
+        if not 0 <= self.noise < float("inf"):
+            raise ConfigError(f"measuring.noise is {self.noise}; it must be at least 0")

@@ -5,11 +5,11 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from atoll.clients.measuring.figures import score_names
+from atoll.clients.measuring.figures import LOSS, score_names
 from atoll.clients.measuring.policy import MeasuringPolicy
 from atoll.federation.measuring import Measurement, MeasureUnit
 
-LOSS, SHARES = "loss", "shares"
+SHARES = "shares"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,7 @@ def questions_of(unit: MeasureUnit, owner: str, policy: MeasuringPolicy, metrics
         if meant.alone and owner not in unit.candidate(meant.candidate).owners:
             continue
         content = [unit.anchor, meant.candidate, meant.entitlement, meant.baseline, meant.alone]
-        raw = json.dumps([*content, policy.clip, policy.step, policy.step_documents]).encode()
+        raw = json.dumps([*content, policy.clip, policy.step, policy.step_documents, policy.noise]).encode()
         key = hashlib.sha256(b"atoll question 1" + raw).hexdigest()[:32]
         figures = {name: 1 for name in score_names(asked.scores, metrics) if name not in (LOSS, SHARES)}
         figures[LOSS] = 1

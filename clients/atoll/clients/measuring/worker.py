@@ -2,8 +2,6 @@
 
 import hashlib
 import math
-import os
-import secrets
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from torch import nn
 from atoll.clients.audit.audit import Report, audit_release
 from atoll.clients.audit.published import Source
 from atoll.clients.measuring.records import MOST, MeasureOrder, MeasureRecords, RecordsAnswer, RecordsQuestion, Row
+from atoll.clients.measuring.rounding import node_secret
 from atoll.clients.node import Node
 from atoll.config.decode import OWN
 from atoll.errors import ConfigError, DataError
@@ -185,7 +184,7 @@ def _digests(node: Node, split: Split) -> dict[str, list[int]]:
     """Samples of each record by the record's digest, of the first :data:`MOST` records by rank; equal ones are one."""
     known = _KNOWN.setdefault(node.workload, {})
     if split not in known:
-        secret = _secret(node)
+        secret = node_secret(node.folder)
         found: dict[str, list[int]] = {}
         for samples in node.workload.sample_groups(split) if node.workload.counts[split].documents else ():
             parts = sorted(node.workload.sample_digest(split, index) for index in samples)
@@ -197,20 +196,6 @@ def _digests(node: Node, split: Split) -> dict[str, list[int]]:
 
 _KNOWN: "WeakKeyDictionary[Workload, dict[Split, dict[str, list[int]]]]" = WeakKeyDictionary()
 """By data that is open: a node reads its data when its process starts."""
-
-
-def _secret(node: Node) -> bytes:
-    """Of the node's own, so that digests tell of no document, and nobody else knows which will be chosen."""
-    path = node.folder / "measuring.key"
-    if not path.exists():
-        partial = path.with_suffix(".partial")
-        partial.unlink(missing_ok=True)
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(secrets.token_bytes(32))
-            os.fsync(handle.fileno())
-        partial.replace(path)
-    return path.read_bytes()
 
 
 def _chosen(node: Node, split: Split, documents: Sequence[str]) -> list[list[int]]:

@@ -78,13 +78,15 @@ def compose_audit(shop: Shop, release: Release, call: AuditCall) -> MeasureUnit:
 def flags(unit: MeasureUnit, by: str, reply: EvaluateReply, limit: float) -> list[Fact]:
     """Experts that cost a silo more than ``limit`` nats a token; its own expert is its own affair.
 
-    Losses are rounded by the node that told them, so that a difference of one step may be none.
+    Losses come rounded and with noise, so that a small difference may be none: one is believed that lies above the
+    limit by a step and two standard deviations of the difference.
     """
+    doubt = reply.step + 2 * math.sqrt(2) * reply.noise
     found: list[Fact] = []
     for member in unit.candidates[0].members:
         added = reply.loss.get(ALL, 0.0) - reply.loss.get(_without(member.owner), 0.0)
         added = added if math.isfinite(added) else WORST_LOSS
-        if member.owner != by and added > limit + reply.step:
+        if member.owner != by and added > limit + doubt:
             found.append(ExpertFlagged(owner=member.owner, expert=member.digest, by=by, added=round(added, 6)))
     return found
 
