@@ -13,13 +13,14 @@ from atoll.clients.measuring.figures import (
     anchor_figure,
     audit_figures,
     loss_figure,
+    loss_step,
     loss_weight,
     score_figure,
     share_figures,
 )
 from atoll.clients.measuring.questions import SHARES, Question, merged, questions_of
 from atoll.clients.measuring.records import MeasureOrder, MeasureRecords, RecordsAnswer, RecordsQuestion
-from atoll.clients.measuring.rounding import Coarsening, node_secret, step_of
+from atoll.clients.measuring.rounding import Coarsening, node_secret
 from atoll.clients.measuring.selection import settle_version
 from atoll.errors import FederationError
 from atoll.experts.package import verify_package
@@ -207,7 +208,7 @@ def _reply(
         left_out=left_out,
         audit=dict(audit.version.answers[audit.key][AUDIT]) if audit is not None else {},
         documents=len(version.documents),
-        step=step_of(weight, policy.measuring),
+        step=loss_step(len(version.documents), policy.measuring),
         noise=policy.measuring.noise * weight,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from atoll.clients.measuring.policy import MeasuringPolicy
 from atoll.clients.measuring.records import Row
-from atoll.clients.measuring.rounding import Coarsening, rounded
+from atoll.clients.measuring.rounding import Coarsening, rounded, step_of
 from atoll.errors import FederationError
 from atoll.workloads.classification.figures import class_figures
 
@@ -44,6 +44,11 @@ def loss_figure(rows: Sequence[Row], anchor: Sequence[Row], question: str, coars
 def loss_weight(records: int, policy: MeasuringPolicy) -> float:
     """How far one record can move a loss, nats."""
     return policy.clip / records
+
+
+def loss_step(records: int, policy: MeasuringPolicy) -> float:
+    """What losses are rounded to, nats."""
+    return step_of(loss_weight(records, policy), policy)
 
 
 def share_figures(rows: Sequence[Row], slots: Sequence[str], question: str, coarse: Coarsening) -> dict[str, float]:
