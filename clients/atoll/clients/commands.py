@@ -249,12 +249,13 @@ def withdraw(
     folder: _Folder,
     expert: Annotated[str, typer.Option(metavar="DIGEST", help="Which expert; all of them by default.")] = "",
     words: Annotated[str, typer.Option(metavar="TEXT", help="Why, if you like.")] = "",
+    after: Annotated[int, typer.Option(help="Number of your last statement, where the folder lost it.")] = 0,
 ) -> None:
     """Take experts back: signed here, told as soon as the node is connected, in force from the next answer on.
 
     Example: atoll node withdraw hospital
     """
-    _state(folder, expert, [], None, words or "withdrawn by the owner")
+    _state(folder, expert, [], None, words or "withdrawn by the owner", after=after)
 
 
 @app.command()
@@ -340,13 +341,15 @@ def scorecard(
         Console().print(unlearning_table(figures, owner))
 
 
-def _state(folder: Path, expert: str, purposes: list[str], until: str | None, words: str, *, new: bool = False) -> None:
+def _state(
+    folder: Path, expert: str, purposes: list[str], until: str | None, words: str, *, new: bool = False, after: int = 0
+) -> None:
     from atoll.clients.gate.setup import NodeFolder
     from atoll.clients.gate.statements import Statements
 
     found = NodeFolder(folder)
     statements = Statements(folder / "statements", found.read_config().owner, found.read_key())
-    _, path = statements.say(expert=expert, purposes=purposes, until=until, words=words, new=new)
+    _, path = statements.say(expert=expert, purposes=purposes, until=until, words=words, new=new, after=after)
     typer.echo(f"Signed: {path}")
     typer.echo("A running node tells it to the coordinator at once; without one, hand the file to the operator, for")
     typer.echo(f"        atoll coordinator accept FOLDER {path.name}")

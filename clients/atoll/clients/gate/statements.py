@@ -22,7 +22,7 @@ class Statements:
         self._folder, self._owner, self._key = folder, owner, key
 
     def say(
-        self, *, expert: str, purposes: list[str], until: str | None, words: str, new: bool = False
+        self, *, expert: str, purposes: list[str], until: str | None, words: str, new: bool = False, after: int = 0
     ) -> tuple[Statement, Path]:
         """State what is permitted from now on.
 
@@ -32,6 +32,7 @@ class Statements:
             until: ISO date, the last day; ``None`` for no end.
             words: In the owner's words.
             new: With purposes and without an expert: new experts may be taken again, though all were withdrawn.
+            after: Give it a higher number than this: of statements that were made elsewhere, and are not here.
 
         Returns:
             The statement, and its file.
@@ -51,7 +52,7 @@ class Statements:
         except PackageError as error:
             raise ConfigError(f"--until: {error}") from error
         self._folder.mkdir(parents=True, exist_ok=True)
-        number = max([0, *self._numbers(), *self._acknowledged().values()]) + 1
+        number = max([after, *self._numbers(), *self._acknowledged().values()]) + 1
         unsigned = Statement(
             public_key=self._key.public.hex,
             owner=self._owner,

@@ -201,7 +201,9 @@ class Conversation:
             if expert.accepted.blob in blobs and not expert.consents.now.permits_something(now)
         ]
         if gone:
-            raise FederationError(f"{', '.join(sorted(gone))} permits no use of its expert any more; call for it anew")
+            raise FederationError(
+                f"{', '.join(sorted(gone))} permits no use of its expert any more; release without it and call anew"
+            )
 
     def _still_permitted(self, state: State, issued: UnitIssued) -> bool:
         try:
@@ -225,7 +227,9 @@ class Conversation:
         if reply.statements:
             self._due[HELLO] = time.monotonic() + _SOONEST  # it waited for this, and there may be more
         if reply.receipt:
-            hear_receipt(self._shop.folder, self._shop.ledger, self._shop.key.public, self.owner, reply.receipt)
+            key = self._shop.key.public
+            if hear_receipt(self._shop.folder, self._shop.ledger, key, self.owner, reply.receipt):
+                self._shop.live.failed(self.owner, "ledger", self._shop.ledger.state().doubted)
         self._confirm()
 
     def _confirm(self) -> None:

@@ -189,6 +189,8 @@ class Desk:
         plain = make_release(max(first, 1), shop.anchor, chosen.kind, config.integrator, config.router, chosen.members)
         plain = numbered(plain, shop.folder.releases)
         latest = Latest.of(shop.folder, config, shop.anchor, state)
+        if state.releases and not _permitted(state, state.releases[max(state.releases)].released):
+            latest = replace(latest, release=None)  # what an owner took back teaches nothing any more
         cards = {member.owner: shop.expert(state, member.digest).card for member in chosen.members}
         beside = [owner for owner, card in cards.items() if card.training.get("beside")]
         made = with_fitted_router(plain, latest, shop.anchor, shop.packages, beside)

@@ -136,7 +136,7 @@ def set_aside_stray(folder: ServerFolder, state: State) -> list[str]:
     return names
 
 
-def hear_receipt(folder: ServerFolder, ledger: Ledger, key: PublicKey, owner: str, text: str) -> None:
+def hear_receipt(folder: ServerFolder, ledger: Ledger, key: PublicKey, owner: str, text: str) -> bool:
     """Compare the newest receipt that a node holds with the ledger; one of another history stops the coordinator.
 
     Args:
@@ -145,17 +145,22 @@ def hear_receipt(folder: ServerFolder, ledger: Ledger, key: PublicKey, owner: st
         key: The coordinator's.
         owner: Whose node shows it.
         text: The receipt; one that is not this coordinator's is nothing to it.
+
+    Returns:
+        Whether the ledger is doubted from now on.
     """
     try:
         receipt = Receipt.from_json(text)
     except FederationError as error:
         log.warning("%s showed a receipt that is none: %s", owner, error)
-        return
+        return False
     if receipt.public_key != key.hex or receipt.owner != owner or ledger.holds(receipt.sequence, receipt.digest):
-        return
+        return False
     if ledger.state().knows_lost(receipt.sequence, receipt.digest, receipt.time):
-        return
+        return False
     folder.witnesses.mkdir(exist_ok=True)
     write_atomic(folder.witnesses / f"{owner}.json", receipt.to_json().encode())
-    if ledger.record(HistoryDoubted(head=receipt.head, owner=owner)) is not None:
+    news = ledger.record(HistoryDoubted(head=receipt.head, owner=owner)) is not None
+    if news:
         log.error("the ledger was rolled back or rewritten: %s; %s", ledger.state().doubted, WAY_ON)
+    return news

@@ -114,7 +114,10 @@ def _(fact: StatementHeard, state: State, at: datetime) -> bool:
     known = owner.voice.heard.get(statement.number)
     if known is not None:
         if known != statement:
-            raise LedgerError(f"'{statement.owner}' has signed two different statements of number {statement.number}")
+            raise LedgerError(
+                f"'{statement.owner}' has signed two different statements of number {statement.number}; state it anew: "
+                f"atoll node withdraw FOLDER --after {owner.voice.last}"
+            )
         return False
     standing_of(statement.purposes, statement.until, statement.words)
     expert = state.experts.get(statement.expert)
