@@ -10,6 +10,7 @@ from flwr.clientapp.typing import ClientAppCallable
 from flwr.common.constant import ErrorCode
 
 from atoll.clients.audit.exit import measure_exit
+from atoll.clients.gate.outward import INTERNAL, code_of
 from atoll.clients.gate.statements import Statements
 from atoll.clients.measuring.records import MeasureOrder, RecordsQuestion
 from atoll.clients.measuring.worker import list_records, measure_records
@@ -36,9 +37,13 @@ def answer_for_errors(message: Message, context: Context, work: ClientAppCallabl
         return work(message, context)
     except AtollError as error:
         reason = str(error)
+        if "outgoing" in context.node_config:
+            reason = f"{code_of(error)}: {reason}"  # the node's gate lets the code out, and nothing else
     except Exception as error:
         log.exception("%s failed", message.metadata.message_type)
         reason = f"{type(error).__name__}; the node's own log has the details"
+        if "outgoing" in context.node_config:
+            reason = f"{code_of(error) if isinstance(error, OSError) else INTERNAL}: {reason}"
     return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=message)
 
 

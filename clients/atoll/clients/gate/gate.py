@@ -14,12 +14,13 @@ from flwr.common.constant import ErrorCode
 from atoll.clients.gate.alarms import Alarms
 from atoll.clients.gate.instances import Instances
 from atoll.clients.gate.outbox import Outbox, sent
+from atoll.clients.gate.outward import POLICY, RequestError, outward
 from atoll.clients.gate.policy import Policy, Refusal
 from atoll.clients.gate.receipts import Receipts
 from atoll.clients.gate.statements import Statements
 from atoll.clients.gate.works import Works
 from atoll.clients.owner_keys import OwnerKeys
-from atoll.errors import AtollError, FederationError
+from atoll.errors import AtollError, ConfigError, FederationError
 from atoll.experts.signing import PublicKey, Signer
 from atoll.federation.envelope import seal, unseal
 from atoll.federation.protocol import UNVERSIONED, agree
@@ -47,6 +48,7 @@ _PIECE = 32 << 20
 _LONGEST_WAIT, _LOOK = 25.0, 0.25
 """Seconds for which a hello is held back at most, and between looks for a statement meanwhile."""
 _US, _THEM = "this node", "the coordinator"
+Body = TypeVar("Body", bound=Unit)
 Asked = TypeVar("Asked", bound=Question)
 
 
@@ -75,6 +77,7 @@ class Gate:
         self._waiting = 0
         self.works = Works(folder, owner, policy, key)
         self._lock = threading.Lock()
+        self._last_policy: Policy | None = None
 
     def handle(self, message: Message) -> Message:
         """The answer to a message; a hello may wait for it until the owner states something."""
@@ -100,7 +103,7 @@ class Gate:
             raise FederationError("it has no content")
         text, chunk, signer = unseal(message.content)
         request = Request.from_json(text)
-        self._policy().allow_coordinator(signer)
+        self._expect_coordinator(signer)
         if request.to != self._owner:
             raise Refusal(f"the message is for '{request.to[:80]}', not for '{self._owner}'")
         self._expect_new(request)
@@ -125,22 +128,34 @@ class Gate:
             if self._statements.unheard(hello.statements, hello.heard):
                 return
 
+    def _expect_coordinator(self, signer: PublicKey) -> None:
+        """Raise Refusal for a stranger. Where the policy cannot be read, the last one says to whom that may be told."""
+        try:
+            self._last_policy = self._policy()
+        except ConfigError:
+            if self._last_policy is None:
+                raise
+        self._last_policy.allow_coordinator(signer)
+
+    def _readable_policy(self) -> Policy:
+        try:
+            return self._policy()
+        except ConfigError as error:
+            raise RequestError(outward(error, "the policy", POLICY)) from error
+
     def _answer(self, message: Message, request: Request, chunk: bytes, signer: PublicKey) -> Message:
         to = signer.fingerprint
         piece, blob, offset = b"", "", 0
         try:
+            policy = self._readable_policy()
             body, piece = self._body(request, chunk, signer)
             if piece:
                 fetch = Fetch.from_json(request.body)
                 blob, offset = fetch.blob, fetch.offset
             reply = Reply(owner=self._owner, nonce=request.nonce, body=body.to_json())
-            self._policy().allow_bytes(len(reply.to_json().encode()) + len(piece), self._outbox.today())
-        except AtollError as error:
-            log.warning("%s is refused: %s", request.asks, error)
-            piece, blob, reply = b"", "", Reply(owner=self._owner, nonce=request.nonce, refused=str(error))
-        except OSError as error:
-            log.warning("%s cannot be served: %s", request.asks, error)
-            why = f"the node's disk does not serve it: {error.strerror}"
+            policy.allow_bytes(len(reply.to_json().encode()) + len(piece), self._outbox.today())
+        except (AtollError, OSError) as error:
+            why = outward(error, request.asks[:40])
             piece, blob, reply = b"", "", Reply(owner=self._owner, nonce=request.nonce, refused=why)
         text = reply.to_json()
         self._outbox.write(sent(to, request.asks, request.nonce, text, piece, blob, offset))
@@ -149,14 +164,14 @@ class Gate:
 
     def _body(self, request: Request, chunk: bytes, signer: PublicKey) -> tuple[Unit, bytes]:
         if request.asks == HELLO:
-            return self._hello(Hello.from_json(request.body), signer), b""
+            return self._hello(_read(Hello, request), signer), b""
         if request.asks == WORK:
-            return self.works.ask(_agreed(Work.from_json(request.body))), b""
+            return self.works.ask(_agreed(_read(Work, request))), b""
         if request.asks == FETCH:
-            return self._fetch(_agreed(Fetch.from_json(request.body)))
+            return self._fetch(_agreed(_read(Fetch, request)))
         if request.asks == STORE:
-            return self._store(_agreed(Store.from_json(request.body)), chunk), b""
-        raise FederationError(f"'{request.asks[:40]}' is nothing that a node can be asked")
+            return self._store(_agreed(_read(Store, request)), chunk), b""
+        raise RequestError(f"'{request.asks[:40]}' is nothing that a node can be asked")
 
     def _hello(self, hello: Hello, signer: PublicKey) -> Unit:
         if hello.protocol != UNVERSIONED:
@@ -186,7 +201,7 @@ class Gate:
         with self.works.outgoing.path(fetch.blob).open("rb") as handle:
             size = handle.seek(0, 2)
             if not 0 <= fetch.offset <= size or not 0 < fetch.length <= _PIECE:
-                raise FederationError(f"a piece has 1 to {_PIECE} bytes, not {fetch.length} from {fetch.offset}")
+                raise RequestError(f"a piece has 1 to {_PIECE} bytes, not {fetch.length} from {fetch.offset}")
             handle.seek(fetch.offset)
             return FetchReply(offset=fetch.offset, size=size), handle.read(fetch.length)
 
@@ -194,7 +209,7 @@ class Gate:
         if not self.works.expects(store.blob):
             raise Refusal(f"blob {store.blob[:80]} is not needed here")
         if store.size < 1:
-            raise FederationError(f"a blob has at least 1 byte, not {store.size}")
+            raise RequestError(f"a blob has at least 1 byte, not {store.size}")
         if store.size > self._policy().max_expert_bytes:
             raise Refusal(f"blob {store.blob[:19]} of {store.size} bytes is larger than the policy's max_expert_bytes")
         partial = self.works.incoming.incoming(store.blob, store.size)
@@ -212,6 +227,14 @@ class Gate:
             if last != [head]:
                 with self._heads.open("a", encoding="utf-8") as handle:
                     handle.write(head + "\n")
+
+
+def _read(kind: type[Body], request: Request) -> Body:
+    """The body of a request."""
+    try:
+        return kind.from_json(request.body)
+    except FederationError as error:
+        raise RequestError(str(error)) from error
 
 
 def _agreed(question: Asked) -> Asked:

@@ -4,6 +4,7 @@ import json
 import logging
 import shutil
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -11,9 +12,11 @@ from datetime import datetime
 from pathlib import Path
 
 from flwr.app import ConfigRecord, MessageType, RecordDict
+from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from atoll.clients.gate.account import Account
+from atoll.clients.gate.outward import DIED, DISK, FULL, POLICY, RequestError, WorkerError, code_of, outward
 from atoll.clients.gate.package_spends import figure_spends, package_spends
 from atoll.clients.gate.peers import Peers
 from atoll.clients.gate.policy import Policy, Refusal
@@ -35,6 +38,10 @@ _APP = "atoll.clients.app:app"
 _FULL = 16 << 20
 """Bytes of free space below which what failed is taken to have failed for want of it."""
 _PAUSE = 5.0
+_DEATHS = 5
+"""Deaths of the worker after which a unit has failed; another call tries it again."""
+_BACKOFF = 2.0
+"""Seconds before a unit is tried again whose worker died; they double."""
 PLAN = "query.plan"
 """Flower's type of the message that asks the worker what a training would rest on."""
 
@@ -66,17 +73,22 @@ class Works:
         self.outgoing = BlobStore(folder / "outgoing")
         self.incoming = BlobStore(folder / "blobs")
         node_config = {"folder": str(folder), "outgoing": str(folder / "outgoing")}
-        silo = SiloProcess(owner, folder, node_config)
-        self._grid = EmbeddedGrid([silo], client_app=_APP, parallel=1, on_progress=self._progress)
-        self._node = silo.node_id
+        self._worker = SiloProcess(owner, folder, node_config)
+        self._grid = self._new_grid()
         self._measuring = Measuring(folder, owner, self.incoming, lambda kind, text: self._send(kind, text))
         self._silo: Announcement | None = None
         self._taken: dict[str, _Taken] = {}
         self._changed = threading.Condition()
         self._stopping = False
+        self._trouble = ""
+        self.restarts = 0
+        self._deaths: dict[str, int] = {}
         self._thread = threading.Thread(target=self._loop, name="works", daemon=True)
         for path in sorted(self._folder.glob("*/work.json")):
             self._take_up(path.parent)
+
+    def _new_grid(self) -> EmbeddedGrid:
+        return EmbeddedGrid([self._worker], client_app=_APP, parallel=1, on_progress=self._progress)
 
     def start(self) -> None:
         """Begin, in a thread."""
@@ -94,10 +106,10 @@ class Works:
         """Take a unit on, or say how far it is.
 
         Raises:
-            FederationError: it is no unit.
+            RequestError: it is no unit.
         """
         if work.unit != _unit_of(work).address:
-            raise FederationError(f"unit {work.unit[:40]!r} has other content than its address says")
+            raise RequestError(f"unit {work.unit[:40]!r} has other content than its address says")
         with self._changed:
             known = self._taken.get(work.unit)
             again = known is not None and known.reply.state in (FAILED, REFUSED) and known.work.call != work.call
@@ -139,15 +151,37 @@ class Works:
         self._taken[work.unit] = _Taken(work, reply)
 
     def _loop(self) -> None:
-        while True:
-            with self._changed:
-                ready = self._next()
-                if self._stopping:
-                    return
-                if ready is None:
-                    self._changed.wait(_PAUSE)
+        """Until told to stop: whatever one turn meets, there is a next one."""
+        while not self._stopping:
+            try:
+                if self._turn():
                     continue
-            self._do(ready)
+            except Exception as error:
+                self._note_trouble(error)
+            with self._changed:
+                if not self._stopping:
+                    self._changed.wait(_PAUSE)
+
+    def _turn(self) -> bool:
+        """Do the next unit; whether there was one."""
+        with self._changed:
+            ready = self._next()
+            if self._stopping or ready is None:
+                return False
+        self._do(ready)
+        return True
+
+    def _note_trouble(self, error: Exception) -> None:
+        """Say, once for each kind of trouble, what keeps the node from its work: to its log, and to who asks."""
+        kind = f"{type(error).__name__}: {error}"
+        if kind != self._trouble:
+            self._trouble = kind
+            code = POLICY if isinstance(error, ConfigError) else ""
+            note = outward(error, "taking up work", code)
+            with self._changed:
+                for taken in self._taken.values():
+                    if taken.reply.state in (QUEUED, WORKING):
+                        taken.reply = replace(taken.reply, state=QUEUED, note=note)
 
     def _next(self) -> _Taken | None:
         """The oldest unit that can be done now."""
@@ -183,42 +217,79 @@ class Works:
         try:
             self._allow(taken.work)
             reply = self._finish(taken.work, self._run(taken.work))
-        except Refusal as refusal:
-            reply = WorkReply(state=REFUSED, note=str(refusal))
-        except AtollError as error:
-            if self._is_full():
-                self._again(taken, f"the node's disk is full; it tries again ({error})")
+        except (Refusal, RequestError) as refusal:
+            reply = WorkReply(state=REFUSED, note=outward(refusal, self._name(taken)))
+        except Exception as error:
+            if self._stopping or self._heals(taken, error):
                 return
-            reply = WorkReply(state=FAILED, note=str(error))
-        except OSError as error:
-            self._again(taken, f"the node's disk does not serve: {error.strerror}; it tries again")
-            return
+            reply = WorkReply(state=FAILED, note=outward(error, self._name(taken)))
         if self._stopping:
             return
+        self._deaths.pop(taken.work.unit, None)
+        self._trouble = ""
         try:
             write_atomic(self._folder / taken.work.unit / "reply.json", reply.to_json().encode())
         except OSError as error:
-            self._again(taken, f"the node cannot keep the result: {error.strerror}; it tries again")
+            self._again(taken, outward(error, self._name(taken)))
             return
         with self._changed:
             taken.reply = reply
-        log.info("%s %s: %s %s", taken.work.work, taken.work.unit[:12], reply.state, reply.note)
+        log.info("%s: %s %s", self._name(taken), reply.state, reply.note)
+
+    @staticmethod
+    def _name(taken: _Taken) -> str:
+        return f"{taken.work.work} {taken.work.unit[:12]}"
+
+    def _heals(self, taken: _Taken, error: Exception) -> bool:
+        """Whether a failure may go by itself; then the unit waits for its next turn."""
+        name = self._name(taken)
+        if isinstance(error, AtollError) and self._is_full():
+            self._again(taken, outward(error, name, FULL))
+            return True
+        if code_of(error) in (FULL, DISK):
+            self._again(taken, outward(error, name))
+            return True
+        if self._is_policy_broken():
+            self._again(taken, outward(error, name, POLICY))
+            return True
+        if isinstance(error, WorkerError) and error.code == DIED:
+            # The system may have killed it for want of memory: there may be more the next time.
+            deaths = self._deaths[taken.work.unit] = self._deaths.get(taken.work.unit, 0) + 1
+            self.restarts += 1
+            self._grid.close()
+            self._grid = self._new_grid()
+            if deaths < _DEATHS:
+                self._again(taken, outward(error, f"{name}, try {deaths} of {_DEATHS}"), _BACKOFF * 2 ** (deaths - 1))
+                return True
+            del self._deaths[taken.work.unit]
+        return False
+
+    def _is_policy_broken(self) -> bool:
+        try:
+            self._policy()
+        except ConfigError:
+            return True
+        return False
 
     def _is_full(self) -> bool:
         places = (self._folder, self._folder.parent / "outgoing")
         return min(shutil.disk_usage(place).free for place in places if place.exists()) < _FULL
 
-    def _again(self, taken: _Taken, note: str) -> None:
-        log.warning("%s %s: %s", taken.work.work, taken.work.unit[:12], note)
+    def _again(self, taken: _Taken, note: str, pause: float = -1) -> None:
         with self._changed:
             taken.reply = WorkReply(state=QUEUED, note=note)
-            self._changed.wait(_PAUSE)
+            end = time.monotonic() + (_PAUSE if pause < 0 else pause)
+            while not self._stopping and (left := end - time.monotonic()) > 0:
+                self._changed.wait(left)
 
     def _allow(self, work: Work) -> None:
         policy, unit = self._policy(), _unit_of(work)
         self.peers.allow(policy, _members(unit))
         if isinstance(unit, TrainUnit):
-            unit.check()
+            try:
+                unit.check()
+            except ConfigError as error:  # of what was asked, and nothing here
+                raise RequestError(str(error)) from error
             silo = self._announcement()
             policy.allow_training(unit, silo)
             basis = TrainBasis.from_json(self._send(PLAN, work.what))
@@ -269,11 +340,16 @@ class Works:
         limits = self._policy().limits.to_json()
         content = RecordDict({"unit": ConfigRecord({"json": text}), "limits": ConfigRecord({"json": limits})})
         grid: Grid = self._grid
-        replies = list(grid.send_and_receive([grid.create_message(content, kind, self._node, "")]))
+        message = grid.create_message(content, kind, self._worker.node_id, "")
+        replies = list(grid.send_and_receive([message]))
         if not replies:
-            raise FederationError("the worker gave no answer")
+            raise WorkerError(DIED, "the worker gave no answer")
         if replies[0].has_error():
-            raise FederationError(replies[0].error.reason or "the worker failed without a reason")
+            error = replies[0].error
+            if error.code != ErrorCode.CLIENT_APP_RAISED_EXCEPTION:
+                raise WorkerError(DIED, error.reason or "the worker died")
+            code, _, details = (error.reason or "").partition(": ")
+            raise WorkerError(code, details or "the worker failed without a reason")
         return str(replies[0].content.config_records["unit"]["json"])
 
     def _progress(self, silo: str, progress: Progress) -> None:
@@ -281,8 +357,11 @@ class Works:
         for taken in self._taken.values():
             if taken.reply.state == WORKING:
                 note = "trains" if taken.work.work == "train" else "measures"
-                taken.reply = replace(taken.reply, done=progress.done, total=progress.total, note=note)
                 log.debug("%s: %s", taken.work.unit[:12], progress.note)
+                # The worker's own words and numbers would be a way out for what a plug-in has read.
+                total = _steps(_unit_of(taken.work))
+                done = min(max(progress.done, 0), total)
+                taken.reply = replace(taken.reply, done=done, total=total, note=note)
 
 
 @contextmanager
@@ -303,19 +382,33 @@ def _unit_of(work: Work) -> TrainUnit | MeasureUnit | EvaluateUnit:
     """What is asked; a unit of the free form that only runs of one's own may have is read, to be refused by name.
 
     Raises:
-        FederationError: it is no unit.
+        RequestError: it is no unit.
     """
-    if work.work == "train":
-        return TrainUnit.from_json(work.what)
-    if work.work == "evaluate":
+    try:
+        if work.work == "train":
+            return TrainUnit.from_json(work.what)
+        if work.work == "evaluate":
+            return _evaluation(work.what)
+    except FederationError as error:
+        raise RequestError(str(error)) from error
+    raise RequestError(f"there is no work '{work.work[:40]}'; there is train and evaluate")
+
+
+def _evaluation(what: str) -> MeasureUnit | EvaluateUnit:
+    try:
+        return MeasureUnit.from_json(what)
+    except FederationError as error:
         try:
-            return MeasureUnit.from_json(work.what)
-        except FederationError as error:
-            try:
-                return EvaluateUnit.from_json(work.what)
-            except FederationError:
-                raise error from None
-    raise FederationError(f"there is no work '{work.work}'; there is train and evaluate")
+            return EvaluateUnit.from_json(what)
+        except FederationError:
+            raise error from None
+
+
+def _steps(unit: TrainUnit | MeasureUnit | EvaluateUnit) -> int:
+    """How many steps a unit has, as who asks for it knows."""
+    if isinstance(unit, TrainUnit):
+        return unit.training.steps
+    return len(unit.measurements) if isinstance(unit, MeasureUnit) else len(unit.variants)
 
 
 def _members(unit: TrainUnit | MeasureUnit | EvaluateUnit) -> list[MemberRef]:
