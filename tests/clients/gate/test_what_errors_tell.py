@@ -163,7 +163,7 @@ def no_space(case: Case) -> None:
 
 
 def corrupted_package(case: Case) -> None:
-    real = worker.train_expert
+    real = worker.__dict__["train_expert"]
 
     def damage(*arguments: Any) -> Any:
         reply, package = real(*arguments)
@@ -179,7 +179,7 @@ def worker_killed(case: Case) -> None:
 
 
 def policy_typo(case: Case) -> None:
-    real = worker.train_expert
+    real = worker.__dict__["train_expert"]
 
     def meanwhile(*arguments: Any) -> Any:
         (case.folder / "policy.yaml").write_text(f"coordinatros: [{PLANTED}]\n")

@@ -137,17 +137,20 @@ class Gate:
                 raise
         self._last_policy.allow_coordinator(signer)
 
-    def _readable_policy(self) -> Policy:
+    def _readable_policy(self, request: Request) -> Policy:
+        """The policy as it is now; for a hello, by which an owner's withdrawal is heard, the last that could be read."""
         try:
             return self._policy()
         except ConfigError as error:
+            if request.asks == HELLO and self._last_policy is not None:
+                return self._last_policy
             raise RequestError(outward(error, "the policy", POLICY)) from error
 
     def _answer(self, message: Message, request: Request, chunk: bytes, signer: PublicKey) -> Message:
         to = signer.fingerprint
         piece, blob, offset = b"", "", 0
         try:
-            policy = self._readable_policy()
+            policy = self._readable_policy(request)
             body, piece = self._body(request, chunk, signer)
             if piece:
                 fetch = Fetch.from_json(request.body)
