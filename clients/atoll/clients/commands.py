@@ -126,7 +126,7 @@ def outbox(
     from atoll.clients.gate.setup import NodeFolder
 
     NodeFolder(folder).read_config()
-    kept = Outbox(folder / "outbox.jsonl")
+    kept = Outbox(folder / "outbox.jsonl", reading=True)
     if as_json:
         for sent in kept.entries():
             typer.echo(json.dumps({**asdict(sent), "bytes": sent.bytes}, ensure_ascii=False))

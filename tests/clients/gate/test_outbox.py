@@ -156,3 +156,39 @@ def test_the_table_adds_up(path: Path) -> None:
     box.write(said("2", "abcd"))
     table = outbox_table(box)
     assert [str(column.footer) for column in table.columns][3:] == ["2", "7", "5"]
+
+
+def test_full_files_are_set_aside_and_nothing_is_forgotten(path: Path) -> None:
+    box = Outbox(path, largest=2000)
+    names = [f"n{number}" for number in range(60)]
+    for name in names:
+        box.write(said(name, "x" * 100))
+    assert path.stat().st_size < 4000 if path.exists() else True
+    assert len(list(path.with_suffix("").glob("*.jsonl.gz"))) > 3
+    assert nonces(path) == names
+    total = box.today()
+    path.with_suffix(".index").unlink()
+    for again in (Outbox(path, largest=2000), Outbox(path, largest=2000)):
+        assert all(again.answered(name) for name in names)
+        assert not again.answered("n60")
+        assert again.today() == total
+    path.with_suffix(".index").write_bytes(b"no database" * 100)
+    assert all(Outbox(path).answered(name) for name in names)
+
+
+def test_opening_reads_what_is_new_and_nothing_else(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = Outbox(path)
+    for number in range(300):
+        first.write(said(str(number)))
+    read: list[object] = []
+    real = json.loads
+
+    def counting(text: bytes) -> object:
+        read.append(text)
+        return real(text)
+
+    monkeypatch.setattr("json.loads", counting)
+    again = Outbox(path)
+    assert again.answered("299")
+    assert again.answered("0")
+    assert not read, "what is indexed is not read again, however long the outbox is"

@@ -30,6 +30,8 @@ WRITTEN: Samples = {
 RUNNING: Samples = {
     ("atoll_nodes_alive", ()): 1,
     ("atoll_nodes_barred", ()): 0,
+    ("atoll_ready", ()): 0,
+    ("atoll_engine_restarts_total", ()): 0,
     ("atoll_failures_total", ()): 1,
     ("atoll_uptime_seconds", ()): 3600,
     **{("atoll_received_bytes_total", (("owner", owner),)): 0 for owner in ("bank", "library", "mill")},

@@ -138,7 +138,7 @@ class Gate:
         self._last_policy.allow_coordinator(signer)
 
     def _readable_policy(self, request: Request) -> Policy:
-        """The policy as it is now; for a hello, by which an owner's withdrawal is heard, the last that could be read."""
+        """The policy as it is now; for a hello, by which a withdrawal is heard, the last that could be read."""
         try:
             return self._policy()
         except ConfigError as error:
@@ -201,7 +201,12 @@ class Gate:
     def _fetch(self, fetch: Fetch) -> tuple[Unit, bytes]:
         if not self.works.may_fetch(fetch.blob):
             raise Refusal(f"blob {fetch.blob[:80]} is no result that may leave")
-        with self.works.outgoing.path(fetch.blob).open("rb") as handle:
+        try:
+            path = self.works.outgoing.path(fetch.blob)
+        except FederationError as error:
+            log.warning("fetch: %s", error)
+            raise RequestError(f"blob {fetch.blob[:80]} is not here any more") from error
+        with path.open("rb") as handle:
             size = handle.seek(0, 2)
             if not 0 <= fetch.offset <= size or not 0 < fetch.length <= _PIECE:
                 raise RequestError(f"a piece has 1 to {_PIECE} bytes, not {fetch.length} from {fetch.offset}")
@@ -216,7 +221,12 @@ class Gate:
         if store.size > self._policy().max_expert_bytes:
             raise Refusal(f"blob {store.blob[:19]} of {store.size} bytes is larger than the policy's max_expert_bytes")
         partial = self.works.incoming.incoming(store.blob, store.size)
-        partial.add(store.offset, chunk)
+        try:
+            partial.add(store.offset, chunk)
+        except FederationError as error:
+            log.warning("store: %s", error)
+            why = "has other content than its name says, or the piece does not follow what is here"
+            raise RequestError(f"blob {store.blob[:19]} {why}") from error
         if partial.have == store.size:
             self.works.arrived(store.blob)
         return StoreReply(have=partial.have)

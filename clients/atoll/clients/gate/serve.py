@@ -10,9 +10,11 @@ from pathlib import Path
 
 import httpx
 from filelock import FileLock, Timeout
+from flwr.app import Message
 
 from atoll.clients.gate.gate import Gate
 from atoll.clients.gate.setup import NodeFolder
+from atoll.clients.gate.vitals import Vitals
 from atoll.errors import FederationError
 from atoll.experts.files import write_atomic
 from atoll.federation.flower.clock import clock_offset, shift_clock
@@ -27,6 +29,10 @@ log = logging.getLogger(__name__)
 _FIRST, _LONGEST = 1.0, 20.0
 _NOT_LET_IN = ("Failed to activate SuperNode", "401 Unauthorized", "Invalid SuperNode authentication")
 """What SuperNode says when SuperLink does not know its key."""
+_SILENT = 120.0
+"""Seconds without a message, where hellos come every twenty, after which a connection is taken to be dead."""
+_BEAT = 15.0
+"""Seconds between notes that the node lives."""
 _SKEW = 5.0
 """Seconds: smaller differences of the clocks are noise."""
 
@@ -71,17 +77,24 @@ class Link:
         self._ca = self._flower / "ca.crt"
         write_atomic(self._ca, invited.ca.encode())
         self._told = ""
+        self.vitals = Vitals(folder.root)
+        self._beat = 0.0
 
     def run(self, stop: threading.Event) -> None:
-        """Until told to stop."""
+        """Until told to stop: whatever ends a connection, another is made."""
         pause = _FIRST
         while not stop.is_set():
             began = time.monotonic()
-            why = self._connect_once(stop)
+            try:
+                why = self._connect_once(stop)
+            except Exception as error:
+                log.exception("the connection failed")
+                why = f"the connection failed ({type(error).__name__})"
             if stop.is_set():
                 return
             pause = _FIRST if time.monotonic() - began > 60 else min(2 * pause, _LONGEST)
             self._tell(f"{why}; trying again")
+            self.vitals.note(connected=False, trouble=why, reconnects=self.vitals.health.reconnects + 1)
             stop.wait(pause)
 
     def _connect_once(self, stop: threading.Event) -> str:
@@ -104,26 +117,45 @@ class Link:
             port=port,
             clock_offset=offset,
         )
+        self.vitals.wait_anew()
         try:
             self._serve(supernode, port, stop)
+            if supernode.alive:
+                return f"nothing came from the coordinator for {self.vitals.silent():.0f} s"
             return self._ended(supernode)
         finally:
             supernode.stop()
 
     def _serve(self, supernode: FlowerProcess, port: int, stop: threading.Event) -> None:
-        while supernode.alive and not stop.is_set():
+        while supernode.alive and not stop.is_set() and not self._is_dead():
             connected = "SuperNode ID:" in supernode.said()
             if connected:
                 self._tell(f"connected to the coordinator at {self._address}")
-            with contextlib.suppress(httpx.TransportError):  # it has not opened its port yet, or has just ended
+            # It has not opened its port yet, has just ended, or knows us no more.
+            with contextlib.suppress(httpx.HTTPError):
                 serve_tasks(
                     f"127.0.0.1:{port}",
                     secret_file(self._flower),
-                    self._gate.handle,
+                    self._handle,
                     stop,
-                    until=partial(_newly_connected, supernode, connected),
+                    until=partial(self._breaks, supernode, connected),
                 )
             stop.wait(0.1)
+
+    def _handle(self, message: Message) -> Message:
+        reply = self._gate.handle(message)
+        self.vitals.hear()
+        return reply
+
+    def _breaks(self, supernode: FlowerProcess, known: bool) -> bool:
+        return _newly_connected(supernode, known) or self._is_dead()
+
+    def _is_dead(self) -> bool:
+        """Whether the connection has been silent for too long: SuperNode can stay up and never come back to life."""
+        if time.monotonic() - self._beat > _BEAT:
+            self._beat = time.monotonic()
+            self.vitals.note(workers=self._gate.works.restarts)
+        return self.vitals.silent() > _SILENT
 
     def _ended(self, supernode: FlowerProcess) -> str:
         said = supernode.said()

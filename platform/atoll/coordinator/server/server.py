@@ -30,7 +30,7 @@ from atoll.federation.blobs import BlobStore
 from atoll.federation.certificates import expires
 from atoll.federation.flower.process import FlowerProcess
 from atoll.federation.flower.run import Control, open_grid, wait_until_up
-from atoll.federation.flower.superlink import secret_file, start_superlink
+from atoll.federation.flower.superlink import DATABASE, secret_file, set_aside_corrupt, start_superlink
 
 log = logging.getLogger(__name__)
 _PAUSE = 0.2
@@ -115,11 +115,20 @@ class _Engine:
             except (AtollError, httpx.HTTPError, OSError) as error:
                 log.error("the engine stopped: %s; started again", error)
                 self._shop.live.failed("", "engine", str(error))
+                self._shop.live.stopped(str(error))
+            except Exception as error:  # whatever it is, the coordinator stays up, and says so
+                log.exception("the engine stopped; started again")
+                self._shop.live.failed("", "engine", f"{type(error).__name__}: {error}")
+                self._shop.live.stopped(f"{type(error).__name__}: {error}")
             pause = 1.0 if time.monotonic() - began > 60 else min(2 * pause, _LONGEST)
             stop.wait(0 if stop.is_set() else pause)
 
     def _run_once(self, stop: threading.Event) -> None:
         config, flower = self._shop.config, self._shop.folder.flower
+        if aside := set_aside_corrupt(flower / DATABASE):
+            why = f"SuperLink's database was corrupt and is set aside as {aside.name}; nodes are registered anew"
+            log.error("%s", why)
+            self._shop.live.failed("", "engine", why)
         superlink = start_superlink(
             flower,
             host=config.bind,
@@ -154,6 +163,7 @@ class _Engine:
                 self._desk.turn()
                 state = self._shop.ledger.state()
             online = set(grid.get_node_ids())
+            self._shop.live.beat()
             for owner, node in self._nodes.items():
                 known = conversations.get(owner)
                 if known is None or known.node != node:

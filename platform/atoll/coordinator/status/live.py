@@ -4,10 +4,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 _KEPT = 50
 """Failures that are kept; the count goes on."""
+_FRESH = timedelta(seconds=60)
+"""A loop that went round this lately goes round."""
 _LONGEST = 500
 """Characters of what a node says that are kept."""
 
@@ -59,6 +61,9 @@ class View:
         received: Bytes from each owner since the start.
         sent: Bytes to each owner since the start.
         barred: Why an owner's node is given no work, by owner.
+        beat: When the server's loop last went round, with its engine answering; ``None`` for not yet.
+        restarts: How often the engine had to be started again.
+        trouble: Why it was, the last time; empty once the loop goes round again.
     """
 
     started: datetime
@@ -69,6 +74,15 @@ class View:
     received: dict[str, int]
     sent: dict[str, int]
     barred: dict[str, str]
+    beat: datetime | None = None
+    restarts: int = 0
+    trouble: str = ""
+
+    def unready(self, now: datetime) -> str:
+        """Why nodes cannot connect or no work is done; empty where they can and it is."""
+        if self.beat is not None and now - self.beat <= _FRESH and not self.trouble:
+            return ""
+        return self.trouble or ("the engine is starting" if self.beat is None else "the server's loop stands still")
 
 
 def _now() -> datetime:
@@ -90,6 +104,9 @@ class Live:
         self._received: dict[str, int] = {}
         self._sent: dict[str, int] = {}
         self._barred: dict[str, str] = {}
+        self._beat: datetime | None = None
+        self._restarts = 0
+        self._trouble = ""
 
     def seen(self, owner: str, at: datetime | None = None) -> None:
         """An owner's node answered; now, if not said when."""
@@ -115,6 +132,17 @@ class Live:
         with self._lock:
             self._failures.append(failure)
             self._failed += 1
+
+    def beat(self) -> None:
+        """The server's loop goes round, and its engine answers."""
+        with self._lock:
+            self._beat, self._trouble = self._clock(), ""
+
+    def stopped(self, why: str) -> None:
+        """The engine ended, and is started again."""
+        with self._lock:
+            self._restarts += 1
+            self._trouble = why[:_LONGEST]
 
     def barred(self, owner: str, why: str) -> bool:
         """An owner's node is given no work, and why; empty where it is again. Returns whether that is news."""
@@ -144,5 +172,8 @@ class Live:
                 failed=self._failed,
                 received=dict(self._received),
                 sent=dict(self._sent),
+                beat=self._beat,
+                restarts=self._restarts,
+                trouble=self._trouble,
                 barred={owner: why for owner, why in self._barred.items() if why},
             )

@@ -51,6 +51,10 @@ def _written(snapshot: Snapshot) -> Iterator[Metric]:
 
 def _running(snapshot: Snapshot, started: str) -> Iterator[Metric]:
     yield _gauge("nodes_alive", "Admitted owners whose node answered in the last minute.", snapshot.alive)
+    yield _gauge("ready", "Whether nodes can connect and work is done.", float(not snapshot.unready))
+    yield CounterMetricFamily(
+        "atoll_engine_restarts", "Starts of the engine after it ended by itself.", value=snapshot.restarts
+    )
     barred = sum(bool(owner.barred) for owner in snapshot.admitted)
     yield _gauge("nodes_barred", "Admitted owners whose node answers and is given no work.", barred)
     yield CounterMetricFamily("atoll_failures", "Failures since the server started.", value=snapshot.failed or 0)

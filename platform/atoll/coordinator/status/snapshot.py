@@ -52,6 +52,8 @@ def snapshot(state: State, live: Live | None, now: datetime) -> Snapshot:
         work=_work(state, view),
         failures=_failures(state, view),
         failed=None if view is None else view.failed,
+        unready="" if view is None else view.unready(now),
+        restarts=0 if view is None else view.restarts,
     )
 
 

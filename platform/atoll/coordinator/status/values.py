@@ -190,6 +190,8 @@ class Snapshot:
         work: By owner.
         failures: The newest first; those without a time come last.
         failed: How many failures there were since the server started; ``None`` where none is running.
+        unready: Why nodes cannot connect or no work is done; empty where they can and it is.
+        restarts: How often the server's engine had to be started again.
     """
 
     at: str
@@ -203,6 +205,8 @@ class Snapshot:
     work: list[WorkStatus]
     failures: list[FailureStatus]
     failed: int | None
+    unready: str = ""
+    restarts: int = 0
 
     @property
     def admitted(self) -> list[OwnerStatus]:

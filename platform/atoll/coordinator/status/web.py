@@ -23,7 +23,7 @@ from atoll.errors import AtollError, ConfigError
 
 log = logging.getLogger(__name__)
 
-_OPEN = ("/health", "/login", "/logout")
+_OPEN = ("/health", "/ready", "/login", "/logout")
 """What is answered without a token."""
 _LAST_PORT = 65535
 _LARGEST = 4096
@@ -34,7 +34,8 @@ _START = 20.0
 
 
 def create_status_app(read: Callable[[], Snapshot], token: str) -> FastAPI:
-    """The pages and what programs read: ``/``, ``/status.json``, ``/metrics``, and ``/health`` for everyone.
+    """The pages and what programs read: ``/``, ``/status.json``, ``/metrics``; for everyone ``/health``, which says
+    that the program lives, and ``/ready``, which says that nodes can connect and work is done.
 
     Args:
         read: Gives how things stand, from any thread; see :func:`atoll.coordinator.status.snapshot.reader`.
@@ -85,6 +86,12 @@ def create_status_app(read: Callable[[], Snapshot], token: str) -> FastAPI:
     @app.get("/health")
     def health() -> Response:
         return PlainTextResponse("ok")
+
+    @app.get("/ready")
+    def ready() -> Response:
+        # Why it is not is for who may look; this is for whoever can reach the port.
+        fine = not read().unready
+        return PlainTextResponse("ready" if fine else "not ready", status_code=200 if fine else 503)
 
     @app.get("/login")
     def form() -> Response:

@@ -4,10 +4,13 @@ Flower authenticates nodes. Its control API, which starts runs and registers nod
 open in the free edition, so the child process asks there for a secret that only the coordinator's folder holds.
 """
 
+import contextlib
 import hmac
 import os
 import secrets
+import sqlite3
 from collections.abc import Awaitable, Callable, MutableMapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from atoll.experts.files import write_atomic
 from atoll.federation.flower.process import FlowerProcess, end_with_parent
 
 HEADER = "atoll-control"
+DATABASE = "superlink.db"
 _Scope = MutableMapping[str, Any]
 _App = Callable[..., Awaitable[None]]
 
@@ -33,7 +37,7 @@ def start_superlink(folder: Path, *, host: str, port: int, certificate: Path, ke
     folder.mkdir(parents=True, exist_ok=True)
     arguments = ["--host", host, "--port", str(port), "--isolation", "process", "--enable-supernode-auth"]
     arguments += ["--ssl-certfile", str(certificate), "--ssl-keyfile", str(key), "--ssl-ca-certfile", str(ca)]
-    arguments += ["--database", str(folder / "superlink.db"), "--disable-runtime-dependency-installation"]
+    arguments += ["--database", str(folder / DATABASE), "--disable-runtime-dependency-installation"]
     arguments += ["--superexec-auth-secret-file", str(secret_file(folder))]
     environment = {"ATOLL_CONTROL": secret_file(folder).read_text("ascii")}
     return FlowerProcess(__name__, arguments, log=folder / "superlink.log", environment=environment)
@@ -45,6 +49,36 @@ def secret_file(folder: Path) -> Path:
     if not path.exists():
         write_atomic(path, secrets.token_hex(32).encode(), mode=0o600)
     return path
+
+
+def set_aside_corrupt(database: Path) -> Path | None:
+    """Move a database that SQLite finds corrupt out of the way, with what belongs to it.
+
+    Nothing in it must be kept: who may connect is in the ledger, and a node asks again for what was on its way.
+
+    Returns:
+        Where it is now; ``None`` where nothing was wrong.
+    """
+    if not database.exists() or _is_sound(database):
+        return None
+    stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    aside = database.with_name(f"{database.name}.corrupt-{stamp}")
+    for ending in ("-wal", "-shm"):
+        beside = database.with_name(database.name + ending)
+        if beside.exists():
+            beside.replace(aside.with_name(aside.name + ending))
+    database.replace(aside)
+    return aside
+
+
+def _is_sound(database: Path) -> bool:
+    try:
+        with contextlib.closing(sqlite3.connect(database, timeout=5)) as connection:
+            return bool(connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",))
+    except sqlite3.OperationalError as error:
+        return "locked" in str(error)  # someone uses it, so it is for them to say
+    except sqlite3.DatabaseError:
+        return False
 
 
 class ControlGuard:
