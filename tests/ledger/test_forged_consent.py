@@ -89,7 +89,7 @@ def changed_words() -> StatementHeard:
 def test_nobody_speaks_in_an_owners_name(path: Path, forged: list[Fact]) -> None:
     append_raw(path, [(fact, NOW) for fact in forged])
     with Ledger.open(path) as ledger:
-        with pytest.raises(LedgerError, match="cannot be|says again"):
+        with pytest.raises(LedgerError, match=r"cannot be|says again"):
             ledger.verify()
         with pytest.raises(LedgerError):
             ledger.state()

@@ -1,5 +1,6 @@
 """Two receipts that cannot both be of one history."""
 
+import itertools
 from collections.abc import Sequence
 
 from atoll.experts.receipts import Receipt, contradiction
@@ -38,7 +39,7 @@ def find_fork(
 def _backwards(receipts: Sequence[Receipt]) -> str:
     """Whether a coordinator had fewer events later on."""
     ordered = sorted(receipts, key=lambda receipt: (receipt.public_key, receipt.time))
-    for before, after in zip(ordered, ordered[1:], strict=False):
+    for before, after in itertools.pairwise(ordered):
         if before.public_key == after.public_key and after.sequence < before.sequence:
             return contradiction(before, after) or "their times do not fit"
     return ""
