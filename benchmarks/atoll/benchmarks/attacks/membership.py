@@ -20,17 +20,16 @@ from atoll.benchmarks.attacks.crafted import CraftedExpert, amplifier, amplifyin
 from atoll.benchmarks.attacks.estimates import true_positives
 from atoll.benchmarks.attacks.silo import records
 from atoll.benchmarks.attacks.world import Found, World
-from atoll.clients.measuring.figures import loss_step
 from atoll.clients.measuring.policy import MeasuringPolicy
 from atoll.workloads.workload import Split
 
 STATISTIC = "training documents whose membership is recognized; true positives at 1 % false ones"
 TEST_STATISTIC = "test documents whose membership is recognized with the whole budget; true positives at 1 % false ones"
-_REPETITIONS = 4
+_REPETITIONS = 5
 _FIRST_TOKENS = 3 * math.log(2) / 140
 """What the ensemble's choice between two models costs on a record of three windows, in nats a token."""
 _OTHERS = 5
-"""Documents that are in no silo, asked for in each as well: with the target's, 24 models."""
+"""Documents that are in no silo, asked for in each as well: with the target's, 30 models."""
 
 
 def run(world: World) -> Found:
@@ -90,8 +89,10 @@ def _attack(world: World, split: Split) -> Found:
 
 def _excesses(documents: int) -> list[float]:
     """Nats a token that carry a figure to about half a step, by less and more than one document may move it."""
-    turn = loss_step(documents, MeasuringPolicy()) / 2
-    margins = np.linspace(-0.5, 1.0, _REPETITIONS) * MeasuringPolicy().clip / documents
+    rules = MeasuringPolicy()
+    weight = rules.clip / documents
+    turn = max(rules.step, rules.step_documents * weight) / 2
+    margins = np.linspace(-0.5, 1.0, _REPETITIONS) * weight
     return [float(value) for value in turn + margins - _FIRST_TOKENS]
 
 
