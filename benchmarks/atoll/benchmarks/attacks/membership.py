@@ -3,11 +3,12 @@
 Models that amplify the document (:func:`amplifying_model`) are measured, several for each document, each made worse
 elsewhere by so much that the figure lies just where rounding turns: what one document moves then shows as a whole step,
 however coarse the steps are. How far the figures lie below those of models for documents that the attacker made up is
-the score (membership inference by reference models: Carlini et al. 2022, arXiv
-2112.03570; here the models are the attacker's, and the silo's data is what is asked).
+the score (membership inference by reference models: Carlini et al. 2022, arXiv 2112.03570; here the models are the
+attacker's, and the silo's data is what is asked).
 
 ``repeated-calls`` asks for documents of the training split, of which experts are made. ``test-document`` asks for those
-that others may have measured, with the whole budget: what it reaches is what the budget and the rounding leave open.
+that others may have measured, with nearly the whole budget: what it
+reaches is what budget, noise and rounding leave open.
 """
 
 import math
@@ -24,7 +25,7 @@ from atoll.clients.measuring.policy import MeasuringPolicy
 from atoll.workloads.workload import Split
 
 STATISTIC = "training documents whose membership is recognized; true positives at 1 % false ones"
-TEST_STATISTIC = "test documents whose membership is recognized with the whole budget; true positives at 1 % false ones"
+TEST_STATISTIC = "test documents whose membership is recognized; true positives at 1 % false ones"
 _REPETITIONS = 5
 _FIRST_TOKENS = 3 * math.log(2) / 140
 """What the ensemble's choice between two models costs on a record of three windows, in nats a token."""
