@@ -85,6 +85,7 @@ class Hello(Question):
         statements: Digests of all statements of the owner that are in the ledger, by number.
         wait: Seconds to wait with the answer for the owner to state something; 0 to answer at once.
         proofs: Documents that say whose a key is, signed by who says so; none where the node has them.
+        rival: Whether another node tried to connect with this node's key while it was connected.
     """
 
     heard: int = 0
@@ -94,6 +95,7 @@ class Hello(Question):
     statements: dict[str, str] = field(default_factory=dict)
     wait: float = 0.0
     proofs: list[str] = field(default_factory=list)
+    rival: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

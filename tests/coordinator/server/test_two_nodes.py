@@ -12,6 +12,7 @@ from atoll.clients.gate.gate import Gate
 from atoll.clients.gate.policy import Policy
 from atoll.coordinator.server import conversation
 from atoll.coordinator.server.conversation import Conversation
+from atoll.coordinator.server.node_instances import RefusedSessions
 from atoll.coordinator.server.shop import Shop
 
 
@@ -41,7 +42,10 @@ class Nodes:
     def hello(self, name: str) -> None:
         """The coordinator, which may have been started anew, says hello, and this node answers."""
         self.answering = name
-        talk = Conversation(self._shop, self, "clinic", 1)  # type: ignore[arg-type]
+        self.ask(Conversation(self._shop, self, "clinic", 1))  # type: ignore[arg-type]
+
+    def ask(self, talk: Conversation) -> None:
+        """One hello of a conversation, and its answer."""
         talk.speak(self._shop.ledger.state())
         answers, self._answers = self._answers, []
         for answer in answers:
@@ -92,6 +96,39 @@ def test_a_restart_is_no_alarm_even_where_answers_were_lost(shop: Shop, nodes: N
         nodes.lost = lost
         nodes.hello("clinic")
         nodes.hello("clinic")
+    assert not alarms(shop)
+    assert not nodes.alarm("clinic")
+
+
+def test_a_copy_that_is_kept_out_by_the_node_that_is_connected_is_noticed(
+    shop: Shop, nodes: Nodes, tmp_path: Path
+) -> None:
+    """SuperLink holds one connection for a key, and logs that it refused another."""
+    nodes.start("clinic")
+    nodes.hello("clinic")
+    path = tmp_path / "superlink.log"
+    path.write_text("SuperNode with node ID 7 could not be activated.\n")
+    refused = RefusedSessions(path)
+    with path.open("a") as handle:
+        handle.write("Push replies\nexception: SuperNode with node ID 1 could not be activated.\nSuperNode with")
+    assert refused.news() == {1}
+    assert not refused.news()
+    talk = Conversation(shop, nodes, "clinic", 1)  # type: ignore[arg-type]
+    talk.rival()
+    for _ in range(3):
+        nodes.ask(talk)
+    assert any("tries to connect" in alarm for alarm in alarms(shop))
+    assert "tries to connect" in nodes.alarm("clinic")
+
+
+def test_a_node_that_comes_back_after_a_crash_is_no_copy(shop: Shop, nodes: Nodes) -> None:
+    nodes.start("clinic")
+    nodes.hello("clinic")
+    talk = Conversation(shop, nodes, "clinic", 1)  # type: ignore[arg-type]
+    talk.rival()  # SuperLink still holds its former connection
+    nodes.start("clinic")
+    for _ in range(3):
+        nodes.ask(talk)
     assert not alarms(shop)
     assert not nodes.alarm("clinic")
 

@@ -185,7 +185,7 @@ class Gate:
             # Whoever must upgrade: what an owner says about consent is heard all the same.
             return UnversionedHelloReply(version=version("atoll"), statements=statements)
         protocol = agree(hello.protocol, hello.oldest, us=_US, them=_THEM)
-        self._instances.hear(hello.instance)
+        self._instances.hear(hello.instance, rival=hello.rival)
         self.works.peers.hear(hello.proofs)
         return HelloReply(
             version=version("atoll"),

@@ -41,15 +41,22 @@ class Instances:
         """The latest starts before this one, oldest first."""
         return self._earlier[-_SHOWN:]
 
-    def hear(self, last: str) -> bool:
+    def hear(self, last: str, *, rival: bool = False) -> bool:
         """Compare what the coordinator heard last under this node's keys with the starts of this folder.
 
         Args:
             last: The start that answered last; empty where none has.
+            rival: Whether another node tried to connect with this node's key while it was connected.
 
         Returns:
             Whether it is another folder's, which is an alarm.
         """
+        if rival:
+            self._alarms.ring(
+                "another node tries to connect with this node's keys: somebody has a copy of this folder. If it is not "
+                "you, tell the operator to revoke this institution, and then make new keys: "
+                "atoll node enrol FOLDER --renew"
+            )
         if not last or last == self._current or last in self._earlier:
             return False
         self._alarms.ring(

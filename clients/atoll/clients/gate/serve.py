@@ -161,7 +161,8 @@ class Link:
         said = supernode.said()
         if any(sign in said for sign in _NOT_LET_IN):
             return (
-                "the coordinator does not let this node in: it has not approved it yet, or has revoked it; hand "
+                "the coordinator does not let this node in: it has not approved it yet, has revoked it, "
+                "or another node with the same keys is connected (if that is not yours, they are stolen); hand "
                 f"{self._folder.enrolment} to its operator"
             )
         return f"the connection ended; {supernode.log} says more"

@@ -58,6 +58,8 @@ log = logging.getLogger(__name__)
 _GIVE_UP = 90.0
 """Seconds after which an unanswered question is asked anew."""
 _HELLO = 20.0
+_ANSWERS = 2
+"""Answers to hello after which a node that was connected is still the same one."""
 _SOONEST, _LATEST = 1.0, 5.0
 """Seconds between questions after the same work."""
 _AFTER_FAILURE = 10.0
@@ -85,6 +87,8 @@ class Conversation:
         self._shop, self._grid, self.owner, self.node = shop, grid, owner, node
         self._instances = NodeInstances(shop.folder.root / "instances.json")
         self._proofs: str | None = None
+        self._rival: tuple[str, int] | None = None
+        self._has_rival = False
         self._asked: dict[str, _Asked] = {}
         self._due: dict[str, float] = {}
         self._pause: dict[str, float] = {}
@@ -135,7 +139,15 @@ class Conversation:
             statements={str(number): each.content_digest for number, each in sorted(owner.voice.heard.items())},
             wait=_HELLO - 1 if self._agreed else 0.0,
             proofs=proofs if lacking else [],
+            rival=self._has_rival,
         )
+
+    def rival(self) -> None:
+        """Somebody tried to connect with the key of this node, which is connected: a copy of it, or the node itself
+        after a crash; if the connected one goes on answering, it is a copy.
+        """
+        if self._rival is None:
+            self._rival = (self._instances.last(self._key(self._shop.ledger.state())), 0)
 
     def hear(self, message: Message) -> None:
         """Take an answer in. One that is not this owner's, or not to what was asked, is noted and changes nothing."""
@@ -242,7 +254,23 @@ class Conversation:
     def _hear_instance(self, reply: HelloReply) -> None:
         """Notice when two nodes live under one key."""
         key = self._key(self._shop.ledger.state())
+        self._hear_after_rival(reply.instance)
         if wrong := self._instances.hear(key, reply.instance, reply.earlier):
+            log.error("%s: %s", self.owner, wrong, extra=self._extra())
+            self._shop.live.failed(self.owner, HELLO, wrong)
+
+    def _hear_after_rival(self, instance: str) -> None:
+        """Raise the alarm when the start that was connected answers twice more, the second time asked afterwards."""
+        if self._rival is None:
+            return
+        before, answers = self._rival
+        self._rival = (before, answers + 1) if instance == before else None
+        if self._rival is not None and answers + 1 >= _ANSWERS:
+            self._rival, self._has_rival = None, True
+            wrong = (
+                "ALARM: two nodes with one owner's keys: while its node is connected, another tries to connect with "
+                "a copy of its keys. Ask the institution; if its folder was stolen, revoke it: atoll coordinator revoke"
+            )
             log.error("%s: %s", self.owner, wrong, extra=self._extra())
             self._shop.live.failed(self.owner, HELLO, wrong)
 

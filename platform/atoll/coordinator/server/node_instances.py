@@ -2,12 +2,15 @@
 
 import json
 import logging
+import re
 from collections.abc import Collection
 from pathlib import Path
 
 from atoll.experts.files import write_atomic
 
 log = logging.getLogger(__name__)
+_REFUSED = re.compile(rb"SuperNode with node ID (\d+) could not be activated")
+"""What SuperLink logs when somebody connects with the key of a node that is connected already."""
 
 
 class NodeInstances:
@@ -52,3 +55,26 @@ class NodeInstances:
             "it): a copy of the node's folder is in use. Ask the institution; if its folder was stolen, revoke it: "
             "atoll coordinator revoke"
         )
+
+
+class RefusedSessions:
+    """SuperLink holds one connection for a key: what it refuses to a second one is in its log."""
+
+    def __init__(self, path: Path) -> None:
+        """At SuperLink's log, of which only what is added from now on is read."""
+        self._path = path
+        self._read = path.stat().st_size if path.exists() else 0
+
+    def news(self) -> set[int]:
+        """Nodes under whose keys a second connection was refused since the last look."""
+        try:
+            with self._path.open("rb") as handle:
+                if handle.seek(0, 2) < self._read:
+                    self._read = 0
+                handle.seek(self._read)
+                text = handle.read()
+        except OSError:
+            return set()
+        whole = text.rfind(b"\n") + 1
+        self._read += whole
+        return {int(found) for found in _REFUSED.findall(text[:whole])}

@@ -17,6 +17,7 @@ from atoll.coordinator.server.conversation import Conversation
 from atoll.coordinator.server.desk import Desk
 from atoll.coordinator.server.folder import ServerFolder, know_own
 from atoll.coordinator.server.history_guard import check_history
+from atoll.coordinator.server.node_instances import RefusedSessions
 from atoll.coordinator.server.shop import Shop
 from atoll.coordinator.server.sole import sole_coordinator
 from atoll.coordinator.status.contact import Contact, leave_contact
@@ -154,6 +155,7 @@ class _Engine:
     def _talk(self, grid: Grid, control: Control, superlink: FlowerProcess, stop: threading.Event) -> None:
         """One Flower run, until it ends or SuperLink does."""
         conversations: dict[str, Conversation] = {}
+        refused = RefusedSessions(superlink.log)
         while not stop.is_set():
             if not superlink.alive:
                 raise FederationError(f"SuperLink ended; its log says why: {superlink.log}")
@@ -162,12 +164,14 @@ class _Engine:
             if not state.doubted:
                 self._desk.turn()
                 state = self._shop.ledger.state()
-            online = set(grid.get_node_ids())
+            online, rivals = set(grid.get_node_ids()), refused.news()
             self._shop.live.beat()
             for owner, node in self._nodes.items():
                 known = conversations.get(owner)
                 if known is None or known.node != node:
                     known = conversations[owner] = Conversation(self._shop, grid, owner, node)
+                if node in rivals:
+                    known.rival()
                 if node in online:
                     known.speak(state)
             for owner in set(conversations) - set(self._nodes):
