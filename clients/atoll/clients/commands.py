@@ -341,6 +341,41 @@ def scorecard(
         Console().print(unlearning_table(figures, owner))
 
 
+@app.command()
+def forget(
+    folder: _Folder,
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATHS]...", help="Files, folders or globs that hold the records, in the data's form."),
+    ] = None,
+    record: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A document (notes.jsonl#12) or person of the data, by name; repeatable."),
+    ] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Train from the beginning, and not from a checkpoint.")] = False,
+) -> None:
+    """Pass over records for good, and train the latest expert again without them; the earlier one is withdrawn.
+
+    It goes on from the last checkpoint that had not seen them (`checkpoints` in node.yaml keeps some), or begins anew.
+    A node that runs is stopped first; started again, it hands the successor to the coordinator.
+
+    Example: atoll node forget hospital /srv/letters/2031-05-03.txt
+    """
+    from atoll.clients.gate.forget import forget as forget_records
+
+    said = forget_records(folder, paths or [], record or [], anew=anew)
+    typer.echo(f"Passed over from now on: {said.records} more records, of {said.samples} samples in the data.")
+    if not said.successor:
+        typer.echo("No expert had seen them, so none is trained again.")
+        return
+    how = f"from step {said.step}, before which none of them was read" if said.step else "from the beginning"
+    typer.echo(f"Successor: {said.successor}, trained {how}")
+    typer.echo(f"Withdrawn, and erased here: {', '.join(said.predecessors) or 'nothing more'}")
+    typer.echo("A running node hands both over; without one, hand these files to the operator, for")
+    for file in (*said.statements, said.package):
+        typer.echo(f"        atoll coordinator accept FOLDER {file}")
+
+
 def _state(
     folder: Path, expert: str, purposes: list[str], until: str | None, words: str, *, new: bool = False, after: int = 0
 ) -> None:

@@ -17,7 +17,9 @@ from atoll.clients.evaluate import Evaluator
 from atoll.clients.measuring.records import RecordsQuestion
 from atoll.clients.measuring.worker import list_records
 from atoll.clients.node import Node
+from atoll.clients.own_experts import UNIT
 from atoll.clients.prior import make_prior, prior_spends
+from atoll.clients.succession import Succession
 from atoll.clients.training.basis import TrainBasis, is_chosen, start_indices, training_basis
 from atoll.clients.training.ffn import FeedForwardTrainable
 from atoll.clients.training.limits import NO_LIMITS, TrainLimits
@@ -30,6 +32,7 @@ from atoll.clients.training.trainable import Trainable, TrainedExpert
 from atoll.errors import ConfigError
 from atoll.experts.card import Consent, ExpertCard, Privacy
 from atoll.experts.checks import Scalar
+from atoll.experts.files import write_atomic
 from atoll.experts.package import read_package, verify_package, write_package
 from atoll.experts.signing import PublicKey
 from atoll.experts.training import ExpertConfig, TrainingConfig
@@ -39,6 +42,7 @@ from atoll.mixture.shared import Shared
 from atoll.plugins import build, load
 from atoll.workloads.workload import Batch, Split, Workload
 
+_CHECKPOINT = "checkpoint.pt"
 Report = Callable[[int, int, str], None]
 """Told how much is done, of how much, and a note."""
 
@@ -62,7 +66,11 @@ def plan_training(node: Node, unit: TrainUnit, limits: TrainLimits = NO_LIMITS) 
 
 
 def train_expert(
-    node: Node, unit: TrainUnit, report: Report, limits: TrainLimits = NO_LIMITS
+    node: Node,
+    unit: TrainUnit,
+    report: Report,
+    limits: TrainLimits = NO_LIMITS,
+    succession: Succession | None = None,
 ) -> tuple[TrainReply, Path]:
     """Train an expert on the silo's training split and pack it.
 
@@ -74,6 +82,7 @@ def train_expert(
         unit: The work.
         report: Told how it goes.
         limits: What the node's policy asks of it.
+        succession: The expert that this one is made in place of; ``None`` for none.
 
     Returns:
         What to say, and the package's file.
@@ -86,10 +95,14 @@ def train_expert(
     """
     node.expect_anchor(unit.anchor)
     unit.check()
-    folder = node.folder / "work" / _identity(node, unit, limits)
+    folder = node.folder / "work" / _identity(node, unit, limits, succession)
     package = folder / f"{node.config.owner}.atoll"
     if not package.exists():
-        _train_and_pack(node, unit, limits, package, report)
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomic(folder / UNIT, unit.to_json().encode())
+        if succession is not None and succession.checkpoint and not (folder / _CHECKPOINT).exists():
+            shutil.copyfile(succession.checkpoint, folder / _CHECKPOINT)
+        _train_and_pack(node, unit, limits, succession, package, report)
         shutil.rmtree(folder / "states", ignore_errors=True)
     found = verify_package(package, trusted=node.key.public)
     return TrainReply(digest=found.digest, blob=_file_digest(package), metrics=dict(found.card.metrics)), package
@@ -121,7 +134,14 @@ def evaluate(node: Node, unit: EvaluateUnit, report: Report) -> EvaluateReply:
     return dataclasses.replace(reply, audit=dict(audit_unit(node, unit, evaluator, experts, report)))
 
 
-def _train_and_pack(node: Node, unit: TrainUnit, limits: TrainLimits, package: Path, report: Report) -> None:
+def _train_and_pack(
+    node: Node,
+    unit: TrainUnit,
+    limits: TrainLimits,
+    succession: Succession | None,
+    package: Path,
+    report: Report,
+) -> None:
     private = settle_privacy(unit.privacy, unit.training, node.workload) if unit.privacy.on else None
     model = node.model()
     layers = expert_layers(node.anchor.layers, unit.expert.last_layers)
@@ -153,11 +173,18 @@ def _train_and_pack(node: Node, unit: TrainUnit, limits: TrainLimits, package: P
         made, facts, metrics = _train_alone(node, unit, place, layers, private, chosen, package.parent, report)
     else:
         begin = start_indices(node.workload, unit, limits.min_documents)
-        checkpoint = package.parent / "checkpoint.pt"
+        checkpoint = package.parent / _CHECKPOINT
         made, facts, metrics = train_beside(node, unit, unit.past, place, begin, chosen, checkpoint, report)
         metrics = metrics if limits.foreign_figures else {}
     privacy = private.spent(int(facts["steps"])) if private else None
     card = _card(node, unit, made, descriptor, facts, limits.rounded(metrics), privacy)
+    if succession is not None:
+        card = dataclasses.replace(
+            card,
+            predecessor=succession.predecessor,
+            forgotten=succession.forgotten,
+            training={**card.training, "continued_from": succession.step},
+        )
     prior = None if unit.replay is None else make_prior(node, unit.replay, exact=private is None)
     write_package(
         package,
@@ -199,8 +226,8 @@ def _train_alone(
         return samples.loss(runner, training)
 
     parts = functools.partial(samples.parts, training=training, seed=unit.seed)
-    look, checkpoint = validate if chosen else None, folder / "checkpoint.pt"
-    progress = train(trainable, parts, workload.loss, look, training, checkpoint, report)
+    look, checkpoint = validate if chosen else None, folder / _CHECKPOINT
+    progress = train(trainable, parts, workload.loss, look, training, checkpoint, report, node.config.checkpoints)
     metrics = {"validation_loss_anchor": progress.first_loss, "validation_loss_expert": progress.best_loss}
     return trainable.export(), progress.facts(), metrics if chosen else {}
 
@@ -310,10 +337,11 @@ def _card(
     )
 
 
-def _identity(node: Node, unit: TrainUnit, limits: TrainLimits) -> str:
+def _identity(node: Node, unit: TrainUnit, limits: TrainLimits, succession: Succession | None) -> str:
     """Of the unit on this node's data: the owner's settings shape the card, and the key signs, so they count."""
     asked = [] if limits == NO_LIMITS else [limits.to_json()]
-    config = repr(dataclasses.astuple(node.config))
+    asked += [] if succession is None else [succession.identity]
+    config = repr(node.config.shaping)
     return _digest(unit.to_json(), config, node.workload.key, node.key.public.hex, *asked)
 
 

@@ -201,6 +201,7 @@ def _rows(package: "ExpertPackage") -> list[tuple[str, str]]:
         ("metrics", _pairs(card.metrics)),
         ("privacy", privacy),
         ("replay", "\n".join(card.replay) or "nothing is kept"),
+        ("successor of", f"{card.predecessor}, without {card.forgotten:,} records" if card.predecessor else "nothing"),
         ("licence", card.licence),
         ("consent", f"for {', '.join(card.consent.purposes) or 'nothing'}, until {card.consent.until or 'withdrawn'}"),
         ("statement", card.consent.statement),

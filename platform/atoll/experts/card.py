@@ -12,7 +12,7 @@ from atoll.experts.checks import Scalar
 
 FORMAT = 1
 SPLITS = ("train", "validation", "test")
-_OPTIONAL = ("replay", "audit")
+_OPTIONAL = ("replay", "audit", "predecessor", "forgotten")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,6 +78,9 @@ class ExpertCard:
             prior, and then the key is not written.
         audit: What its owner measured of the privacy of a release that the expert is in, by name; not of the expert
             alone, so it stands in the card beside a release and not in the package. Not written where there is none.
+        predecessor: Digest of the expert that this one was made in place of, without records that that one had seen.
+            Not written where there is none, like ``forgotten``.
+        forgotten: How many records those are.
 
     Raises:
         PackageError: an impossible value; the message names the key.
@@ -101,6 +104,8 @@ class ExpertCard:
     consent: Consent
     replay: tuple[str, ...] = ()
     audit: Mapping[str, float] = field(default_factory=dict)
+    predecessor: str = ""
+    forgotten: int = 0
 
     def __post_init__(self) -> None:
         if self.format != FORMAT or isinstance(self.format, bool):
@@ -128,6 +133,9 @@ class ExpertCard:
         if not isinstance(self.consent, Consent):
             raise PackageError("'consent' must be purposes, until and statement")
         _set(self, "replay", checks.texts("replay", self.replay))
+        _set(self, "forgotten", checks.count("forgotten", self.forgotten))
+        if self.predecessor or self.forgotten:
+            checks.matching("predecessor", self.predecessor, checks.DIGEST, "a digest of an expert")
 
     def to_yaml(self) -> bytes:
         """UTF-8 YAML; equal cards give equal bytes."""

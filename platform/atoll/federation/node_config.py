@@ -1,6 +1,7 @@
 """An institution's own settings, as `node.yaml` holds them."""
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field, fields
+from typing import Any
 
 from atoll.errors import ConfigError
 from atoll.workloads.data import DataConfig
@@ -69,6 +70,8 @@ class NodeConfig:
         replay: What replay may keep of the data, and draw of its domain.
         threads: Threads for tensor work.
         device: ``auto`` takes a GPU where there is one.
+        checkpoints: How many earlier checkpoints of a training are kept, evenly over its steps, so that records can be
+            forgotten without training all of it anew. Each is about four times as large as the expert.
     """
 
     owner: str
@@ -80,3 +83,10 @@ class NodeConfig:
     replay: ReplayTerms = field(default_factory=ReplayTerms)
     threads: int = 1
     device: str = "auto"
+    checkpoints: int = 0
+
+    @property
+    def shaping(self) -> tuple[Any, ...]:
+        """Values of all that decides what comes of a training."""
+        named = zip(fields(self), astuple(self), strict=True)
+        return tuple(value for each, value in named if each.name != "checkpoints")

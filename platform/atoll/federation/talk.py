@@ -11,7 +11,7 @@ from typing import Self
 from atoll.federation.protocol import OLDEST, PROTOCOL, UNVERSIONED
 from atoll.federation.units import Unit
 
-HELLO, WORK, FETCH, STORE = "hello", "work", "fetch", "store"
+HELLO, WORK, FETCH, STORE, ERASE = "hello", "work", "fetch", "store", "erase"
 QUEUED, WORKING, DONE, FAILED, REFUSED = "queued", "working", "done", "failed", "refused"
 
 
@@ -22,7 +22,7 @@ class Request(Unit):
     Attributes:
         to: The owner who is meant.
         nonce: Never used before.
-        asks: ``hello``, ``work``, ``fetch`` or ``store``.
+        asks: ``hello``, ``work``, ``fetch``, ``store`` or ``erase``.
         body: JSON of what is asked.
         head: The receipt that the owner keeps: where the coordinator's ledger stands, signed (one line of a
             :class:`~atoll.experts.receipts.Receipt`). Of protocol 1, ``number:digest``.
@@ -123,6 +123,21 @@ class UnversionedHelloReply(Unit):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Offer(Unit):
+    """An expert that was not asked for: the successor of an earlier one.
+
+    Attributes:
+        expert: Digest of the package.
+        blob: Digest of its file.
+        size: In bytes.
+    """
+
+    expert: str
+    blob: str
+    size: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class HelloReply(UnversionedHelloReply):
     """A node is.
 
@@ -133,6 +148,7 @@ class HelloReply(UnversionedHelloReply):
         receipt: The receipt with the most events that it holds of this coordinator; empty for none.
         rotations: By which the owner's keys took over, each signed by the one before.
         proofs: Digest of the documents on keys that the coordinator sent last.
+        offers: Experts that the node was not asked for.
     """
 
     protocol: int = PROTOCOL
@@ -141,6 +157,7 @@ class HelloReply(UnversionedHelloReply):
     receipt: str = ""
     rotations: list[str] = field(default_factory=list)
     proofs: str = ""
+    offers: list[Offer] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -235,3 +252,27 @@ class StoreReply(Unit):
     """
 
     have: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Erase(Question):
+    """Another owner has withdrawn its expert: erase what is here of it.
+
+    Attributes:
+        expert: Digest of the package.
+        blob: Digest of its file.
+    """
+
+    expert: str
+    blob: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class EraseReply(Unit):
+    """It is gone.
+
+    Attributes:
+        statement: An :class:`~atoll.experts.erasure.ErasureStatement` of this owner's, in one line.
+    """
+
+    statement: str

@@ -9,10 +9,12 @@ from atoll.clients.gate.package_spends import package_spends
 from atoll.clients.gate.policy import Refusal
 from atoll.clients.gate.setup import NodeFolder
 from atoll.clients.node import Node
+from atoll.clients.succession import Succession
 from atoll.clients.work import plan_training, train_expert
 from atoll.config import read_config
 from atoll.coordinator.server.calls import TrainSettings
 from atoll.experts.package import unpack, verify_package
+from atoll.federation.units import TrainReply, TrainUnit
 
 
 def train_offline(root: Path, overrides: list[str]) -> Path:
@@ -30,10 +32,34 @@ def train_offline(root: Path, overrides: list[str]) -> Path:
         AtollError: the data cannot be used, or training diverged.
     """
     folder = NodeFolder(root)
-    policy, config = folder.read_policy(), folder.read_config()
-    node = Node(folder.root.absolute())
+    config, node = folder.read_config(), Node(folder.root.absolute())
     unit = read_config(TrainSettings, None, overrides).unit(node.anchor.digest)
-    silo = node.announcement()
+    said, package = train_allowed(folder, node, unit)
+    place = folder.root / "experts" / f"{config.owner}-{said.digest.removeprefix('sha256:')[:12]}"
+    if not place.exists():
+        unpack(package, place, trusted=node.key.public)
+    return place
+
+
+def train_allowed(
+    folder: NodeFolder, node: Node, unit: TrainUnit, succession: Succession | None = None
+) -> tuple[TrainReply, Path]:
+    """Train an expert in this process, under the policy and on the account of the node.
+
+    Args:
+        folder: The node's.
+        node: The same, opened.
+        unit: The work.
+        succession: The expert that this one is made in place of.
+
+    Returns:
+        What came of it, and the package's file.
+
+    Raises:
+        Refusal: the node's own policy does not allow it.
+        AtollError: the data cannot be used, or training diverged.
+    """
+    policy, silo = folder.read_policy(), node.announcement()
     policy.allow_training(unit, silo)
     basis = plan_training(node, unit, policy.limits)
     policy.allow_basis(unit, basis, silo)
@@ -42,7 +68,9 @@ def train_offline(root: Path, overrides: list[str]) -> Path:
     account = Account(folder.root, folder.read_key())
     account.allow(policy.training, unit, basis, policy.min_documents)
     with bars() as told:
-        said, package = train_expert(node, unit, lambda done, total, note: told("train", done, total), policy.limits)
+        said, package = train_expert(
+            node, unit, lambda done, total, note: told("train", done, total), policy.limits, succession
+        )
     found = verify_package(package, trusted=node.key.public)
     policy.allow_expert(
         found.card,
@@ -53,7 +81,4 @@ def train_offline(root: Path, overrides: list[str]) -> Path:
     )
     policy.allow_package(unit, basis, found)
     account.release(policy.training, unit, basis, found.digest, package_spends(found, basis))
-    place = folder.root / "experts" / f"{config.owner}-{said.digest.removeprefix('sha256:')[:12]}"
-    if not place.exists():
-        unpack(package, place, trusted=node.key.public)
-    return place
+    return said, package

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from atoll.clients.training.kept import keep
 from atoll.clients.training.trainable import Trainable
 from atoll.errors import DataError
 from atoll.experts.training import TrainingConfig
@@ -49,6 +50,7 @@ def train(
     config: TrainingConfig,
     checkpoint: Path,
     report: Callable[[int, int, str], None],
+    kept: int = 0,
 ) -> Progress:
     """Train in place, and leave the parameters with the lowest validation loss in the trainable.
 
@@ -61,6 +63,7 @@ def train(
         config: The optimization.
         checkpoint: A file; where it exists, training goes on from there. It is left in place for a later resume.
         report: Told the step, the number of steps and a note, as training goes.
+        kept: How many earlier checkpoints are kept beside the last one.
 
     Raises:
         DataError: the loss or its gradient became NaN or infinite.
@@ -71,7 +74,7 @@ def train(
         found = _step(trainable, optimizer, parts, loss, config, number)
         return f"loss {found:.3f}", sum(part.units for part in parts)
 
-    return train_by(trainable, step, validate, config, checkpoint, report)
+    return train_by(trainable, step, validate, config, checkpoint, report, kept)
 
 
 def train_by(
@@ -81,6 +84,7 @@ def train_by(
     config: TrainingConfig,
     checkpoint: Path,
     report: Callable[[int, int, str], None],
+    kept: int = 0,
 ) -> Progress:
     """:func:`train` with steps of another make; they are functions of their number and of the trainable's state alone.
 
@@ -108,6 +112,7 @@ def train_by(
             best = _look(trainable, _finite("validation loss", validate(), state.step), config, state, best)
         if state.step % config.checkpoint_every == 0 or last or state.stopped:
             _save(trainable, optimizer, state, best, checkpoint)
+            keep(checkpoint, state.step, config.checkpoint_every, config.steps, kept)
         seen = "" if validate is None else f" · best validation {state.best_loss:.3f}"
         report(state.step, config.steps, f"{told}{seen}")
     if validate is not None:
