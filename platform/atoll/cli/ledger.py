@@ -25,27 +25,32 @@ _Ledger = Annotated[str, typer.Argument(metavar="LEDGER", help="A ledger's file,
 def show(
     ledger: _Ledger,
     owner: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only which releases hold this owner's experts, and until when.")
+        str | None,
+        typer.Option(
+            metavar="NAME", help="Only which releases hold this owner's experts, until when, and where copies remain."
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False,
 ) -> None:
-    """Owners, experts with what is permitted, and releases.
+    """Owners, experts with what is permitted, and releases; of one owner, also where copies remain, and why.
 
     Example: atoll ledger show ledger.db --owner hospital
     """
     from rich.console import Console
 
-    from atoll.cli.ledger_tables import overview, overview_tables, releases_of, releases_table
+    from atoll.cli.copies_tables import copies_table, owner_overview
+    from atoll.cli.ledger_tables import overview, overview_tables, releases_table
     from atoll.ledger import Ledger
 
     with Ledger.open(ledger, create=False) as opened:
         state = opened.state()
         if as_json:
-            found = overview(state) if owner is None else releases_of(state, owner)
+            found = overview(state) if owner is None else owner_overview(state, owner)
             typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
             return
         console = Console()
-        for table in overview_tables(state) if owner is None else [releases_table(state, owner)]:
+        of_owner = () if owner is None else (releases_table(state, owner), copies_table(state, owner))
+        for table in of_owner or overview_tables(state):
             console.print(table)
 
 

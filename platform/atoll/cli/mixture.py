@@ -213,7 +213,8 @@ def generate(
     with contextlib.ExitStack() as stack:
         permitted = None
         if ledger:
-            permitted = Permitted(stack.enter_context(Ledger.open(ledger, create=False)), opened.release, purpose)
+            asked = stack.enter_context(Ledger.open(ledger, create=False))
+            permitted = Permitted(asked, opened.release, purpose, made=opened.made)
         for text in (line.rstrip("\n") for line in sys.stdin) if prompt == "-" else [prompt]:
             allowed = entitled
             if permitted is not None:
@@ -232,6 +233,10 @@ def export(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="A new or empty folder.")],
     without: _Without = None,
     anchor: _Anchor = "",
+    ledger: Annotated[
+        str,
+        typer.Option(metavar="LEDGER", help="Where the copy is registered; the ledger beside the release by default."),
+    ] = "",
     key: _Key = "",
     trust_first: _First = False,
     older: _Older = False,
@@ -239,14 +244,24 @@ def export(
 ) -> None:
     """Write the mixture for other tools: a transformers checkpoint, or PEFT adapters.
 
+    The copy is registered, so that it is found and erased when an owner withdraws.
+
     Example: atoll mixture export my-mixture checkpoint/
     """
     from atoll.cli.options import trust
+    from atoll.coordinator.erasure.registration import ledger_of, register_export
     from atoll.coordinator.export import README
     from atoll.coordinator.export import export as write
 
-    form = write(_open(release, anchor, without, "cpu", trust(key, trust_first, older, unsigned)), folder)
+    opened = _open(release, anchor, without, "cpu", trust(key, trust_first, older, unsigned))
+    form = write(opened, folder)
     typer.echo(f"{folder}: {form}; {README} in it says how to use it")
+    found = ledger_of(release, ledger)
+    if found is None:
+        typer.echo("no ledger is beside the release, so nobody will find this copy when an owner withdraws", err=True)
+        return
+    with found as registered:
+        register_export(registered, opened, folder, form)
 
 
 def _open(folder: Path, anchor: str, without: list[str] | None, device: str, trust: "Trust") -> "OpenRelease":

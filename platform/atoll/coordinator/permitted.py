@@ -10,19 +10,20 @@ from atoll.releases.release import Release
 class Permitted:
     """The members of a release whose owners permit a use of their experts."""
 
-    def __init__(self, ledger: Ledger, release: Release, purpose: str = ANY) -> None:
+    def __init__(self, ledger: Ledger, release: Release, purpose: str = ANY, *, made: str = "") -> None:
         """For one use.
 
         Args:
             ledger: Says what is permitted.
             release: Whose members are meant.
             purpose: The use; experts that are restricted to others do not answer.
+            made: Digest of the release as it was made, where members were left out since.
 
         Raises:
             MixtureError: the ledger knows nothing of this release.
         """
         known = [made.released.digest for made in ledger.state().releases.values()]
-        if release.digest not in known:
+        if (made or release.digest) not in known:
             raise MixtureError(
                 f"the ledger has no release {release.digest}; give the ledger of the coordinator that made it"
             )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from atoll.config import to_yaml
 from atoll.coordinator.app import Coordinator, Findings
 from atoll.coordinator.config import SIMULATION, EngineConfig, RunConfig, SiloConfig
+from atoll.coordinator.erasure.inventory import TRACKED, record_copy
 from atoll.coordinator.memory import MemoryWatch
 from atoll.coordinator.report.figures import draw
 from atoll.coordinator.report.page import write_report
@@ -24,6 +25,7 @@ from atoll.errors import ConfigError
 from atoll.federation.embedded import EmbeddedGrid, SiloProcess
 from atoll.federation.node_config import NodeConfig
 from atoll.federation.progress import Progress
+from atoll.ledger import Ledger
 from atoll.releases.folder import release_folder
 from atoll.workloads.workload import workload_class
 
@@ -113,6 +115,8 @@ def _track(config: RunConfig, results: RunResults, folder: Path, release: Path) 
         tracker.register_release(
             release, digest=results.release.digest, members=members, guarantee=results.release.guarantee
         )
+    with Ledger.open(folder / "ledger.db") as ledger:
+        record_copy(ledger, what=TRACKED, where=folder, experts=list(members.values()))
 
 
 def versions() -> dict[str, str]:

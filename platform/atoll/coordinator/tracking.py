@@ -27,9 +27,14 @@ _LONGEST = 5000  # characters of a parameter or tag; MLflow has limits of its ow
 _BATCH = 100  # values in one request
 
 
+def store_file(run_folder: Path) -> Path:
+    """The database of a run folder's tracking store."""
+    return run_folder.absolute() / "mlflow.db"
+
+
 def store_uri(run_folder: Path) -> str:
     """Address of a run folder's tracking store."""
-    return f"sqlite:///{run_folder.absolute() / 'mlflow.db'}"
+    return f"sqlite:///{store_file(run_folder)}"
 
 
 def ui_command(run_folder: Path) -> str:
@@ -70,7 +75,7 @@ class Tracker:
     def __enter__(self) -> "Tracker":
         for folder in (self.folder, self._store):
             folder.mkdir(parents=True, exist_ok=True)
-        self._open = _client(self._store)
+        self._open = open_store(self._store)
         self.run_id = self._known_run() or self._new_run()
         self._client.update_run(self.run_id, status="RUNNING")
         return self
@@ -260,7 +265,8 @@ def _parts(values: list[Any]) -> Iterator[list[Any]]:
         yield values[start : start + _BATCH]
 
 
-def _client(folder: Path) -> "MlflowClient":
+def open_store(folder: Path) -> "MlflowClient":
+    """MLflow's client of the store in a folder, which is made where there is none."""
     # Before the import, which is when they are read. Nothing about a run is anybody else's business.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")

@@ -1,5 +1,6 @@
 """Blobs by content: a store, and how two stores exchange what one lacks."""
 
+import contextlib
 import hashlib
 import os
 import re
@@ -90,6 +91,25 @@ class BlobStore:
             finally:
                 Path(partial).unlink(missing_ok=True)
         return digest
+
+    def remove(self, digest: str) -> bool:
+        """Erase a blob, and the beginning of one that never came whole; whether anything was there.
+
+        Raises:
+            FederationError: no digest.
+        """
+        path = self._path(digest)
+        there = [each for each in (path, path.with_name(f".incoming-{path.name}")) if each.exists()]
+        for each in there:
+            each.unlink()
+        return bool(there)
+
+    def sweep(self, older_than: float) -> None:
+        """Remove what a crash left half written before a moment, in seconds since 1970: it may be of any blob."""
+        for path in self._root.glob(".partial-*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < older_than:
+                    path.unlink()
 
     def incoming(self, digest: str, size: int) -> PartialBlob:
         """A blob that comes in pieces, as far as it is here.

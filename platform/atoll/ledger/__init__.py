@@ -37,6 +37,7 @@ from atoll.ledger.store import Ledger
 # What each fact means is registered when these are imported, which needs the state above.
 from atoll.ledger.fold import consent as _consent  # noqa: F401  # isort: skip
 from atoll.ledger.fold import identity as _identity  # noqa: F401  # isort: skip
+from atoll.ledger.fold import copies as _copies  # noqa: F401  # isort: skip
 from atoll.ledger.fold import owners as _owners  # noqa: F401  # isort: skip
 from atoll.ledger.fold import work as _work  # noqa: F401  # isort: skip
 

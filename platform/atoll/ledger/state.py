@@ -5,6 +5,7 @@ from datetime import datetime
 
 from atoll.errors import LedgerError
 from atoll.ledger.consent import Period
+from atoll.ledger.copies import Copies
 from atoll.ledger.event import START, Event, Head
 from atoll.ledger.fact import Fact
 from atoll.ledger.facts import Called, CallFinished, Released, UnitFinished, UnitIssued
@@ -64,6 +65,7 @@ class State:
         doubted: Why this may not be the whole history; empty where nothing is known against it.
         lost: Heads of lost histories, which are known and done with.
         set_aside: Names of folders of releases of a lost history.
+        copies: Where copies of experts are, and which were erased.
     """
 
     def __init__(self) -> None:
@@ -89,6 +91,7 @@ class State:
         self.doubted = ""
         self.lost: set[str] = set()
         self.set_aside: set[str] = set()
+        self.copies = Copies()
 
     def follow(self, event: Event) -> None:
         """Take the next event in.

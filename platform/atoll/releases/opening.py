@@ -10,6 +10,7 @@ from atoll.errors import AnchorError, MixtureError
 from atoll.experts.package import ExpertPackage
 from atoll.mixture import Mixture
 from atoll.releases.envelope import ENVELOPE, digest_of, read_envelope
+from atoll.releases.erased import erased_owners, without_erased
 from atoll.releases.folder import read_description, read_shared
 from atoll.releases.integration import integrate
 from atoll.releases.members import check_consent, read_members
@@ -26,12 +27,14 @@ class OpenRelease:
         anchor: The anchor, found and checked.
         experts: The verified packages, in the release's order.
         mixture: The model.
+        made: Digest of the release as it was made, before anybody was left out.
     """
 
     release: Release
     anchor: Anchor
     experts: Sequence[ExpertPackage]
     mixture: Mixture
+    made: str = ""
 
 
 def read_release(folder: Path, trust: Trust | None = None, *, unsigned: bool = False) -> Release:
@@ -72,7 +75,7 @@ def inspect_release(folder: Path, trust: Trust | None = None) -> tuple[Release, 
     Raises:
         MixtureError, PackageError: it cannot be opened; the message says why.
     """
-    release = read_release(folder, trust)
+    release = without_erased(read_release(folder, trust), folder)
     return release, read_members(release, folder, None)
 
 
@@ -85,7 +88,7 @@ def open_release(
     without: Collection[str] = (),
     unsigned: bool = False,
 ) -> OpenRelease:
-    """Load a release from its folder.
+    """Load a release from its folder, without members whose experts were withdrawn and erased since.
 
     Args:
         folder: What :func:`~atoll.releases.folder.write_release` wrote.
@@ -99,7 +102,8 @@ def open_release(
         MixtureError, PackageError, AnchorError: it cannot be opened; the message says why.
     """
     release = read_release(folder, trust, unsigned=unsigned)
-    for owner in dict.fromkeys(without):
+    made, gone = release.digest, erased_owners(release, folder)
+    for owner in dict.fromkeys([*gone, *without]):
         release = release.without(owner)
     if not release.members:
         raise MixtureError(f"{folder}: nobody is left in the release")
@@ -113,7 +117,7 @@ def open_release(
     # The mixture's own tensors, so that every expert is in memory once.
     weights = {member.owner: member.weights for member in mixture.members}
     experts = [replace(expert, weights=weights[expert.card.owner]) for expert in experts]
-    return OpenRelease(release, found, experts, mixture)
+    return OpenRelease(release, found, experts, mixture, made)
 
 
 def _find_anchor(release: Release, spec: str) -> Anchor:

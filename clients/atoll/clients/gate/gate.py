@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import TypeVar
@@ -13,6 +14,7 @@ from flwr.common.constant import ErrorCode
 
 from atoll.clients.gate.alarms import Alarms
 from atoll.clients.gate.instances import Instances
+from atoll.clients.gate.offers import offers
 from atoll.clients.gate.outbox import Outbox, sent
 from atoll.clients.gate.outward import POLICY, RequestError, outward
 from atoll.clients.gate.policy import Policy, Refusal
@@ -21,14 +23,18 @@ from atoll.clients.gate.statements import Statements
 from atoll.clients.gate.works import Works
 from atoll.clients.owner_keys import OwnerKeys
 from atoll.errors import AtollError, ConfigError, FederationError
+from atoll.experts.erasure import ErasureStatement
 from atoll.experts.signing import PublicKey, Signer
 from atoll.federation.envelope import seal, unseal
 from atoll.federation.protocol import UNVERSIONED, agree
 from atoll.federation.talk import (
+    ERASE,
     FETCH,
     HELLO,
     STORE,
     WORK,
+    Erase,
+    EraseReply,
     Fetch,
     FetchReply,
     Hello,
@@ -76,6 +82,7 @@ class Gate:
         """Set to end: nobody waits any more."""
         self._waiting = 0
         self.works = Works(folder, owner, policy, key)
+        self._folder = folder
         self._lock = threading.Lock()
         self._last_policy: Policy | None = None
 
@@ -174,6 +181,8 @@ class Gate:
             return self._fetch(_agreed(_read(Fetch, request)))
         if request.asks == STORE:
             return self._store(_agreed(_read(Store, request)), chunk), b""
+        if request.asks == ERASE:
+            return self._erase(_agreed(_read(Erase, request))), b""
         raise RequestError(f"'{request.asks[:40]}' is nothing that a node can be asked")
 
     def _hello(self, hello: Hello, signer: PublicKey) -> Unit:
@@ -196,10 +205,12 @@ class Gate:
             receipt=self._receipts.newest(signer),
             rotations=OwnerKeys(self._folder).rotations(),
             proofs=self.works.peers.heard,
+            offers=offers(self._folder),
         )
 
     def _fetch(self, fetch: Fetch) -> tuple[Unit, bytes]:
-        if not self.works.may_fetch(fetch.blob):
+        offered = any(each.blob == fetch.blob for each in offers(self._folder))
+        if not offered and not self.works.may_fetch(fetch.blob):
             raise Refusal(f"blob {fetch.blob[:80]} is no result that may leave")
         try:
             path = self.works.outgoing.path(fetch.blob)
@@ -230,6 +241,22 @@ class Gate:
         if partial.have == store.size:
             self.works.arrived(store.blob)
         return StoreReply(have=partial.have)
+
+    def _erase(self, erase: Erase) -> Unit:
+        """Erase another owner's expert; this owner's own is its own, whatever anyone says."""
+        if self.works.outgoing.there(erase.blob):
+            raise Refusal(f"blob {erase.blob[:19]} is this owner's own; nobody else has it erased")
+        self.works.erase(erase.blob)
+        at = datetime.now(UTC).isoformat(timespec="microseconds")
+        said = ErasureStatement(
+            public_key=self._key.public.hex,
+            holder=self._owner,
+            expert=erase.expert,
+            copies=[f"blob {erase.blob}"],
+            at=at,
+        )
+        log.info("erased what was here of the expert %s, which its owner has withdrawn", erase.expert[:19])
+        return EraseReply(statement=said.signed(self._key).to_line())
 
     def _keep_receipt(self, head: str, signer: PublicKey) -> None:
         """Keep what the coordinator signed of its ledger: if that is rewritten later, this proves it."""

@@ -44,6 +44,7 @@ _BACKOFF = 2.0
 """Seconds before a unit is tried again whose worker died; they double."""
 PLAN = "query.plan"
 """Flower's type of the message that asks the worker what a training would rest on."""
+WITHDRAWN = WorkReply(state=FAILED, note="an expert that it needs was withdrawn by its owner")
 
 
 @dataclass(slots=True)
@@ -78,6 +79,7 @@ class Works:
         self._measuring = Measuring(folder, owner, self.incoming, lambda kind, text: self._send(kind, text))
         self._silo: Announcement | None = None
         self._taken: dict[str, _Taken] = {}
+        self._erased: set[str] = set()
         self._changed = threading.Condition()
         self._stopping = False
         self._trouble = ""
@@ -132,11 +134,26 @@ class Works:
     def arrived(self, blob: str) -> None:
         """A blob that a unit waits for has come."""
         with self._changed:
+            self._erased.discard(blob)
             for taken in self._taken.values():
                 if blob in taken.reply.missing:
                     left = [each for each in taken.reply.missing if each != blob]
                     taken.reply = replace(taken.reply, missing=left)
             self._changed.notify_all()
+
+    def erase(self, blob: str) -> None:
+        """Erase a blob of another owner's. Units that still need it come to nothing, the one being done as well."""
+        with self._changed:
+            self._erased.add(blob)
+            self.incoming.remove(blob)
+            for taken in self._taken.values():
+                if taken.reply.state == QUEUED and blob in _unit_of(taken.work).needs:
+                    self._end(taken, WITHDRAWN)
+            self._changed.notify_all()
+
+    def _end(self, taken: _Taken, why: WorkReply) -> None:
+        write_atomic(self._folder / taken.work.unit / "reply.json", why.to_json().encode())
+        taken.reply = why
 
     def _take_up(self, folder: Path) -> None:
         try:
@@ -217,6 +234,8 @@ class Works:
         try:
             self._allow(taken.work)
             reply = self._finish(taken.work, self._run(taken.work))
+            if self._erased.intersection(_unit_of(taken.work).needs):
+                reply = WITHDRAWN
         except (Refusal, RequestError) as refusal:
             reply = WorkReply(state=REFUSED, note=outward(refusal, self._name(taken)))
         except Exception as error:

@@ -5,16 +5,18 @@ from pathlib import Path
 
 from atoll.anchors import Anchor
 from atoll.anchors.digest import file_sha256
+from atoll.coordinator.erasure.inventory import withdrawn_since
 from atoll.errors import FederationError, PackageError
 from atoll.experts.signing import PublicKey
 from atoll.federation.blobs import BlobStore
 from atoll.federation.handover import Statement
 from atoll.ledger import ExpertAccepted, Fact, Ledger, State, StatementHeard, Transferred, acceptance
+from atoll.ledger.copies import ExpertSucceeded
 from atoll.releases.members import verify_facts
 
 
 def expert_facts(state: State, anchor: Anchor, package: Path, owner: str, blob: str) -> list[Fact]:
-    """What to write when an owner's package has arrived: its transfer and its acceptance.
+    """What to write when an owner's package has arrived: its transfer, its acceptance, and whom it succeeds.
 
     Args:
         state: The present.
@@ -39,7 +41,26 @@ def expert_facts(state: State, anchor: Anchor, package: Path, owner: str, blob: 
     if consent.until is not None and datetime.now(UTC).date().isoformat() > consent.until:
         raise PackageError(f"{package.name}: its owner's consent ended on {consent.until}; ask the owner for a new one")
     state.is_news(accepted, datetime.now(UTC))  # whatever the ledger refuses, such as one that its owner has taken back
-    return [Transferred(owner=owner, blob=blob, to_owner=False, size=package.stat().st_size), accepted]
+    expect_kept(state, accepted.expert)
+    before = state.experts.get(found.card.predecessor)
+    facts = [Transferred(owner=owner, blob=blob, to_owner=False, size=package.stat().st_size), accepted]
+    if before is None or before.accepted.owner != owner:
+        return facts
+    forgotten = found.card.forgotten
+    return [
+        *facts,
+        ExpertSucceeded(owner=owner, expert=accepted.expert, predecessor=found.card.predecessor, forgotten=forgotten),
+    ]
+
+
+def expect_kept(state: State, expert: str) -> None:
+    """Raise PackageError for an expert that its owner has withdrawn: its bytes are not taken again."""
+    if expert in state.experts and withdrawn_since(state, expert) is not None:
+        owner = state.experts[expert].accepted.owner
+        raise PackageError(
+            f"'{owner}' has withdrawn the expert {expert[:19]}, and it was erased here; it is taken again when its "
+            f"owner permits it again: atoll node permit FOLDER --expert {expert}"
+        )
 
 
 def accept_file(ledger: Ledger, anchor: Anchor, packages: BlobStore, file: Path) -> str:
@@ -56,8 +77,7 @@ def accept_file(ledger: Ledger, anchor: Anchor, packages: BlobStore, file: Path)
     state = ledger.state()
     owner = verify_facts(file, None, None, anchor).card.owner
     facts = expert_facts(state, anchor, file, owner, f"sha256:{file_sha256(file)}")
-    accepted = facts[-1]
-    assert isinstance(accepted, ExpertAccepted)
+    accepted = next(fact for fact in facts if isinstance(fact, ExpertAccepted))
     # Whatever the ledger refuses is known before the file is kept; and a withdrawal that comes between is seen again.
     if state.is_news(accepted, datetime.now(UTC)):
         packages.adopt(file)

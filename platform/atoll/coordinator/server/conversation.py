@@ -1,9 +1,10 @@
 """The coordinator's talk with one owner's node: a few short questions at a time, each answered or given up."""
 
+import functools
 import logging
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,6 +13,7 @@ from flwr.app import Message, MessageType
 from flwr.serverapp import Grid
 
 from atoll.coordinator.audits import write_audits
+from atoll.coordinator.erasure.inventory import to_ask, withdrawn_blobs
 from atoll.coordinator.server.accept import accept_statement, expert_facts
 from atoll.coordinator.server.history_guard import hear_receipt
 from atoll.coordinator.server.measuring import flags, known_only
@@ -20,6 +22,7 @@ from atoll.coordinator.server.own_releases import own_trust
 from atoll.coordinator.server.owner_keys import follow_rotations
 from atoll.coordinator.server.shop import Shop
 from atoll.errors import AtollError, FederationError, LedgerError, PackageError
+from atoll.experts.erasure import ErasureStatement
 from atoll.experts.files import write_atomic
 from atoll.experts.identity import proofs_digest
 from atoll.experts.package import LIMIT_BYTES
@@ -31,16 +34,20 @@ from atoll.federation.partial import PartialBlob
 from atoll.federation.protocol import UNVERSIONED, ProtocolError, agree, is_unversioned
 from atoll.federation.talk import (
     DONE,
+    ERASE,
     FAILED,
     FETCH,
     HELLO,
     REFUSED,
     STORE,
     WORK,
+    Erase,
+    EraseReply,
     Fetch,
     FetchReply,
     Hello,
     HelloReply,
+    Offer,
     Reply,
     Request,
     Store,
@@ -52,6 +59,7 @@ from atoll.federation.talk import (
 )
 from atoll.federation.units import EvaluateReply, TrainReply, TrainUnit, Unit
 from atoll.ledger import Fact, OwnerConfirmed, State, Transferred, UnitFinished, UnitIssued
+from atoll.ledger.copies import CopyErased, ExpertSucceeded
 from atoll.releases.folder import release_folder
 
 log = logging.getLogger(__name__)
@@ -94,6 +102,7 @@ class Conversation:
         self._pause: dict[str, float] = {}
         self._receiving: dict[str, _Receiving] = {}
         self._sending: dict[str, _Sending] = {}
+        self._refused: set[str] = set()
         self._agreed = False
         """Whether the node uses a protocol that we use; before that is known, it is asked for nothing but that."""
 
@@ -118,6 +127,7 @@ class Conversation:
         for (owner, unit), issued in list(state.open.items()):
             if owner == self.owner and now >= self._due.get(unit, 0) and not self._is_out(WORK, unit):
                 self._speak_of(state, issued)
+        self._ask_to_erase(state, now)
         for blob in self._lost(state):
             self._receiving.setdefault(blob, _Receiving(blob, "", 0))
         for receiving in list(self._receiving.values()):
@@ -233,6 +243,7 @@ class Conversation:
         else:
             self._agreed = True
             self._shop.live.barred(self.owner, "")
+            self._hear_offers(reply.offers)
         self._hear_instance(reply)
         self._proofs = reply.proofs
         self._hear_statements(reply.statements)
@@ -416,7 +427,8 @@ class Conversation:
         state = self._shop.ledger.state()
         issued = state.open.get((self.owner, receiving.unit))
         if issued is None:
-            return  # fetched again because it was damaged; the ledger has it already
+            self._take_unasked(state, receiving.blob)
+            return
         path = self._shop.packages.path(receiving.blob)
         try:
             facts = expert_facts(state, self._shop.anchor, path, self.owner, receiving.blob)
@@ -432,6 +444,30 @@ class Conversation:
             path.unlink(missing_ok=True)
             self._finish(issued, failure=f"its package is refused: {error}")
 
+    def _take_unasked(self, state: State, blob: str) -> None:
+        """A package that no unit asked for: fetched again because it was damaged, or a successor that was offered."""
+        if any(expert.accepted.blob == blob for expert in state.experts.values()):
+            if blob in withdrawn_blobs(state):
+                self._shop.packages.remove(blob)
+            return
+        try:
+            facts = expert_facts(state, self._shop.anchor, self._shop.packages.path(blob), self.owner, blob)
+            if not isinstance(facts[-1], ExpertSucceeded):
+                raise FederationError("only a successor of an expert that is known here is taken without a call")
+            self._shop.ledger.record_all(facts)
+            log.info("%s's expert is succeeded by %s", self.owner, facts[-1].expert[:19], extra=self._extra())
+        except AtollError as error:
+            self._shop.packages.remove(blob)
+            self._refused.add(blob)
+            self._shop.live.failed(self.owner, "the expert that it offers", str(error))
+
+    def _hear_offers(self, offers: Sequence[Offer]) -> None:
+        """Fetch successors that the node offers, but for those that are here or were refused."""
+        known = {expert.accepted.blob for expert in self._shop.ledger.state().experts.values()}
+        for offer in offers:
+            if offer.blob not in known | self._refused and 0 < offer.size <= LIMIT_BYTES:
+                self._receiving.setdefault(offer.blob, _Receiving(offer.blob, "", offer.size))
+
     def _store(self, state: State, sending: "_Sending") -> None:
         """Send the next piece of what an evaluation needs."""
         if any(asked.asks == STORE and asked.about == sending.unit for asked in self._asked.values()):
@@ -443,6 +479,12 @@ class Conversation:
             self._due[sending.unit] = self._pause[sending.unit] = 0
             return
         blob = sending.blobs[0]
+        if blob in withdrawn_blobs(state):
+            del self._sending[sending.unit]
+            issued = state.open.get((self.owner, sending.unit))
+            if issued is not None:
+                self._finish(issued, failure="an expert that it needs was withdrawn by its owner; call for it anew")
+            return
         try:
             path = self._shop.packages.path(blob)
         except FederationError:
@@ -467,6 +509,24 @@ class Conversation:
 
         store = Store(blob=blob, size=size, offset=sending.have)
         self._ask(state, STORE, store, hear, about=sending.unit, chunk=piece)
+
+    def _ask_to_erase(self, state: State, now: float) -> None:
+        """Ask for what other owners have withdrawn; whatever was being sent of it is sent no more."""
+        for expert in to_ask(state, self.owner):
+            blob, about = state.experts[expert].accepted.blob, f"erase {expert}"
+            if now < self._due.get(about, 0) or self._is_out(ERASE, about):
+                continue
+            self._due[about] = now + _AFTER_FAILURE
+            hear = functools.partial(self._hear_erased, expert, f"blob {blob}")
+            self._ask(state, ERASE, Erase(expert=expert, blob=blob), hear, about=about)
+
+    def _hear_erased(self, expert: str, copy: str, body: str, _: bytes) -> None:
+        line = EraseReply.from_json(body).statement
+        said = ErasureStatement.from_json(line)
+        if (said.holder, said.expert, said.copies) != (self.owner, expert, [copy]):
+            raise FederationError("it says that it has erased something else than it was asked to erase")
+        self._shop.ledger.record(CopyErased(document=line))
+        log.info("%s has erased the expert %s", self.owner, expert[:19], extra=self._extra())
 
     def _lost(self, state: State) -> list[str]:
         """Packages of this owner that the ledger has and the disk has not."""

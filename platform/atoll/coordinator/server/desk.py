@@ -27,6 +27,7 @@ from atoll.errors import AtollError, FederationError, LedgerError
 from atoll.ledger import CallFinished, Fact, Released, State, UnitIssued
 from atoll.ledger.state import Call
 from atoll.mixture.shared import Shared
+from atoll.releases.erased import restore_members
 from atoll.releases.folder import expert_file, numbered, read_shared, release_folder
 from atoll.releases.release import Release, make_release
 
@@ -120,6 +121,10 @@ class Desk:
         release = Latest.of(self._shop.folder, self._shop.config, self._shop.anchor, state).release
         if release is None:
             return [_finished(call, failure="there is no release to audit; call for one first")]
+        last = max(state.releases)
+        if release.digest != state.releases[last].released.digest:
+            why = f"release {last} holds an expert that its owner permits no more; call for the next release first"
+            return [_finished(call, failure=why)]
         if others := sorted(set(call.called.owners) - set(release.owners)):
             return [_finished(call, failure=f"{', '.join(others)} has no expert in release {release.number}")]
         unit = self._shop.keep_unit(compose_audit(self._shop, release, AuditCall.from_json(call.called.what)))
@@ -179,6 +184,7 @@ class Desk:
         fact = Released(number=made.number, digest=made.digest, guarantee=made.guarantee, members=digests)
         state.is_news(fact, datetime.now(UTC))
         self._unwritten.write(made, files, shared, issuer(self._shop.config, self._shop.key, state))
+        restore_members(made, files, release_folder(self._shop.folder.releases, made.number))
         log.info("release %d: %s, %s", made.number, ", ".join(made.owners), made.digest)
         return fact, f"release {made.number} of {', '.join(made.owners)}: {made.digest}"
 

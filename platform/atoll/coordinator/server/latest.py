@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from atoll.anchors import Anchor
 from atoll.coordinator.server.folder import ServerConfig, ServerFolder
@@ -32,7 +33,7 @@ class Latest:
 
     @classmethod
     def of(cls, folder: ServerFolder, config: ServerConfig, anchor: Anchor, state: State) -> "Latest":
-        """Read it, from ledger and folder.
+        """Read it, from ledger and folder; members who permit nothing any more are no part of it.
 
         Raises:
             MixtureError: the release's folder is damaged, or was changed.
@@ -40,6 +41,7 @@ class Latest:
         """
         numbers = sorted(state.releases)
         release = own_release(folder, state, numbers[-1]) if numbers else None
+        release = None if release is None else permitted_part(release, state)
         return cls(config, release, config.generator(anchor.workload), len(numbers))
 
     def past(self, arrival: ArrivalConfig) -> Past:
@@ -52,6 +54,15 @@ class Latest:
             arrival=arrival,
             replay=self.replay,
         )
+
+
+def permitted_part(release: Release, state: State) -> Release | None:
+    """The release without members whose owners permit no use of their experts now; ``None`` where nobody is left."""
+    now = datetime.now(UTC)
+    for member in release.members:
+        if not state.experts[member.digest].consents.now.permits_something(now):
+            release = release.without(member.owner)
+    return release if release.members else None
 
 
 def with_fitted_router(

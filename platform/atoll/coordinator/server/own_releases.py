@@ -10,6 +10,7 @@ from atoll.experts.package import verify_package
 from atoll.experts.signing import OwnerKey, Signer
 from atoll.ledger import State
 from atoll.releases.envelope import Issuer, read_envelope, renewed, write_envelope
+from atoll.releases.erased import is_erased
 from atoll.releases.folder import expert_file, read_description, release_folder
 from atoll.releases.opening import read_release
 from atoll.releases.release import Release
@@ -84,6 +85,8 @@ def _sign_earlier(folder: ServerFolder, state: State, number: int, key: Signer) 
         raise refusal
     for member in release.members:
         accepted = state.experts[member.digest].accepted
+        if is_erased(member, path, key.public.hex):
+            continue
         file = expert_file(path, member.owner)
         blob = f"sha256:{file_sha256(file)}" if file.is_file() else ""
         if not accepted.blob == member.blob == blob or accepted.owner != member.owner:

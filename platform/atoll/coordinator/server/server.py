@@ -13,6 +13,7 @@ import httpx
 from flwr.serverapp import Grid
 
 from atoll.anchors import resolve
+from atoll.coordinator.erasure.eraser import Eraser, Holdings
 from atoll.coordinator.server.conversation import Conversation
 from atoll.coordinator.server.desk import Desk
 from atoll.coordinator.server.folder import ServerFolder, know_own
@@ -103,6 +104,7 @@ class _Engine:
         own = shop.config.own_host
         self._address = f"[{own}]:{shop.config.port}" if ":" in own else f"{own}:{shop.config.port}"
         self._desk = Desk(shop)
+        self._eraser = Eraser(shop.ledger, Holdings(shop.folder.root, shop.packages, shop.folder.releases, shop.key))
         self._registered: tuple[object, ...] = ()
         self._nodes: dict[str, int] = {}
 
@@ -162,6 +164,7 @@ class _Engine:
             self._sync_nodes(control)
             state = self._shop.ledger.state()
             if not state.doubted:
+                self._eraser.turn()
                 self._desk.turn()
                 state = self._shop.ledger.state()
             online, rivals = set(grid.get_node_ids()), refused.news()

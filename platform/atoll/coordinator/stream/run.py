@@ -6,6 +6,7 @@ from pathlib import Path
 
 from atoll.continual import over_stages
 from atoll.coordinator.config import RunConfig
+from atoll.coordinator.erasure.inventory import TRACKED, record_copy
 from atoll.coordinator.memory import MemoryWatch
 from atoll.coordinator.run import OnProgress, opened, prepared, versions
 from atoll.coordinator.stream.baselines import BaselineResults, run_baselines
@@ -17,6 +18,7 @@ from atoll.coordinator.stream.world import world_of
 from atoll.coordinator.tracking import Tracker
 from atoll.coordinator.traffic import TrafficLog
 from atoll.experts.stop_config import ROUTER_STOPPED
+from atoll.ledger import Ledger
 from atoll.releases.folder import release_folder
 
 
@@ -123,6 +125,9 @@ def _track(config: RunConfig, results: StreamResults, course: Course, folder: Pa
                 members={member.owner: member.digest for member in release.members},
                 guarantee=release.guarantee,
             )
+    tracked = [member.digest for made in course.stages for member in made.release.members]
+    with Ledger.open(folder / "ledger.db") as ledger:
+        record_copy(ledger, what=TRACKED, where=folder, experts=tracked)
 
 
 def stops_of(stage: StageResult) -> dict[str, float]:

@@ -113,3 +113,5 @@ def _(fact: Transferred, state: State, at: datetime) -> bool:
 def _(fact: Transferred, state: State, at: datetime) -> None:
     counted = state.bytes_to if fact.to_owner else state.bytes_from
     counted[fact.owner] = counted.get(fact.owner, 0) + fact.size
+    if fact.to_owner:
+        state.copies.sent.setdefault(fact.blob, {})[fact.owner] = at
