@@ -31,6 +31,7 @@ from atoll.experts.card import ExpertCard
 from atoll.experts.package import ExpertPackage, read_package
 from atoll.experts.statements import Statement
 from atoll.workloads.excluded import Excluded
+from atoll.workloads.workload import Split
 
 TEXTS = documents("clinic", 240)
 SETTINGS = [
@@ -75,7 +76,7 @@ def content(package: ExpertPackage) -> dict[str, Any]:
     return {"card": card.to_yaml(), "weights": weights, "descriptor": package.descriptor.to_bytes()}
 
 
-def late(folder: Path, split: str = "train") -> int:
+def late(folder: Path, split: Split = "train") -> int:
     """Number of a document that is in a split and, where it is trained on, read late."""
     node = Node(folder)
     first = {}
