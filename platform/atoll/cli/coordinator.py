@@ -184,6 +184,32 @@ def accept(
 
 
 @app.command()
+def erase(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="The coordinator's folder, or a run's.")],
+) -> None:
+    """Erase what owners have withdrawn, and say what remains; a running coordinator erases by itself.
+
+    Example: atoll coordinator erase coordinator
+    """
+    from rich.console import Console
+
+    from atoll.cli.copies_tables import copies_table
+    from atoll.coordinator.erasure.eraser import Eraser
+    from atoll.coordinator.erasure.folders import open_holdings
+    from atoll.coordinator.erasure.inventory import withdrawn_since
+
+    opened, holdings = open_holdings(folder.absolute())
+    with opened as ledger:
+        Eraser(ledger, holdings).turn()
+        state = ledger.state()
+        gone = {each.accepted.owner for digest, each in state.experts.items() if withdrawn_since(state, digest)}
+        for owner in sorted(gone):
+            Console().print(copies_table(state, owner))
+    if not gone:
+        typer.echo("nobody has withdrawn an expert")
+
+
+@app.command()
 def status(folder: _Folder, as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
     """Owners, nodes, experts, consents, releases, work in progress and recent failures.
 

@@ -14,9 +14,11 @@ from flwr.app import Message
 from flwr.supercore.task_identity import TaskIdentity
 from tests.coordinator.server.conftest import KEYS, package
 from tests.coordinator.server.test_desk import have, release
-from tests.signed_facts import stated
+from tests.signed_facts import admitted, stated
 from typer.testing import CliRunner
 
+from atoll.anchors import Anchor
+from atoll.cli.coordinator import app as coordinator_app
 from atoll.cli.copies_tables import ERASED, IN_USE, REMAINS, copy_rows
 from atoll.cli.ledger import app as ledger_app
 from atoll.cli.mixture import app as mixture_app
@@ -38,11 +40,14 @@ from atoll.errors import FederationError, MixtureError, PackageError
 from atoll.experts.erasure import ErasureStatement
 from atoll.experts.package import read_package, write_package
 from atoll.experts.signing import OwnerKey
+from atoll.federation.blobs import BlobStore
 from atoll.federation.sealed_blobs import seal, unseal
-from atoll.ledger import Ledger, Transferred, UseRestricted
+from atoll.federation.units import Choice, MemberRef
+from atoll.ledger import Ledger, Released, Transferred, UseRestricted
 from atoll.ledger.copies import CopyErased
-from atoll.releases.folder import release_folder
+from atoll.releases.folder import release_folder, write_release
 from atoll.releases.opening import open_release
+from atoll.releases.release import make_release
 
 CLINIC, COURT = "clinic", "court"
 
@@ -420,6 +425,31 @@ def test_a_successor_that_is_offered_arrives_and_is_recorded(shop: Shop, tmp_pat
     )
     withdraw(shop, CLINIC, expert=digest)
     assert show(shop, CLINIC)[f"clinic: successor {made[CLINIC]}"] == IN_USE
+
+
+def test_a_runs_folder_is_erased_by_command(anchor: Anchor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `atoll run` leaves, after a withdrawal: its store of packages, its releases, its tracking store."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    root, packages = tmp_path / "run", BlobStore(tmp_path / "run" / "packages")
+    files = {owner: package(anchor, owner, tmp_path / f"{owner}.atoll") for owner in (CLINIC, COURT)}
+    with Ledger.open(tmp_path / "ledger.db") as ledger:
+        members = []
+        for owner, file in files.items():
+            ledger.record(admitted(owner, key=KEYS[owner]))
+            digest = accept_file(ledger, anchor, packages, file)
+            blob = packages.put(file.read_bytes())
+            members.append(MemberRef(owner=owner, digest=digest, blob=blob, public_key=KEYS[owner].public.hex))
+        made = make_release(1, anchor, "lora", Choice(name="flexolmo"), Choice(name="uniform"), members)
+        folder = write_release(made, files, root / "releases")
+        ledger.record(Released(number=1, digest=made.digest, guarantee="exact", members=[m.digest for m in members]))
+        ledger.record(stated(CLINIC, 1, key=KEYS[CLINIC]))
+    shutil.copyfile(tmp_path / "ledger.db", root / "ledger.db")
+    done = CliRunner().invoke(coordinator_app, ["erase", str(root)], env={"COLUMNS": "200"})
+    assert done.exit_code == 0, done.output
+    assert "erased" in done.output
+    assert not found_in(root, files[CLINIC].read_bytes())
+    assert open_release(folder).release.owners == (COURT,)
+    assert CliRunner().invoke(coordinator_app, ["erase", str(tmp_path / "home")]).exception is not None
 
 
 def test_the_command_says_what_remains_and_why(shop: Shop, tmp_path: Path) -> None:
