@@ -66,7 +66,7 @@ def train_allowed(
     if not policy.is_open(datetime.now().astimezone()):
         raise Refusal(f"now is outside the hours in which this node works ({', '.join(policy.hours)})")
     account = Account(folder.root, folder.read_key())
-    account.allow(policy.training, unit, basis, policy.min_documents)
+    account.allow(policy.training, unit, basis, policy.min_documents, by_owner=succession is not None)
     with bars() as told:
         said, package = train_expert(
             node, unit, lambda done, total, note: told("train", done, total), policy.limits, succession
