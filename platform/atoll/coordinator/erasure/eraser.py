@@ -97,12 +97,12 @@ class Eraser:
             log.info("erased of %s's expert %s: %s", owner, expert[:19], ", ".join(gone), extra={"owner": owner})
 
     def _erase_unwritten(self, state: State, expert: str) -> None:
-        """Releases that were being written when the withdrawal came never were; the package in them goes at once."""
-        accepted = state.experts[expert].accepted
-        for path in self._holdings.releases.glob(f"*/experts/{accepted.owner}.atoll"):
-            number = path.parent.parent.name.rpartition("-")[2]
-            known = number.isdecimal() and int(number) in state.releases
-            if not known and f"sha256:{file_sha256(path)}" == accepted.blob:
+        """Packages in folders that are no release of the ledger's: unfinished, or set aside after a restoration."""
+        accepted, releases = state.experts[expert].accepted, self._holdings.releases
+        known = {release_folder(releases, number) for number in state.releases}
+        file = f"experts/{accepted.owner}.atoll"
+        for path in [*releases.glob(f"*/{file}"), *releases.glob(f".*/*/{file}")]:
+            if path.parent.parent not in known and f"sha256:{file_sha256(path)}" == accepted.blob:
                 path.unlink()
 
     def _came_back(self, state: State, copy: Copy) -> bool:
