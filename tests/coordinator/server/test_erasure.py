@@ -25,6 +25,7 @@ from atoll.cli.mixture import app as mixture_app
 from atoll.clients.gate.gate import Gate
 from atoll.clients.gate.offers import offer
 from atoll.clients.gate.policy import Policy
+from atoll.coordinator.backup.archive import read_backup, write_backup
 from atoll.coordinator.erasure import inventory
 from atoll.coordinator.erasure.eraser import Eraser, Holdings
 from atoll.coordinator.erasure.inventory import record_copy, withdrawn_since
@@ -42,6 +43,7 @@ from atoll.experts.package import read_package, write_package
 from atoll.experts.signing import OwnerKey
 from atoll.federation.blobs import BlobStore
 from atoll.federation.sealed_blobs import seal, unseal
+from atoll.federation.talk import HELLO
 from atoll.federation.units import Choice, MemberRef
 from atoll.ledger import Ledger, Released, Transferred, UseRestricted
 from atoll.ledger.copies import CopyErased
@@ -102,7 +104,7 @@ class Nodes:
         for _ in range(rounds):
             for owner, talk in self.talks.items():
                 self._now = owner
-                talk._due.clear()
+                talk._due = {what: at for what, at in talk._due.items() if what == HELLO}  # a second one would wait
                 talk.speak(self.shop.ledger.state())
                 answers, self._answers = self._answers, []
                 for answer in answers:
@@ -305,6 +307,23 @@ def test_backups_become_unreadable(shop: Shop, tmp_path: Path) -> None:
     assert "key was thrown away" in rows[f"backup {tmp_path / 'backup.tar'}"].why
 
 
+def test_what_the_backup_command_wrote_is_registered_and_becomes_noise(shop: Shop, tmp_path: Path) -> None:
+    digests = have(shop, tmp_path, CLINIC, COURT)
+    write_backup(shop.folder, tmp_path / "backup.tar", shop.key)
+    assert show(shop, CLINIC)[f"coordinator: backup {tmp_path / 'backup.tar'}"] == IN_USE
+    withdraw(shop, CLINIC)
+    erase(shop)
+    assert show(shop, CLINIC)[f"coordinator: backup {tmp_path / 'backup.tar'}"] == ERASED
+    read_backup(tmp_path / "backup.tar", tmp_path / "unpacked")
+    for owner in (CLINIC, COURT):
+        blob = shop.ledger.state().experts[digests[owner]].accepted.blob.removeprefix("sha256:")
+        key = holdings(shop).expert_keys.known(digests[owner])
+        assert (key is None) == (owner == CLINIC)
+        if key is not None:
+            unseal(tmp_path / "unpacked" / "experts" / f"{blob}.sealed", tmp_path / "again", key, digests[owner])
+    assert not found_in(tmp_path / "unpacked", (tmp_path / "clinic.atoll").read_bytes())
+
+
 def test_a_crash_anywhere_is_made_good(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever was done before the crash is done again, or found done; the statement comes when all is gone."""
     have(shop, tmp_path, CLINIC, COURT)
@@ -377,7 +396,7 @@ def test_work_that_needs_it_comes_to_nothing(shop: Shop, tmp_path: Path) -> None
     nodes.talk(4)
     Desk(shop).turn()
     unit = shop.ledger.state().calls[call.call].units[COURT]
-    assert "withdrawn by its owner" in shop.ledger.state().done[COURT, unit].failure
+    assert "call for it anew" in shop.ledger.state().done[COURT, unit].failure
     assert shop.ledger.state().calls[call.call].finished is not None
 
 

@@ -13,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from atoll.coordinator.erasure.inventory import BACKUP, record_copy
 from atoll.coordinator.server.folder import ServerFolder
 from atoll.errors import ConfigError, FederationError, LedgerError
 from atoll.experts.documents import SignedDocument
@@ -81,6 +82,10 @@ def write_backup(folder: ServerFolder, out: Path, key: Signer, *, keys: bool = F
                 for name, path in [(MANIFEST, work / MANIFEST), *sorted(files.items())]:
                     tar.add(path, name, recursive=False)
             whole.rename(out)
+            sealed = {Path(name).stem for name in manifest.files if name.endswith(".sealed")}
+            experts = ledger.state().experts.items()
+            held = [digest for digest, each in experts if each.accepted.blob.removeprefix("sha256:") in sealed]
+            record_copy(ledger, what=BACKUP, where=out, experts=held)
     except OSError as error:
         raise ConfigError(f"{out}: the backup cannot be written ({error.strerror}: {error.filename})") from error
     return manifest

@@ -78,6 +78,7 @@ class Eraser:
 
     def _erase(self, state: State, expert: str) -> None:
         """What the coordinator itself has of one expert; one statement for all that goes at once."""
+        self._holdings.expert_keys.throw_away(expert)  # of backups that nobody registered, too
         left = {copy.name for copy in left_of(state, expert)}
         gone: list[str] = []
         remains: list[CopyRemains] = []
@@ -112,8 +113,6 @@ class Eraser:
         if copy.what == RELEASE:
             owner = state.experts[copy.expert].accepted.owner
             return expert_file(release_folder(self._holdings.releases, int(copy.where)), owner).exists()
-        if copy.what == BACKUP:
-            return self._holdings.expert_keys.known(copy.expert) is not None
         return False
 
     def _try(self, state: State, copy: Copy) -> str:
@@ -136,7 +135,7 @@ class Eraser:
         elif copy.what == EXPORT:
             return erase_written(Path(copy.where), copy.content)
         elif copy.what == BACKUP:
-            # The backup may be anywhere by now; what is in it was sealed under this key, and is noise without it.
+            # It may be anywhere by now; what is in it was sealed under a key, and is noise without it.
             holdings.expert_keys.throw_away(copy.expert)
         elif copy.what == TRACKED:
             made = [fact for fact in state.copies.made if copy.expert in fact.experts]
