@@ -396,7 +396,7 @@ def test_work_that_needs_it_comes_to_nothing(shop: Shop, tmp_path: Path) -> None
     nodes.talk(4)
     Desk(shop).turn()
     unit = shop.ledger.state().calls[call.call].units[COURT]
-    assert "call for it anew" in shop.ledger.state().done[COURT, unit].failure
+    assert "permits no use" in shop.ledger.state().done[COURT, unit].failure
     assert shop.ledger.state().calls[call.call].finished is not None
 
 
