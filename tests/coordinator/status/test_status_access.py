@@ -1,4 +1,4 @@
-from atoll.coordinator.status.access import Access, Patience
+from atoll.coordinator.status.access import Access, Patience, PatienceBySource, source_of
 
 
 class Clock:
@@ -38,3 +38,23 @@ def test_a_token_in_any_script() -> None:
     access = Access("токен координатора")
     assert access.is_token("токен координатора".encode())
     assert not access.is_token(b"")
+
+
+def test_who_guesses_keeps_nobody_else_waiting() -> None:
+    clock = Clock()
+    patience = PatienceBySource(clock, most=100)
+    for _ in range(1000):
+        patience.wrong("198.51.100.7")
+    assert patience.seconds("198.51.100.7") == 4
+    assert patience.seconds("192.0.2.1") == 0
+    for number in range(1000):
+        patience.wrong(f"203.0.113.{number}")
+    assert len(patience._known) == 100, "what is remembered of guessers is bounded"
+    clock.now = 60.0
+    assert patience.seconds("203.0.113.999") == 0
+
+
+def test_one_machine_is_one_source() -> None:
+    assert source_of("192.0.2.1") == source_of("::ffff:192.0.2.1") == "192.0.2.1"
+    assert source_of("2001:db8::1") == source_of("2001:db8::ffff:1") != source_of("2001:db8:0:1::1")
+    assert source_of("testclient") == "testclient"

@@ -2,8 +2,9 @@
 
 import hashlib
 import hmac
+import ipaddress
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable
 
 from atoll.errors import ConfigError
@@ -14,6 +15,8 @@ _FREE = 3
 """Wrong tries that cost nothing."""
 _FORGOTTEN = 60.0
 """Seconds after which a wrong try is forgotten."""
+_SOURCES = 4096
+"""Addresses that are remembered."""
 _LONGEST = 4.0
 """Seconds that a try waits at most."""
 
@@ -65,6 +68,40 @@ class Patience:
         """How long the next try waits before it is looked at."""
         lately = sum(self._clock() - at < _FORGOTTEN for at in self._wrong)
         return 0.0 if lately < _FREE else min(0.25 * 2.0 ** (lately - _FREE), _LONGEST)
+
+
+class PatienceBySource:
+    """A :class:`Patience` for each address that was wrong lately, so that who guesses does not keep others waiting."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic, most: int = _SOURCES) -> None:
+        """Nobody was wrong yet, by this clock; at most so many addresses are remembered, the last ones."""
+        self._clock, self._most = clock, most
+        self._known: OrderedDict[str, Patience] = OrderedDict()
+
+    def wrong(self, source: str) -> None:
+        """A try from there was wrong."""
+        self._known.setdefault(source, Patience(self._clock)).wrong()
+        self._known.move_to_end(source)
+        while len(self._known) > self._most:
+            self._known.popitem(last=False)
+
+    def seconds(self, source: str) -> float:
+        """How long the next try from there waits before it is looked at."""
+        known = self._known.get(source)
+        return 0.0 if known is None else known.seconds()
+
+
+def source_of(host: str) -> str:
+    """What counts as one source: an IPv4 address, or the /64 of an IPv6 address, which one machine has as a whole."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, 64), strict=False))
 
 
 def _equal(one: bytes, other: bytes) -> bool:

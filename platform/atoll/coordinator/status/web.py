@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from urllib.parse import parse_qs
@@ -15,7 +16,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.responses import HTMLResponse, PlainTextResponse, RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from atoll.coordinator.status.access import Access, Patience
+from atoll.coordinator.status.access import Access, PatienceBySource, source_of
 from atoll.coordinator.status.metrics import metrics_text
 from atoll.coordinator.status.page import content_policy, login_page, status_page
 from atoll.coordinator.status.snapshot import Snapshot
@@ -28,6 +29,8 @@ _OPEN = ("/health", "/ready", "/login", "/logout")
 _LAST_PORT = 65535
 _LARGEST = 4096
 """Bytes of a form."""
+_AT_ONCE = 8
+"""Tries of one source that wait at the same time; the rest would take the places of honest requests."""
 _EVERYWHERE = ("0.0.0.0", "::", "")
 _START = 20.0
 """Seconds that the server may take to start, and to stop."""
@@ -44,15 +47,24 @@ def create_status_app(read: Callable[[], Snapshot], token: str) -> FastAPI:
     Raises:
         ConfigError: the token is too short to keep anyone out.
     """
-    access, patience = Access(token), Patience()
+    access, patience, waiting = Access(token), PatienceBySource(), Counter[str]()
     # The pages of documentation would fetch scripts from elsewhere.
     app = FastAPI(title="Atoll coordinator", docs_url=None, redoc_url=None, openapi_url=None)
 
-    async def is_right(shown: bytes) -> bool:
-        await asyncio.sleep(patience.seconds())
+    async def is_right(request: Request, shown: bytes) -> bool:
+        source = source_of(request.client.host if request.client else "")
+        if waiting[source] >= _AT_ONCE:
+            return False  # not looked at: so many tries of one source wait already
+        waiting[source] += 1
+        try:
+            await asyncio.sleep(patience.seconds(source))
+        finally:
+            waiting[source] -= 1
+            if not waiting[source]:
+                del waiting[source]
         if access.is_token(shown):
             return True
-        patience.wrong()
+        patience.wrong(source)
         return False
 
     @app.middleware("http")
@@ -61,7 +73,7 @@ def create_status_app(read: Callable[[], Snapshot], token: str) -> FastAPI:
             response = await call_next(request)
         else:
             shown = _bearer(request)
-            right = shown is not None and await is_right(shown)
+            right = shown is not None and await is_right(request, shown)
             response = await call_next(request) if right else _refusal(request, wrong=shown is not None)
         response.headers.update(_headers())
         return response
@@ -99,7 +111,7 @@ def create_status_app(read: Callable[[], Snapshot], token: str) -> FastAPI:
 
     @app.post("/login")
     async def login(request: Request) -> Response:
-        if not await is_right(await _given(request)):
+        if not await is_right(request, await _given(request)):
             return HTMLResponse(login_page(wrong=True), status_code=401)
         response = RedirectResponse("./", status_code=303)
         response.set_cookie(
