@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 GUARD := atoll-runs/guard
 GUARDS := guard-arrivals guard-online guard-theory
 
-.PHONY: demo quick test suite avalanche guard check mobility-stream text-stream clean help
+.PHONY: lock locked sbom image-digest demo quick test suite avalanche guard check mobility-stream text-stream clean help
 .DEFAULT_GOAL := help
 
 help: ## What there is
@@ -66,6 +66,31 @@ check: $(READY) ## Style, types, and the arrows between parts
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Hashes of every file that the index has of a version, so that a lock made on one platform installs on the others.
+TOOLS := $(VENV)-tools
+EXTRAS := text demo smollm2 postgres simulation privacy benchmarks
+$(TOOLS)/.ready:
+	test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
+	$(TOOLS)/bin/pip install --quiet 'pip-tools>=7.5' 'cyclonedx-bom>=7'
+	touch $@
+
+lock: $(TOOLS)/.ready ## Write requirements.lock: every version with its hashes
+	$(TOOLS)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
+		--no-emit-find-links --no-emit-trusted-host --no-header --no-annotate --constraint constraints.txt \
+		$(EXTRAS:%=--extra %) --output-file requirements.lock pyproject.toml
+
+locked: ## An environment, .venv-locked, of what requirements.lock holds to the byte
+	test -f requirements.lock || { echo "there is no requirements.lock; make lock writes it"; exit 2; }
+	test -x $(VENV)-locked/bin/python || $(PYTHON) -m venv $(VENV)-locked
+	$(VENV)-locked/bin/pip install --quiet --require-hashes --requirement requirements.lock
+	$(VENV)-locked/bin/pip install --quiet --no-deps --editable .
+
+sbom: $(READY) $(TOOLS)/.ready ## Write sbom.cdx.json: what is installed, as CycloneDX
+	$(TOOLS)/bin/cyclonedx-py environment --output-reproducible --output-format JSON --output-file sbom.cdx.json $(BIN)/python
+
+image-digest: ## Pin the base image of deploy/Dockerfile by its digest, where a registry can be reached
+	$(PYTHON) deploy/pin_base_image.py deploy/Dockerfile
 
 clean: ## Remove the virtual environment and caches, not your runs
 	rm -rf $(VENV) $(VENV)-avalanche .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
