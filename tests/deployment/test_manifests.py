@@ -116,7 +116,7 @@ def test_compose_starts_what_there_is() -> None:
         check = service["healthcheck"]["test"]
         if name == "coordinator":
             assert service["ports"] == [f"{PORT}:{PORT}"]
-            assert f":{STATUS}/health" in check[-1]
+            assert f":{STATUS}/ready" in check[-1]
         else:
             assert "ports" not in service
             assert folders(check[2:]) == folder
