@@ -147,6 +147,10 @@ def test_a_run_leaves_what_the_readme_promises(federation: Federation, tmp_path:
     assert gone is not None
     assert gone.loss_after == pytest.approx(gone.loss_never_had, abs=1e-5)
     assert gone.loss_before < gone.loss_after
+    left = gone.unlearning
+    assert (left["unlearning_after_privacy_leakage"], left["unlearning_after_ks_p"]) == (0, 1)
+    assert left["unlearning_before_forget_loss"] < left["unlearning_after_forget_loss"]
+    assert {f"unlearning_before_auc_{attack}" for attack in ("loss", "zlib", "min_k", "reference")} <= left.keys()
     assert results.release.guarantee.startswith("exact")
     sent = {item.what for item in results.transfers if item.direction == "out"}
     assert sent == {"announcement", "expert package", "metrics", "statement on consent", "exit scorecard"}
@@ -160,6 +164,9 @@ def test_a_run_leaves_what_the_readme_promises(federation: Federation, tmp_path:
     assert [made.released.digest for made in state.releases.values()] == [results.release.digest, gone.release_digest]
     assert {owner: list(state.periods(owner)) for owner in WORDS} == {"clinic": [1, 2], "court": [1, 2], "yard": [1]}
     assert state.periods("yard")[1][0].end is not None
+    assert "Unlearning scorecard of yard's exit" in ended.said
+    with sqlite3.connect(folder / "mlflow.db") as store:
+        assert store.execute("select count(*) from metrics where key like 'withdrawal/unlearning%'").fetchone()[0] > 10
     assert "mlflow ui --backend-store-uri" in ended.said
     assert "yes: without yard the mixture is as one that never had it" in ended.said
     assert not workers(folder)

@@ -119,6 +119,10 @@ def test_after_a_withdrawal_the_report_says_what_is_left(done: StreamOutcome) ->
     text = done.report.read_text("utf-8")
     assert "Release 4 has no expert of beta" in text
     assert "gamma (stage 3)" in text
+    assert "Unlearning scorecard" in text
+    measured = {name.removeprefix("unlearning_after_") for name in gone.unlearning if "_after_" in name}
+    # Nothing was done anew without beta, so that there is nothing to hold the release against.
+    assert measured == {"forget_loss", "holdout_loss", "auc_loss", "auc_reference", "auc_gradient"}
     ledger = Ledger.open(done.folder / "ledger.db")
     try:
         state = ledger.state()
