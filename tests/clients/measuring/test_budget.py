@@ -92,7 +92,7 @@ def test_nothing_is_measured_where_the_charge_cannot_be_written(silo: Silo, monk
     taken: list[Any] = []
     monkeypatch.setattr(silo.gate.works, "_again", lambda each, note: taken.append(note))
     silo.ask(unit)
-    assert "No space" in taken[0]
+    assert "disk is full" in taken[0]
     assert len(silo.orders) == orders
 
 

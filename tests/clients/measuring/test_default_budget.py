@@ -4,7 +4,8 @@ import math
 from pathlib import Path
 
 import pytest
-from tests.clients.conftest import quiet, train_unit
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from tests.clients.conftest import documents, quiet, train_unit
 from tests.clients.measuring.conftest import COORDINATOR, Silo
 from torch import Tensor
 
@@ -12,6 +13,7 @@ from atoll.clients.measuring.budget import MeasuringBudget, Spent
 from atoll.clients.measuring.policy import MeasuringPolicy
 from atoll.clients.work import train_expert
 from atoll.coordinator.server.measuring import ALL, flags, unit_of
+from atoll.experts.signing import OwnerKey
 from atoll.federation.measuring import Measurement
 from atoll.federation.units import Choice, MemberRef
 from atoll.ledger import ExpertFlagged
@@ -22,6 +24,11 @@ UNIFORM = Choice(name="uniform")
 
 def spent(silo: Silo) -> Spent:
     return MeasuringBudget(silo.folder).spent()
+
+
+def _key(number: int) -> OwnerKey:
+    """Fixed, because noise depends on who is in a candidate."""
+    return OwnerKey(Ed25519PrivateKey.from_private_bytes(bytes([number] * 32)))
 
 
 def _honest(name: str, value: Tensor) -> Tensor:
@@ -43,11 +50,12 @@ def test_a_poisoned_newcomer_is_flagged_for_one_new_model(silo: Silo) -> None:
     """Owners arrive one by one; the fourth does the opposite of what the others learnt."""
     training = train_unit(silo.node, steps=20, learning_rate=0.05, evaluate_every=20, checkpoint_every=20)
     silo.base = train_expert(silo.node, training, quiet)[1]
+    silo.write(documents("clinic", 300))
     del silo.measuring["noise"]  # the default policy, as it is
     members: list[MemberRef] = []
     costs = []
     for number in range(1, 5):
-        members.append(silo.expert(f"o{number}", _poison if number == 4 else _honest))
+        members.append(silo.expert(f"o{number}", _poison if number == 4 else _honest, _key(number)))
         before = spent(silo)
         unit = unit_of(COORDINATOR, silo.node.anchor.digest, members, Choice(name="flexolmo"), UNIFORM)
         reply = silo.figures(unit)

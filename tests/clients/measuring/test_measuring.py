@@ -91,7 +91,7 @@ def test_what_is_measured_is_what_was_signed(silo: Silo) -> None:
     one, other = silo.noise("court", 1), silo.noise("court", 2)
     swapped = silo.candidate(replace(one, blob=other.blob, public_key=other.public_key))
     reply = silo.ask(silo.unit(swapped))
-    assert reply.state == "failed"
+    assert reply.state == "refused"
     assert "not the expert" in reply.note
     assert not silo.orders
     assert silo.gate.works._measuring.budget.spent().figures == 0

@@ -11,7 +11,7 @@ from atoll.clients.gate.training_policy import TrainingPolicy
 from atoll.clients.measuring.policy import MeasuringPolicy
 from atoll.clients.training.basis import TrainBasis
 from atoll.clients.training.limits import TrainLimits
-from atoll.errors import ConfigError
+from atoll.errors import ConfigError, FederationError
 from atoll.experts.card import ExpertCard
 from atoll.experts.package import PackageFacts
 from atoll.experts.signing import PublicKey
@@ -167,11 +167,15 @@ class Policy:
                 "it names models of its own making; a node measures entitlements within signed candidates only (a "
                 "MeasureUnit): the coordinator's version of Atoll is too old, or it is no coordinator of Atoll"
             )
-        unit.check()
+        try:
+            unit.check()
+            for candidate in unit.candidates:
+                candidate.check()
+        except FederationError as error:  # made of what was asked, and of nothing here
+            raise Refusal(f"what is asked cannot be: {error}") from error
         _among("measuring.splits", unit.split, self.measuring.splits)
         self._allow_metrics(["loss"])
         for candidate in unit.candidates:
-            candidate.check()
             self.allow_coordinator(PublicKey.from_hex(candidate.public_key))
         for asked in unit.measurements:
             if asked.baseline:

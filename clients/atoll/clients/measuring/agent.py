@@ -142,13 +142,13 @@ class Measuring:
         """What came is what the candidates name: the digest that is charged is that of what is measured.
 
         Raises:
-            FederationError: another expert than the candidate names.
+            Refusal: another expert than the candidate names.
             PackageError: one that does not verify.
         """
         for member in {member.blob: member for each in unit.candidates for member in each.members}.values():
             found = verify_package(self._incoming.get(member.blob), trusted=PublicKey.from_hex(member.public_key))
             if (found.digest, found.card.owner, found.card.anchor) != (member.digest, member.owner, unit.anchor):
-                raise FederationError(f"blob {member.blob[:19]} is not the expert of '{member.owner}' that is named")
+                raise Refusal(f"blob {member.blob[:19]} is not the expert of '{member.owner}' that is named")
 
 
 def _lacking(version: Version, question: Question) -> list[str]:
