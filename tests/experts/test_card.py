@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 LINES = st.text(st.characters(exclude_categories=("Cc", "Cs", "Zl", "Zp", "Cf")), max_size=30)
 KEYS = st.text(string.ascii_letters + string.digits, min_size=1, max_size=8)
-SCALARS = LINES | st.booleans() | st.integers(-(2**62), 2**62) | st.floats(allow_nan=False, allow_infinity=False)
+SCALARS = LINES | st.booleans() | st.integers(-(2**62), 2**62) | st.floats(-1e15, 1e15)
 BASE: dict[str, Any] = {
     "owner": "a",
     "anchor": "sha256:" + "0" * 64,
@@ -31,7 +31,7 @@ BASE: dict[str, Any] = {
 @given(
     words=LINES.filter(str.strip),
     mapping=st.dictionaries(KEYS, SCALARS, max_size=4),
-    metrics=st.dictionaries(KEYS, st.floats(allow_nan=False, allow_infinity=False), max_size=4),
+    metrics=st.dictionaries(KEYS, st.floats(-1e15, 1e15), max_size=4),
     purposes=st.lists(LINES.filter(str.strip), max_size=3),
     privacy=st.none() | st.builds(Privacy, epsilon=st.floats(0.01, 100), delta=st.floats(0, 0.5)),
 )
