@@ -64,12 +64,12 @@ def texts(key: str, value: object) -> tuple[str, ...]:
 
 
 def number(key: str, value: object) -> float:
-    """A finite number of at most :data:`MAGNITUDE` in size."""
+    """A finite number of at most :data:`MAGNITUDE` in size, or a whole one of 64 bits."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise PackageError(f"'{key}' must be a number, not {_kind(value)}")
     if isinstance(value, int) and abs(value) >= _INT:
         raise PackageError(f"'{key}' does not fit 64 bits")
-    if not math.isfinite(value) or abs(value) > MAGNITUDE:
+    if isinstance(value, float) and not abs(value) <= MAGNITUDE:
         raise PackageError(f"'{key}' is {value}; it must be finite and at most {MAGNITUDE:g} in size")
     return float(value)
 
