@@ -1,6 +1,5 @@
 """Checks of single values in a card; each message names the key."""
 
-import math
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
