@@ -8,16 +8,20 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from flwr.app import ConfigRecord, Context, RecordDict
 from typer.testing import CliRunner
 
+from atoll.clients.app import app as client_app
 from atoll.clients.audit.exit import measure_exit
 from atoll.clients.audit.own_exit import ExitReleases, own_exit
 from atoll.clients.commands import app
 from atoll.clients.node import Node
 from atoll.clients.work import train_expert
 from atoll.coordinator.assemble import assemble
+from atoll.coordinator.crew import EXIT
 from atoll.errors import ConfigError, MixtureError
 from atoll.federation.exit_unit import ExitUnit, ReleaseModel
+from atoll.federation.messages import local_message
 from atoll.federation.units import Choice, MemberRef
 from atoll.privacy.scorecard import AFTER, BEFORE, NEVER_HAD
 from atoll.privacy.unlearning_config import UnlearningConfig
@@ -200,3 +204,14 @@ def test_an_owner_measures_its_own_exit_from_releases_that_it_was_given(
         own_exit(clinic.folder, ExitReleases(less), UnlearningConfig(), Trust(older=True))
     with pytest.raises(MixtureError, match="still has an expert"):
         own_exit(clinic.folder, ExitReleases(both, after=both), UnlearningConfig(documents=4), Trust(older=True))
+
+
+def test_the_worker_of_an_institutions_node_measures_no_exit(silo: Silo, tmp_path: Path) -> None:
+    """Its gate asks for no such thing; should a message come there all the same, it is refused before data is read."""
+    node = silo("clinic", texts=SECRET)
+    message = local_message(1, 1, RecordDict({"unit": ConfigRecord({"json": "{}"})}), EXIT, 2, "", None)
+    config: dict[str, Any] = {"folder": str(node.folder), "outgoing": str(tmp_path / "outgoing")}
+    context = Context(run_id=1, node_id=2, node_config=config, state=RecordDict(), run_config={})
+    reply = client_app(message, context)
+    assert reply.has_error()
+    assert "atoll node scorecard" in str(reply.error.reason)

@@ -116,7 +116,9 @@ def records(message: Message, context: Context) -> Message:
 
 @app.evaluate("exit", mods=[answer_for_errors])
 def score_exit(message: Message, context: Context) -> Message:
-    """Measure what an exit left; only the scorecard's figures go back."""
+    """Measure what an exit left, in a run of one's own silos; only the scorecard's figures go back."""
+    if "outgoing" in context.node_config:
+        raise ConfigError("at an institution the owner itself measures its exit: atoll node scorecard")
     node = _node(context)
     if "blobs" in message.content:
         unpack_blobs(message.content.config_records["blobs"], node.blobs)
