@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from atoll.cli import coordinator_backup
+from atoll.cli import coordinator_backup, coordinator_operators
+from atoll.cli.coordinator_operators import Token
 
 if TYPE_CHECKING:
     from atoll.ledger import Called
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 call_app = typer.Typer(name="call", help="Call for work.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(call_app)
+app.add_typer(coordinator_operators.app)
 
 _Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The coordinator's folder.")]
 _Owner = Annotated[
@@ -96,21 +98,25 @@ def approve(
         list[Path] | None,
         typer.Option(metavar="FILE", help="A member's word for it, or its certificate; repeatable."),
     ] = None,
+    token_file: Token = None,
 ) -> None:
     """Admit an institution; a running coordinator lets it in at once.
 
     Example: atoll coordinator approve coordinator enrolment.json
     """
+    from atoll.coordinator.operators import operated_ledger
     from atoll.coordinator.server.admission import admit
     from atoll.coordinator.server.folder import ServerFolder
     from atoll.experts.signing import PublicKey
     from atoll.federation.handover import Enrolment
 
     paper = Enrolment.load(enrolment)
-    with ServerFolder(folder).open_ledger() as ledger:
+    fingerprint = PublicKey.from_hex(paper.public_key).fingerprint
+    what = f"approve {paper.owner} {fingerprint}"
+    with operated_ledger(ServerFolder(folder), "admit", what, token_file) as ledger:
         news = admit(ledger, folder, paper, proof or [])
     typer.echo(f"{paper.owner} is admitted" if news else f"{paper.owner} was admitted before")
-    typer.echo(f"It must read out to you: {PublicKey.from_hex(paper.public_key).fingerprint}")
+    typer.echo(f"It must read out to you: {fingerprint}")
 
 
 @app.command()
@@ -118,6 +124,7 @@ def revoke(
     folder: _Folder,
     owner: Annotated[str, typer.Argument(metavar="OWNER")],
     reason: Annotated[str, typer.Option(metavar="TEXT", help="For the ledger.")] = "revoked by the operator",
+    token_file: Token = None,
 ) -> None:
     """Bar an institution; a running coordinator shuts it out at once. Its experts stay until consent is withdrawn.
 
@@ -125,10 +132,11 @@ def revoke(
 
     Example: atoll coordinator revoke coordinator hospital --reason 'its key was stolen'
     """
+    from atoll.coordinator.operators import operated_ledger
     from atoll.coordinator.server.folder import ServerFolder
     from atoll.ledger import OwnerRevoked
 
-    with ServerFolder(folder).open_ledger() as ledger:
+    with operated_ledger(ServerFolder(folder), "admit", f"revoke {owner}", token_file) as ledger:
         news = ledger.record(OwnerRevoked(owner=owner, reason=reason, bars_keys=True))
     typer.echo(f"{owner} is revoked" if news else f"{owner} was revoked before")
 
@@ -138,6 +146,7 @@ def withdraw(
     folder: _Folder,
     owner: Annotated[str, typer.Argument(metavar="OWNER")],
     reason: Annotated[str, typer.Option(metavar="TEXT", help="How the owner said so: its letter, its call.")],
+    token_file: Token = None,
 ) -> None:
     """Withdraw an owner's experts on its word; owners with a node do it themselves: atoll node withdraw.
 
@@ -145,23 +154,27 @@ def withdraw(
 
     Example: atoll coordinator withdraw coordinator hospital --reason 'letter of 3 May'
     """
+    from atoll.coordinator.operators import operated_ledger
     from atoll.coordinator.server.folder import ServerFolder
     from atoll.ledger import UseRestricted
 
-    with ServerFolder(folder).open_ledger() as ledger:
+    with operated_ledger(ServerFolder(folder), "admit", f"withdraw {owner}", token_file) as ledger:
         news = ledger.record(UseRestricted(owner=owner, expert="", purposes=[], until=None, reason=reason))
     typer.echo(f"{owner}'s experts are withdrawn" if news else f"{owner} had nothing left to withdraw")
 
 
 @app.command()
 def accept(
-    folder: _Folder, file: Annotated[Path, typer.Argument(metavar="FILE", help="A package, or what its owner signed.")]
+    folder: _Folder,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A package, or what its owner signed.")],
+    token_file: Token = None,
 ) -> None:
     """Take an expert, an owner's statement or its key's rotation from a file: the same checks, the same entries.
 
     Example: atoll coordinator accept coordinator hospital.atoll
     """
     from atoll.anchors import resolve
+    from atoll.coordinator.operators import operated_ledger
     from atoll.coordinator.server.accept import accept_file, accept_statement
     from atoll.coordinator.server.folder import ServerFolder
     from atoll.coordinator.server.owner_keys import accept_rotation
@@ -170,7 +183,7 @@ def accept(
     from atoll.federation.handover import Statement, paper_kind
 
     found = ServerFolder(folder)
-    with found.open_ledger() as ledger:
+    with operated_ledger(found, "admit", f"accept {file.name}", token_file) as ledger:
         if paper_kind(file) == Statement.__name__:
             news = accept_statement(ledger, Statement.load(file))
             typer.echo("accepted" if news else "was accepted before")
@@ -235,12 +248,14 @@ def train(
     ] = None,
     owner: _Owner = None,
     wait: Annotated[float, typer.Option(metavar="SECONDS", help="Wait so long for it to be done.")] = 0,
+    token_file: Token = None,
 ) -> None:
     """Ask for an expert: those who are away, or come later, are asked when they are there.
 
     Example: atoll coordinator call train coordinator training.steps=400
     """
     from atoll.anchors import resolve
+    from atoll.coordinator.operators import operated_ledger
     from atoll.coordinator.server.calls import call_training
     from atoll.coordinator.server.folder import ServerFolder
     from atoll.coordinator.server.latest import Latest
@@ -248,7 +263,7 @@ def train(
     found = ServerFolder(folder)
     config = found.read_config()
     anchor = resolve(config.anchor)
-    with found.open_ledger() as ledger:
+    with operated_ledger(found, "operate", "call train", token_file) as ledger:
         latest = Latest.of(found, config, anchor, ledger.state())
         called = call_training(ledger, anchor.digest, owner or [], overrides or [], latest)
     _say(folder, called, wait)
@@ -260,6 +275,7 @@ def evaluate(
     owner: _Owner = None,
     windows: Annotated[int, typer.Option(hidden=True, help="Counts no more: nodes choose their documents.")] = 0,
     wait: Annotated[float, typer.Option(metavar="SECONDS", help="Wait so long for it to be done.")] = 0,
+    token_file: Token = None,
 ) -> None:
     """Let silos measure what a release would be now, and what each expert does to it; what does harm is flagged.
 
@@ -267,10 +283,11 @@ def evaluate(
 
     Example: atoll coordinator call evaluate coordinator --wait 600
     """
+    from atoll.coordinator.operators import operated_ledger
     from atoll.coordinator.server.calls import call_evaluation
     from atoll.coordinator.server.folder import ServerFolder
 
-    with ServerFolder(folder).open_ledger() as ledger:
+    with operated_ledger(ServerFolder(folder), "operate", "call evaluate", token_file) as ledger:
         called = call_evaluation(ledger, owner or [])
     _say(folder, called, wait)
 
@@ -283,15 +300,17 @@ def audit(
     ] = None,
     owner: _Owner = None,
     wait: Annotated[float, typer.Option(metavar="SECONDS", help="Wait so long for it to be done.")] = 0,
+    token_file: Token = None,
 ) -> None:
     """Let members of the latest release measure what it tells of their training data; figures come beside the release.
 
     Example: atoll coordinator call audit coordinator samples=300 --wait 3600
     """
+    from atoll.coordinator.operators import operated_ledger
     from atoll.coordinator.server.calls import call_audit
     from atoll.coordinator.server.folder import ServerFolder
 
-    with ServerFolder(folder).open_ledger() as ledger:
+    with operated_ledger(ServerFolder(folder), "operate", "call audit", token_file) as ledger:
         called = call_audit(ledger, owner or [], overrides or [])
     _say(folder, called, wait)
 
@@ -311,15 +330,19 @@ def release(
         int, typer.Option(metavar="NUMBER", help="Go back: release again what this release held, as the next one.")
     ] = 0,
     wait: Annotated[float, typer.Option(metavar="SECONDS", help="Wait so long for it to be done.")] = 0,
+    token_file: Token = None,
 ) -> None:
     """Make a release of the experts that are there and permitted.
 
     Example: atoll coordinator call release coordinator --at-least 3 --within 7200
     """
+    from atoll.coordinator.operators import operated_ledger
     from atoll.coordinator.server.calls import call_release
     from atoll.coordinator.server.folder import ServerFolder
 
-    with ServerFolder(folder).open_ledger() as ledger:
+    asked = {"without": without, "flagged": flagged, "like": like}
+    what = " ".join(["call release", *(f"{name}={value}" for name, value in asked.items() if value)])
+    with operated_ledger(ServerFolder(folder), "release", what, token_file) as ledger:
         called = call_release(
             ledger, at_least=at_least, within=within, without=without or [], flagged=flagged or [], like=like
         )

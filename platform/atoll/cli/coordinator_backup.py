@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from atoll.cli.coordinator_operators import Token
+
 _Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The coordinator's folder.")]
 
 
@@ -63,14 +65,16 @@ def confirm(
     owner: Annotated[str, typer.Argument(metavar="OWNER")],
     reason: Annotated[str, typer.Option(metavar="TEXT", help="How you know that it stated nothing since.")],
     by: Annotated[str, typer.Option(metavar="NAME", help="Who you are, for the ledger.")] = "",
+    token_file: Token = None,
 ) -> None:
     """After a restoration, vouch for an owner whose node can't be heard: all that it had stated is known again.
 
     Example: atoll coordinator confirm coordinator hospital --reason 'call of 3 May'
     """
+    from atoll.coordinator.operators import operated_ledger
     from atoll.coordinator.server.folder import ServerFolder
     from atoll.ledger import OwnerConfirmed
 
-    with ServerFolder(folder).open_ledger() as ledger:
+    with operated_ledger(ServerFolder(folder), "admit", f"confirm {owner}", token_file) as ledger:
         news = ledger.record(OwnerConfirmed(owner=owner, reason=reason, by=by))
     typer.echo(f"{owner} is vouched for" if news else f"{owner} is not waited for")

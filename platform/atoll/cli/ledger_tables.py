@@ -72,6 +72,21 @@ def overview(state: State) -> dict[str, Any]:
             }
             for number, made in state.releases.items()
         ],
+        "operators": [
+            {"name": name, "roles": each.roles, "until": each.until} for name, each in sorted(state.operators.items())
+        ],
+        "acts": [
+            {
+                "at": at.isoformat(),
+                "act": fact.act,
+                "operator": fact.operator,
+                "role": fact.role,
+                "what": fact.what,
+                "facts": fact.facts,
+                "standing": fact.standing,
+            }
+            for at, fact in state.acted
+        ],
         "open": [{"owner": owner, "unit": unit, "work": issued.work} for (owner, unit), issued in state.open.items()],
     }
 
@@ -113,6 +128,11 @@ def overview_tables(state: State) -> list[Table]:
         for (name, unit), issued in state.open.items():
             add_row(work, name, issued.work, unit)
         tables.append(work)
+    if state.acted:
+        acts = plain_table("Acts of operators", "at", "operator", "role", "what", "standing", "act")
+        for at, fact in state.acted:
+            add_row(acts, _moment(at), fact.operator, fact.role, fact.what, fact.standing, fact.act)
+        tables.append(acts)
     return tables
 
 

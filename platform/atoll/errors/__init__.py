@@ -10,7 +10,9 @@
     ├── MixtureError     experts that cannot be integrated, or an entitlement that names nobody
     ├── PluginError      an extension point has no such name
     ├── FederationError  a silo or the engine under it failed
-    └── LedgerError      a history that was tampered with, or a fact that contradicts it
+    ├── LedgerError      a history that was tampered with, or a fact that contradicts it
+    └── AccessError      an operator's token that is missing, unknown or expired, or has not the role that is needed
+        └── PendingError an act that waits for a second operator
 
 A message says what was wrong, where, and what to do about it. The command line prints it alone, without a traceback,
 and exits with ``exit_code``.
@@ -71,7 +73,20 @@ class LedgerError(AtollError):
     exit_code = 9
 
 
+class AccessError(AtollError):
+    """An operator's token is missing, unknown or expired, or has not the role that is needed."""
+
+    exit_code = 10
+
+
+class PendingError(AccessError):
+    """An act is written down and waits for a second operator; nothing came of it yet."""
+
+    exit_code = 11
+
+
 __all__ = [
+    "AccessError",
     "AnchorError",
     "AtollError",
     "ConfigError",
@@ -80,5 +95,6 @@ __all__ = [
     "LedgerError",
     "MixtureError",
     "PackageError",
+    "PendingError",
     "PluginError",
 ]

@@ -31,6 +31,7 @@ from atoll.ledger.facts import (
     UnitIssued,
 )
 from atoll.ledger.identity_facts import KeyCertified, KeyCosigned, KeyRotated
+from atoll.ledger.operator_facts import OperatorActed, OperatorAdded, OperatorRemoved
 from atoll.ledger.state import State
 from atoll.ledger.store import Ledger
 
@@ -38,6 +39,7 @@ from atoll.ledger.store import Ledger
 from atoll.ledger.fold import consent as _consent  # noqa: F401  # isort: skip
 from atoll.ledger.fold import identity as _identity  # noqa: F401  # isort: skip
 from atoll.ledger.fold import copies as _copies  # noqa: F401  # isort: skip
+from atoll.ledger.fold import operators as _operators  # noqa: F401  # isort: skip
 from atoll.ledger.fold import owners as _owners  # noqa: F401  # isort: skip
 from atoll.ledger.fold import work as _work  # noqa: F401  # isort: skip
 
@@ -62,6 +64,9 @@ __all__ = [
     "KeyRotated",
     "Ledger",
     "LedgerRestored",
+    "OperatorActed",
+    "OperatorAdded",
+    "OperatorRemoved",
     "OwnerAdmitted",
     "OwnerConfirmed",
     "OwnerRevoked",

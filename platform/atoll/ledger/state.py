@@ -10,6 +10,7 @@ from atoll.ledger.event import START, Event, Head
 from atoll.ledger.fact import Fact
 from atoll.ledger.facts import Called, CallFinished, Released, UnitFinished, UnitIssued
 from atoll.ledger.fold import rules
+from atoll.ledger.operator_facts import OperatorActed, OperatorAdded
 from atoll.ledger.parties import Expert, Owner, Voice
 
 __all__ = ["Call", "Expert", "Owner", "ReleaseMade", "State", "Voice"]
@@ -66,6 +67,9 @@ class State:
         lost: Heads of lost histories, which are known and done with.
         set_aside: Names of folders of releases of a lost history.
         copies: Where copies of experts are, and which were erased.
+        operators: Who may act, by name; with none, whoever can write to the folder.
+        acts: What operators did last about each act, by its name.
+        acted: All that operators did, with when, in order.
     """
 
     def __init__(self) -> None:
@@ -77,6 +81,9 @@ class State:
         self.experts: dict[str, Expert] = {}
         self.releases: dict[int, ReleaseMade] = {}
         self.calls: dict[str, Call] = {}
+        self.operators: dict[str, OperatorAdded] = {}
+        self.acts: dict[str, OperatorActed] = {}
+        self.acted: list[tuple[datetime, OperatorActed]] = []
         self.barred: set[str] = set()
         self.barred_keys: set[str] = set()
         self.proofs: dict[str, None] = {}
@@ -174,6 +181,11 @@ class State:
         if owner.admitted.public_key != public_key:
             raise LedgerError(f"the document is not signed by the key that '{name}' is admitted with")
         return owner
+
+    def operators_in_force(self, role: str, at: datetime) -> list[OperatorAdded]:
+        """Operators who have a role, and whose tokens are taken at a moment."""
+        day = at.date().isoformat()
+        return [each for each in self.operators.values() if role in each.roles and day <= each.until]
 
     def knows_lost(self, sequence: int, digest: str, at: datetime | None) -> bool:
         """Whether a head that is not in this history is of one that was lost, and that a restoration was told of.

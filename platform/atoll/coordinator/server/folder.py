@@ -59,6 +59,7 @@ class ServerConfig:
             for ever.
         cosigners: Members that must have signed a newcomer's key, once there are so many; 0 for none.
         roots: PEM file of authorities whose certificate admits as well; empty for none.
+        two_person: Operators' roles, of ``operate``, ``admit`` and ``release``, whose acts a second one must confirm.
         status: The status page.
     """
 
@@ -80,6 +81,7 @@ class ServerConfig:
     key_days: int = 0
     cosigners: int = 0
     roots: str = ""
+    two_person: list[str] = field(default_factory=list)
     status: StatusConfig = field(default_factory=StatusConfig)
 
     @property
@@ -109,6 +111,8 @@ class ServerConfig:
             raise ConfigError(f"release_days is {self.release_days}; it must be at least 1")
         if self.key_days < 0:
             raise ConfigError(f"key_days is {self.key_days}; it must be at least 0, for ever")
+        if set(self.two_person) - {"operate", "admit", "release"}:
+            raise ConfigError(f"two_person is {self.two_person}; it names roles of operate, admit, release")
         given = [name for name in ("certificate", "key", "ca") if getattr(self, name)]
         if given and len(given) < 3:
             raise ConfigError("give certificate, key and ca together, or none of them")
