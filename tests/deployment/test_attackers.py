@@ -153,7 +153,8 @@ def test_poison_is_flagged_by_the_silo_that_it_harms(tmp_path: Path) -> None:
         fed.enrol("clinic", documents=900)  # what the noise of its figures leaves visible depends on how many there are
         fed.enrol("poison", " ".join(word[::-1] for word in words.split()))
         fed.start("coordinator", "clinic", "court", "poison")
-        fed.train("expert.kind=ffn", "training.steps=150", "training.learning_rate=0.02", "training.batch=8", seconds=500)
+        training = ["training.steps=150", "training.learning_rate=0.02", "training.batch=8"]
+        fed.train("expert.kind=ffn", *training, seconds=500)
         said = fed.call("evaluate", seconds=400)
         assert "3 of 3 owners" in said
         flagged = {expert.accepted.owner: set(expert.flagged) for expert in fed.state().experts.values()}
