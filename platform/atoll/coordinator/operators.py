@@ -3,16 +3,17 @@
 import getpass
 import hashlib
 import hmac
+import logging
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from atoll.coordinator.server.folder import ServerFolder
-from atoll.errors import AccessError, ConfigError, PendingError
+from atoll.errors import AccessError, AtollError, ConfigError, PendingError
 from atoll.ledger import (
     Event,
     Fact,
@@ -35,6 +36,8 @@ from atoll.ledger.operator_facts import (
     facts_from_lines,
     facts_to_lines,
 )
+
+log = logging.getLogger(__name__)
 
 TOKEN = "ATOLL_OPERATOR_TOKEN"
 """Environment variable that holds an operator's token."""
@@ -157,6 +160,24 @@ def operator_of(state: State, token: str) -> OperatorAdded | None:
         if hmac.compare_digest(each.token_digest, digest):
             found = each
     return found
+
+
+def operator_tokens(ledger: Ledger) -> Callable[[], list[str]]:
+    """What gives the digests of the tokens that are taken now, whatever their roles; none while it cannot be read.
+
+    Args:
+        ledger: One that is opened for this alone, and asked from one thread.
+    """
+
+    def in_force() -> list[str]:
+        day = datetime.now(UTC).date().isoformat()
+        try:
+            return [each.token_digest for each in ledger.state().operators.values() if day <= each.until]
+        except AtollError as error:
+            log.error("operators' tokens cannot be read: %s", error)
+            return []
+
+    return in_force
 
 
 def token_digest(token: str) -> str:

@@ -6,11 +6,14 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+from tests.coordinator.status.conftest import Asker
 from typer.testing import CliRunner
 
 from atoll.cli.app import app
-from atoll.coordinator.operators import add_operator, authenticate
+from atoll.coordinator.operators import add_operator, authenticate, operator_tokens
 from atoll.coordinator.server.shop import Shop
+from atoll.coordinator.status.snapshot import reader
+from atoll.coordinator.status.web import create_status_app, serve
 from atoll.errors import AccessError, LedgerError, PendingError
 from atoll.ledger import Fact, OperatorActed, OperatorAdded
 from atoll.ledger.operator_facts import facts_digest, facts_to_lines
@@ -97,6 +100,26 @@ def test_a_token_ends(shop: Shop, command: Command, tokens: dict[str, str]) -> N
     assert command("operator", "remove", "bob", token=tokens["alice"]).exit_code == 0
     assert failed(command("call", "release", token=tokens["bob"]), AccessError)
     assert calls(shop) == []
+
+
+def test_operators_may_look_at_the_status_until_their_tokens_end(
+    shop: Shop, command: Command, tokens: dict[str, str]
+) -> None:
+    web = create_status_app(reader(shop.ledger, None), "the server's own token", operator_tokens(shop.ledger))
+    running = serve(web, "127.0.0.1", 0)
+    try:
+
+        def looks(token: str) -> int:
+            return Asker(running.url, {"Authorization": f"Bearer {token}"})("/status.json").status
+
+        assert [looks(tokens["reader"]), looks(tokens["bob"]), looks("wrong")] == [200, 200, 401]
+        given = Asker(running.url, {})("/login", "POST", f"token={tokens['reader']}").headers["Set-Cookie"]
+        browser = Asker(running.url, {"Cookie": given.partition(";")[0]})
+        assert browser("/status.json").status == 200
+        assert command("operator", "remove", "reader", token=tokens["alice"]).exit_code == 0
+        assert [browser("/status.json").status, looks(tokens["reader"]), looks(tokens["bob"])] == [401, 401, 200]
+    finally:
+        running.stop()
 
 
 def test_one_operator_alone_cannot_release(shop: Shop, command: Command, tokens: dict[str, str]) -> None:

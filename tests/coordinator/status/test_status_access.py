@@ -1,3 +1,5 @@
+import hashlib
+
 from atoll.coordinator.status.access import Access, Patience, PatienceBySource, source_of
 
 
@@ -58,3 +60,20 @@ def test_one_machine_is_one_source() -> None:
     assert source_of("192.0.2.1") == source_of("::ffff:192.0.2.1") == "192.0.2.1"
     assert source_of("2001:db8::1") == source_of("2001:db8::ffff:1") != source_of("2001:db8:0:1::1")
     assert source_of("testclient") == "testclient"
+
+
+def test_an_operators_token_and_its_cookie_end_together() -> None:
+    in_force = [hashlib.sha256(b"alice's token").hexdigest(), hashlib.sha256(b"bob's token").hexdigest()]
+    access = Access("the token of a server", lambda: in_force)
+    alice, bob = access.cookie_for(b"alice's token"), access.cookie_for(b"bob's token")
+    assert len({alice, bob, access.cookie_value}) == 3
+    assert access.is_token(b"alice's token")
+    assert access.is_cookie(alice)
+    assert not access.is_token(in_force[0].encode())  # what the ledger holds is no token
+    assert not access.is_cookie(in_force[0])
+    del in_force[0]
+    assert not access.is_token(b"alice's token")
+    assert not access.is_cookie(alice)
+    assert access.is_cookie(bob)
+    assert access.is_token(b"the token of a server")
+    assert not access.is_cookie("")

@@ -14,6 +14,7 @@ from flwr.serverapp import Grid
 
 from atoll.anchors import resolve
 from atoll.coordinator.erasure.eraser import Eraser, Holdings
+from atoll.coordinator.operators import operator_tokens
 from atoll.coordinator.server.conversation import Conversation
 from atoll.coordinator.server.desk import Desk
 from atoll.coordinator.server.folder import ServerFolder, know_own
@@ -88,7 +89,8 @@ def _serve_status(shop: Shop, stack: contextlib.ExitStack) -> None:
     token, status = token_file.read_text("ascii"), shop.config.status
     # A ledger of its own: what the loop is reading must not change under it when the page is asked for.
     shown = stack.enter_context(shop.folder.open_ledger())
-    web = serve(create_status_app(reader(shown, shop.live), token), status.host, status.port)
+    operators = operator_tokens(stack.enter_context(shop.folder.open_ledger()))
+    web = serve(create_status_app(reader(shown, shop.live), token, operators), status.host, status.port)
     stack.callback(web.stop)
     left = leave_contact(shop.folder.root, Contact(url=web.url, token=token, pid=os.getpid()))
     stack.callback(left.unlink, missing_ok=True)

@@ -5,7 +5,7 @@ import hmac
 import ipaddress
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from atoll.errors import ConfigError
 
@@ -24,8 +24,13 @@ _LONGEST = 4.0
 class Access:
     """Checks what is shown to it, in the same time whether it is right or wrong."""
 
-    def __init__(self, token: str) -> None:
-        """For one token.
+    def __init__(self, token: str, operators: Callable[[], Collection[str]] = tuple) -> None:
+        """For one token, and those of operators.
+
+        Args:
+            token: The server's own.
+            operators: Gives the SHA-256 (hex) of the tokens of operators that are taken now; asked at every look, so
+                that one that ended or was removed is refused at once, with the cookies that were given for it.
 
         Raises:
             ConfigError: it is too short to keep anyone out.
@@ -35,18 +40,35 @@ class Access:
                 f"the token of the coordinator's status has {len(token)} characters; it needs {_SHORTEST} or more, "
                 "as secrets.token_urlsafe() makes them"
             )
-        self._token = token.encode()
+        self._token, self._operators = token.encode(), operators
         # Cookies go to every port of a host: the value must not be the token, and the name not another server's.
         self.cookie_name = f"atoll-status-{self._derived(b'name')[:8]}"
         self.cookie_value = self._derived(b"value")
 
     def is_token(self, shown: bytes) -> bool:
-        """Whether this is the token."""
-        return _equal(shown, self._token)
+        """Whether this is the token, or an operator's."""
+        return _equal(shown, self._token) or self._operator(shown) is not None
 
     def is_cookie(self, shown: str) -> bool:
-        """Whether this is the value of a cookie that was given for the token."""
-        return _equal(shown.encode("utf-8", "replace"), self.cookie_value.encode())
+        """Whether this is the value of a cookie that was given for a token that is taken now."""
+        raw = shown.encode("utf-8", "replace")
+        if not raw:
+            return False
+        return _equal(raw, self.cookie_value.encode()) or any(
+            _equal(raw, self._cookie_of(digest).encode()) for digest in self._operators()
+        )
+
+    def cookie_for(self, shown: bytes) -> str:
+        """The value of a cookie for whoever showed this token, which is one."""
+        digest = None if _equal(shown, self._token) else self._operator(shown)
+        return self.cookie_value if digest is None else self._cookie_of(digest)
+
+    def _operator(self, shown: bytes) -> str | None:
+        digest = hashlib.sha256(shown).hexdigest()
+        return digest if digest in self._operators() else None  # of digests, so that the time says nothing of tokens
+
+    def _cookie_of(self, digest: str) -> str:
+        return self._derived(b"operator " + digest.encode())
 
     def _derived(self, purpose: bytes) -> str:
         return hmac.new(self._token, b"atoll status cookie " + purpose, hashlib.sha256).hexdigest()

@@ -7,7 +7,7 @@ import ssl
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -36,18 +36,21 @@ _START = 20.0
 """Seconds that the server may take to start, and to stop."""
 
 
-def create_status_app(read: Callable[[], Snapshot], token: str) -> FastAPI:
+def create_status_app(
+    read: Callable[[], Snapshot], token: str, operators: Callable[[], Collection[str]] = tuple
+) -> FastAPI:
     """The pages and what programs read: ``/``, ``/status.json``, ``/metrics``; for everyone ``/health``, which says
     that the program lives, and ``/ready``, which says that nodes can connect and work is done.
 
     Args:
         read: Gives how things stand, from any thread; see :func:`atoll.coordinator.status.snapshot.reader`.
         token: Whoever has it may look: as ``Authorization: Bearer``, or through the form at ``/login``.
+        operators: Gives the digests of operators' tokens that may look too; see :class:`Access`.
 
     Raises:
         ConfigError: the token is too short to keep anyone out.
     """
-    access, patience, waiting = Access(token), PatienceBySource(), Counter[str]()
+    access, patience, waiting = Access(token, operators), PatienceBySource(), Counter[str]()
     # The pages of documentation would fetch scripts from elsewhere.
     app = FastAPI(title="Atoll coordinator", docs_url=None, redoc_url=None, openapi_url=None)
 
@@ -111,12 +114,13 @@ def create_status_app(read: Callable[[], Snapshot], token: str) -> FastAPI:
 
     @app.post("/login")
     async def login(request: Request) -> Response:
-        if not await is_right(request, await _given(request)):
+        shown = await _given(request)
+        if not await is_right(request, shown):
             return HTMLResponse(login_page(wrong=True), status_code=401)
         response = RedirectResponse("./", status_code=303)
         response.set_cookie(
             access.cookie_name,
-            access.cookie_value,
+            access.cookie_for(shown),
             httponly=True,
             samesite="strict",
             secure=request.url.scheme == "https",
