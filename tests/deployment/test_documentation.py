@@ -59,7 +59,7 @@ def test_every_line_would_be_taken(line: str) -> None:
     assert program == "atoll"
     parse(words)
     if words[0] in ("coordinator", "node"):  # else the next word would be taken for a folder that was forgotten
-        folder = words[3] if words[1] in ("call", "key", "peer") else words[2]
+        folder = words[3] if words[1] in ("call", "key", "operator", "peer") else words[2]
         assert folder == {"coordinator": "coordinator", "node": "hospital"}[words[0]]
 
 
