@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 
 from atoll.clients.measuring.figures import (
     anchor_figure,
@@ -19,7 +20,7 @@ from atoll.clients.measuring.figures import (
 )
 from atoll.clients.measuring.policy import MeasuringPolicy
 from atoll.clients.measuring.records import Row
-from atoll.clients.measuring.rounding import Coarsening, step_of
+from atoll.clients.measuring.rounding import Coarsening, deviation, step_of
 from atoll.errors import FederationError
 
 POLICY = MeasuringPolicy(noise=0.0)
@@ -148,6 +149,22 @@ def test_noise_is_the_nodes_own_and_of_one_question() -> None:
     assert len(set(draws)) == len(draws)
     assert NOISY.noise("a", "loss", 1.0) == draws[0]
     assert ROUGH.noise("a", "loss", 1.0) == 0.0
+
+
+def test_noise_grows_with_what_was_told_so_that_the_whole_budget_tells_little() -> None:
+    policy = MeasuringPolicy()
+    told = [sum(deviation(rank, policy) ** -2 for rank in range(1, budget + 1)) for budget in (1, 32, policy.figures)]
+    for budget, square in zip((1, 32, policy.figures), told, strict=True):
+        assert square <= policy.noise_after / policy.noise**2 * math.log(1 + budget / policy.noise_after)
+    # True positives at 1 % false ones, of a document on which all of the budget is spent.
+    rates = [norm.cdf(math.sqrt(square) - norm.ppf(0.99)) for square in told]
+    assert rates == pytest.approx([0.018, 0.075, 0.154], abs=0.001)
+
+
+def test_later_figures_have_more_noise_of_the_same_draw() -> None:
+    later = replace(NOISY, ranks={("q", "loss"): 3 * NOISY.policy.noise_after})
+    assert later.noise("q", "loss", 1.0) == pytest.approx(2 * NOISY.noise("q", "loss", 1.0))
+    assert later.noise("q", "accuracy", 1.0) == NOISY.noise("q", "accuracy", 1.0)
 
 
 def test_a_model_that_does_what_the_anchor_does_has_its_noise_all_the_same() -> None:

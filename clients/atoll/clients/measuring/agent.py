@@ -10,6 +10,7 @@ from atoll.clients.measuring.audit import AUDIT, AuditQuestion, audit_question
 from atoll.clients.measuring.budget import MeasuringBudget, Spent, Version
 from atoll.clients.measuring.figures import (
     LOSS,
+    SHARES,
     anchor_figure,
     audit_figures,
     loss_figure,
@@ -18,9 +19,9 @@ from atoll.clients.measuring.figures import (
     score_figure,
     share_figures,
 )
-from atoll.clients.measuring.questions import SHARES, Question, merged, questions_of
+from atoll.clients.measuring.questions import Question, merged, questions_of
 from atoll.clients.measuring.records import MeasureOrder, MeasureRecords, RecordsAnswer, RecordsQuestion
-from atoll.clients.measuring.rounding import Coarsening, node_secret
+from atoll.clients.measuring.rounding import Coarsening, deviation, node_secret
 from atoll.clients.measuring.selection import settle_version
 from atoll.errors import FederationError
 from atoll.experts.package import verify_package
@@ -107,7 +108,9 @@ class Measuring:
         count = len(version.documents)
         if any(len(rows) != count for rows in (found.anchor, *found.rows.values())):
             raise FederationError(f"the worker answered for other documents than the {count} that were chosen")
-        coarse = Coarsening(policy=policy.measuring, secret=node_secret(self._folder), version=version.name)
+        coarse = Coarsening(
+            policy=policy.measuring, secret=node_secret(self._folder), version=version.name, ranks=version.ranks
+        )
         told = {key: _figures(each, version, found, coarse, policy) for key, each in wanted.items()}
         self.budget.keep(version, told)
         if audit is not None:
@@ -209,8 +212,12 @@ def _reply(
         audit=dict(audit.version.answers[audit.key][AUDIT]) if audit is not None else {},
         documents=len(version.documents),
         step=loss_step(len(version.documents), policy.measuring),
-        noise=policy.measuring.noise * weight,
+        noise=weight * max(deviation(_rank(version, question), policy.measuring) for question in questions.values()),
     )
+
+
+def _rank(version: Version, question: Question) -> int:
+    return version.ranks.get((question.key, LOSS), 0) if question.model else 0
 
 
 def _allow_spent(after: Spent, price: Spent, policy: Policy) -> None:

@@ -54,6 +54,7 @@ class Version:
         spent: Since the owner renewed the budget.
         models: Candidates that were charged, and are free from then on.
         charged: Names of the figures that were charged, by question.
+        ranks: How many numbers had been charged when a figure was, by question and name.
         answers: What was told, by question and figure.
         settings: What else the answers depend on, such as an audit's; fixed by the first.
     """
@@ -63,6 +64,7 @@ class Version:
     spent: Spent = field(default_factory=Spent)
     models: set[str] = field(default_factory=set)
     charged: dict[str, set[str]] = field(default_factory=dict)
+    ranks: dict[tuple[str, str], int] = field(default_factory=dict)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
     settings: str = ""
 
@@ -263,6 +265,8 @@ class MeasuringBudget:
             version.models |= models
             for question, each in figures.items():
                 version.charged.setdefault(question, set()).update(each)
+                for name in each:
+                    version.ranks.setdefault((question, name), version.spent.figures)
             self._largest = max(self._largest, new)
         elif kind == "answer":
             for question, told in entry["answers"].items():

@@ -10,7 +10,7 @@ from atoll.clients.measuring.rounding import Coarsening, rounded, step_of
 from atoll.errors import FederationError
 from atoll.workloads.classification.figures import class_figures
 
-LOSS = "loss"
+LOSS, SHARES = "loss", "shares"
 _HIGHEST = 50.0
 """Nats a token above which nobody asks how bad the anchor is."""
 _RANGES = {"brier": 2.0}
@@ -64,7 +64,7 @@ def share_figures(rows: Sequence[Row], slots: Sequence[str], question: str, coar
     columns = zip(*(row.shares for row in rows), strict=True)
     means = [_average([_bounded(share, 0.0, 1.0) for share in column]) for column in columns]
     return {
-        slot: coarse.figure(question, f"share {slot}", mean, 1 / len(rows))
+        slot: coarse.figure(question, SHARES, mean, 1 / len(rows), part=slot)
         for slot, mean in zip(slots, means, strict=True)
     }
 

@@ -21,6 +21,8 @@ class MeasuringPolicy:
         step_documents: How many documents a step of the rounding weighs at least.
         noise: Standard deviation of the Gaussian noise of every figure, in weights of one document; 0 for none, and
             then a crafted model that knows all but one document's part learns that part.
+        noise_after: Figures of a data version after which the noise's variance has doubled: it grows with what was
+            told before, so that the whole budget tells of one document what few figures do.
         models: Most candidates that are measured on a data version.
         figures: Most numbers that are told of a data version: losses, scores and shares.
         audits: Most audits of privacy, which look at the training split, on a data version; 0 for none.
@@ -33,6 +35,7 @@ class MeasuringPolicy:
     step: float = 0.01
     step_documents: int = 2
     noise: float = 4.0
+    noise_after: int = 8
     models: int = 32
     figures: int = 250
     audits: int = 2
@@ -44,7 +47,7 @@ class MeasuringPolicy:
                 f"measuring.splits names '{odd[0]}'; there is test and validation (what was trained on is measured by "
                 "audits alone, see measuring.audits)"
             )
-        for name in ("documents", "step_documents"):
+        for name in ("documents", "step_documents", "noise_after"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"measuring.{name} is {getattr(self, name)}; it must be at least 1")
         for name in ("models", "figures", "audits"):

@@ -5,11 +5,9 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from atoll.clients.measuring.figures import LOSS, score_names
+from atoll.clients.measuring.figures import LOSS, SHARES, score_names
 from atoll.clients.measuring.policy import MeasuringPolicy
 from atoll.federation.measuring import Measurement, MeasureUnit
-
-SHARES = "shares"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,14 +2,18 @@
 
 Rounding alone is no defence where somebody knows all of a figure but one document's part: a crafted model can put it
 just below the border of a step. With noise of standard deviation k weights, a figure tells of one document what one
-draw from N(0, 1) or from N(1 / k, 1) does, and B figures together what N(√B / k, 1) does (Gaussian differential
-privacy, Dong et al. 2019, arXiv 1905.02383, corollary 3.3).
+draw from N(0, 1) or from N(1 / k, 1) does, and several together what N(μ, 1) does, μ² the sum of 1 / k² of each
+(Gaussian differential privacy, Dong et al. 2019, arXiv 1905.02383, corollary 3.3). The variance grows with the number
+of figures that were told before: with k² = noise² (1 + b / m) for the b-th figure, B of them have
+μ² ≤ m / noise² · ln(1 + B / m), where equal noise would have B / noise².
 """
 
 import hashlib
+import math
 import os
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -27,13 +31,16 @@ class Coarsening:
         policy: How coarse.
         secret: The node's own; without it, noise could be computed and taken off.
         version: Name of the data version.
+        ranks: How many figures of the version had been told, this one among them, when a figure was charged: by
+            question and name. The anchor's has none: it is one draw for the life of a version.
     """
 
     policy: MeasuringPolicy
     secret: bytes
     version: str
+    ranks: Mapping[tuple[str, str], int] = field(default_factory=dict)
 
-    def figure(self, question: str, name: str, value: float, weight: float) -> float:
+    def figure(self, question: str, name: str, value: float, weight: float, part: str = "") -> float:
         """A figure as it may leave; the same one each time it is asked for.
 
         Args:
@@ -41,17 +48,28 @@ class Coarsening:
             name: Which figure of it.
             value: The exact one.
             weight: How far one document can move it.
+            part: Which of several numbers of that name.
         """
-        return rounded(value + self.noise(question, name, weight), step_of(weight, self.policy))
+        return rounded(value + self.noise(question, name, weight, part), step_of(weight, self.policy))
 
-    def noise(self, question: str, name: str, weight: float) -> float:
-        """A draw from N(0, (noise weight)²), fixed by the question, the data version and the node's secret."""
+    def noise(self, question: str, name: str, weight: float, part: str = "") -> float:
+        """A draw from N(0, σ²), fixed by the question, the data version and the node's secret."""
         if not self.policy.noise:
             return 0.0
-        text = "\0".join(["atoll noise 1", self.version, question, name]).encode()
+        text = "\0".join(["atoll noise 1", self.version, question, name, part]).encode()
         seed = hashlib.blake2b(text, key=self.secret, digest_size=32).digest()
         draw = float(np.random.Generator(np.random.PCG64(int.from_bytes(seed, "big"))).standard_normal())
-        return draw * self.policy.noise * weight
+        return draw * weight * deviation(self.ranks.get((question, name), 0), self.policy)
+
+
+def deviation(rank: int, policy: MeasuringPolicy) -> float:
+    """Standard deviation of the noise of a figure, in weights of one document.
+
+    Args:
+        rank: How many figures had been told with it.
+        policy: The noise of the first, and after how many its variance has doubled.
+    """
+    return policy.noise * math.sqrt(1 + rank / policy.noise_after)
 
 
 def step_of(weight: float, policy: MeasuringPolicy) -> float:
