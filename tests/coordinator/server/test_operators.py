@@ -1,6 +1,7 @@
 """Operators: a token does what its roles say, until it ends; nobody is its own second; every act has a name."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -144,6 +145,18 @@ def test_one_operator_alone_cannot_release(shop: Shop, command: Command, tokens:
     names = [(fact.operator, fact.standing) for _, fact in shop.ledger.state().acted if fact.act == act]
     assert names == [("alice", "pending"), ("bob", "confirmed")]
     shop.ledger.verify()
+
+
+def test_what_a_dismissed_operator_proposed_is_not_confirmed(
+    shop: Shop, command: Command, tokens: dict[str, str]
+) -> None:
+    two_person(shop, "release")
+    assert failed(command("call", "release", token=tokens["alice"]), PendingError)
+    (act,) = [each.act for each in shop.ledger.state().acts.values() if each.standing == "pending"]
+    known = shop.ledger.state().operators["alice"]
+    shop.ledger.record(replace(known, roles=["read"]))  # as two others would have it written
+    assert failed(command("operator", "confirm", act, token=tokens["bob"]), LedgerError)
+    assert calls(shop) == []
 
 
 def test_what_takes_away_waits_for_nobody(shop: Shop, command: Command, tokens: dict[str, str]) -> None:

@@ -95,5 +95,6 @@ def _expect_confirmable(fact: OperatorActed, state: State, at: datetime) -> None
         raise LedgerError(f"the act {fact.act} could be confirmed until {known.until}; it must be proposed anew")
     if fact.operator.startswith(USER):
         raise LedgerError("an act is confirmed by an operator with a token")
-    if known.operator not in state.operators:
-        raise LedgerError(f"{known.operator}, who proposed the act {fact.act}, is an operator no more")
+    proposer = state.operators.get(known.operator)
+    if proposer is None or known.role not in proposer.roles or at.date().isoformat() > proposer.until:
+        raise LedgerError(f"{known.operator}, who proposed the act {fact.act}, has no role '{known.role}' any more")
