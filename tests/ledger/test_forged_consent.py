@@ -84,7 +84,7 @@ def changed_words() -> StatementHeard:
         [FormatMarked(version=1)],
         [UseRestricted(owner="hospital", expert=E1, purposes=["any"], until=None, reason="it said so")],
     ],
-    ids=str,
+    ids=lambda facts: "+".join(type(fact).__name__ for fact in facts),
 )
 def test_nobody_speaks_in_an_owners_name(path: Path, forged: list[Fact]) -> None:
     append_raw(path, [(fact, NOW) for fact in forged])
