@@ -78,7 +78,9 @@ $(TOOLS)/.ready:
 lock: $(TOOLS)/.ready ## Write requirements.lock: every version with its hashes
 	$(TOOLS)/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
 		--no-emit-find-links --no-emit-trusted-host --no-header --no-annotate --constraint constraints.txt \
-		$(EXTRAS:%=--extra %) --output-file requirements.lock pyproject.toml
+		$(EXTRAS:%=--extra %) --output-file requirements.lock.new pyproject.toml
+	grep -v -e '^atoll @' -e '^# WARNING: pip' -e '^# Consider using' requirements.lock.new > requirements.lock
+	rm requirements.lock.new
 
 locked: ## An environment, .venv-locked, of what requirements.lock holds to the byte
 	test -f requirements.lock || { echo "there is no requirements.lock; make lock writes it"; exit 2; }

@@ -71,6 +71,8 @@ _ANSWERS = 2
 _SOONEST, _LATEST = 1.0, 5.0
 """Seconds between questions after the same work."""
 _AFTER_FAILURE = 10.0
+_FAILURE = 1000
+"""Characters of a failure that are written down."""
 _US = "this coordinator"
 _WINDOW = 2
 """Pieces of a blob that are on their way at once: what bounds the memory on both sides."""
@@ -542,6 +544,7 @@ class Conversation:
         self, issued: UnitIssued, *, result: str = "", failure: str = "", before: list[Fact] | None = None
     ) -> None:
         """Write down what came of a unit, with what goes with it, once."""
+        failure = failure[:_FAILURE]  # a node's words, which the ledger keeps for ever
         if failure:
             log.warning("%s of %s: %s", issued.work, self.owner, failure, extra=self._extra(issued.unit))
             self._shop.live.failed(self.owner, issued.work, failure)
