@@ -56,12 +56,19 @@ class Figures:
     Attributes:
         loss: Mean, in nats a token.
         shares: Of the routing weight, by slot.
-        tokens: How many were predicted.
+        tokens: How many were predicted; 0 where a node does not say.
+        documents: How many the figures rest on, each counting alike; 0 where tokens count alike.
     """
 
     loss: float
     shares: Mapping[str, float]
     tokens: int
+    documents: int
+
+    @property
+    def weight(self) -> int:
+        """What the mean loss is a mean of."""
+        return self.documents or self.tokens
 
 
 @dataclass(slots=True)
@@ -145,7 +152,10 @@ class Channel(ABC):
             there = name in reply.loss
             self.spent.models += there
             shares = reply.shares.get(name, {})
-            found.append(Figures(loss=reply.loss[name], shares=shares, tokens=reply.tokens) if there else None)
+            made = Figures(
+                loss=reply.loss.get(name, 0.0), shares=shares, tokens=reply.tokens, documents=reply.documents
+            )
+            found.append(made if there else None)
         return found
 
     def train(self, unit: TrainUnit) -> ExpertPackage | None:

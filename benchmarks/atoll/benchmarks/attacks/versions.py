@@ -44,7 +44,8 @@ def run(world: World) -> Found:
 
 
 def summed_losses(channel: Channel, experts: Sequence[CraftedExpert]) -> list[float]:
-    """What every amplifying model loses more than a placebo on this version of the data, in nats; 0 where refused.
+    """What every amplifying model loses more than a placebo on this version of the data, in nats a token times what
+    its figures rest on; 0 where refused.
 
     Args:
         channel: To the node with this version.
@@ -56,12 +57,4 @@ def summed_losses(channel: Channel, experts: Sequence[CraftedExpert]) -> list[fl
     if base is None:
         models[0] = ANCHOR_ALONE
         base, *answers = channel.measure_each(models)
-    return [
-        0.0 if base is None or answer is None else (answer.loss - base.loss) * (answer.tokens or _count(channel))
-        for answer in answers
-    ]
-
-
-def _count(channel: Channel) -> int:
-    """How many documents a figure rests on, where it counts documents."""
-    return len(channel.silo.texts["test"])
+    return [0.0 if base is None or answer is None else (answer.loss - base.loss) * answer.weight for answer in answers]
