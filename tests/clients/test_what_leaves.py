@@ -170,5 +170,6 @@ def test_the_card_has_no_field_that_nobody_looked_at() -> None:
     assert {field.name for field in dataclasses.fields(ExpertCard)} == {
         *("format", "owner", "domain", "anchor", "kind", "sites", "targets", "settings", "workload"),
         *("documents", "tokens", "training", "metrics", "privacy", "licence", "consent"),
+        *("predecessor", "forgotten"),  # digest of an earlier expert of the owner's, and a number of records
         *("replay", "audit"),  # what the prior declares, in words; figures, and only beside a release
     }
