@@ -6,7 +6,7 @@ from typing import ClassVar
 from atoll.experts.card import ExpertCard
 from atoll.experts.manifest import SignedCard
 from atoll.experts.statements import Enrolment, Statement
-from atoll.ledger.fact import Fact, SignedFact, known_fact
+from atoll.ledger.fact import Fact, SignedFact, known_fact, read_document
 from atoll.ledger.facts import ExpertAccepted, OwnerAdmitted
 
 VERSION = 2
@@ -32,13 +32,10 @@ class StatementHeard(SignedFact):
     """An owner's word on what it permits, as it signed it."""
 
     kind: ClassVar[str] = "statement-heard"
-    reads: ClassVar[type[Statement]] = Statement
 
     def read(self) -> Statement:
         """The statement, its signature verified."""
-        found = super().read()
-        assert isinstance(found, Statement)
-        return found
+        return read_document(self.document, Statement)
 
 
 @known_fact

@@ -4,9 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import ClassVar
 
-from atoll.experts.documents import SignedDocument
 from atoll.experts.erasure import ErasureStatement
-from atoll.ledger.fact import Fact, SignedFact, known_fact
+from atoll.ledger.fact import Fact, SignedFact, known_fact, read_document
 
 
 @known_fact
@@ -38,7 +37,10 @@ class CopyErased(SignedFact):
     """A holder says that copies of an expert are gone (:class:`ErasureStatement`)."""
 
     kind: ClassVar[str] = "copy-erased"
-    reads: ClassVar[type[SignedDocument]] = ErasureStatement
+
+    def read(self) -> ErasureStatement:
+        """The holder's word, its signature verified."""
+        return read_document(self.document, ErasureStatement)
 
 
 @known_fact

@@ -1,5 +1,6 @@
 """A fact: a value with a strict JSON form. Files that declare facts register them by :func:`known_fact`."""
 
+import abc
 import dataclasses
 from dataclasses import dataclass
 from typing import ClassVar, TypeVar
@@ -34,7 +35,7 @@ class Fact:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SignedFact(Fact):
+class SignedFact(Fact, abc.ABC):
     """Base of facts that are a document with its signature, word for word.
 
     Whether the signer may say so is for the fold: see :meth:`atoll.ledger.state.State.signer`.
@@ -43,16 +44,15 @@ class SignedFact(Fact):
         document: The canonical line of a signed document (:meth:`SignedDocument.to_line`).
     """
 
-    reads: ClassVar[type[SignedDocument]]
     document: str
 
+    @abc.abstractmethod
     def read(self) -> SignedDocument:
         """The document, its signature verified.
 
         Raises:
             LedgerError: it is another kind of document, is not in canonical form, or its signature does not fit.
         """
-        return read_document(self.document, self.reads)
 
 
 _D = TypeVar("_D", bound=SignedDocument)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from atoll.experts.identity import CertifiedKey, CoSignature
 from atoll.experts.statements import KeyRotation
-from atoll.ledger.fact import SignedFact, known_fact
+from atoll.ledger.fact import SignedFact, known_fact, read_document
 
 
 @known_fact
@@ -19,14 +19,11 @@ class KeyRotated(SignedFact):
     """
 
     kind: ClassVar[str] = "key-rotated"
-    reads: ClassVar[type[KeyRotation]] = KeyRotation
     until: str = ""
 
     def read(self) -> KeyRotation:
         """The rotation, its signatures verified."""
-        found = super().read()
-        assert isinstance(found, KeyRotation)
-        return found
+        return read_document(self.document, KeyRotation)
 
 
 @known_fact
@@ -35,13 +32,10 @@ class KeyCosigned(SignedFact):
     """A member vouches for a key."""
 
     kind: ClassVar[str] = "key-cosigned"
-    reads: ClassVar[type[CoSignature]] = CoSignature
 
     def read(self) -> CoSignature:
         """The member's word, its signature verified."""
-        found = super().read()
-        assert isinstance(found, CoSignature)
-        return found
+        return read_document(self.document, CoSignature)
 
 
 @known_fact
@@ -50,10 +44,7 @@ class KeyCertified(SignedFact):
     """An owner shows its institution's certificate for its key."""
 
     kind: ClassVar[str] = "key-certified"
-    reads: ClassVar[type[CertifiedKey]] = CertifiedKey
 
     def read(self) -> CertifiedKey:
         """The owner's word and the certificate's, both verified."""
-        found = super().read()
-        assert isinstance(found, CertifiedKey)
-        return found
+        return read_document(self.document, CertifiedKey)

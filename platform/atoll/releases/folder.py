@@ -158,11 +158,6 @@ def read_description(folder: Path) -> tuple[Release, bytes]:
     return release, raw
 
 
-def shared_digest(shared: Shared) -> str:
-    """``sha256:…`` of a shared part's file."""
-    return f"sha256:{hashlib.sha256(shared.to_bytes()).hexdigest()}"
-
-
 def read_shared(release: Release, folder: Path) -> Shared | None:
     """The shared part of a release; ``None`` where it has none.
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from atoll.errors import LedgerError
-from atoll.experts.erasure import COORDINATOR, ErasureStatement
+from atoll.experts.erasure import COORDINATOR
 from atoll.ledger.copies import CopyErased, CopyMade, CopyRemains, Erased, ExpertSucceeded
 from atoll.ledger.fold.rules import apply, is_news
 from atoll.ledger.state import State
@@ -26,7 +26,6 @@ def _(fact: CopyMade, state: State, at: datetime) -> None:
 @is_news.register
 def _(fact: CopyErased, state: State, at: datetime) -> bool:
     said = fact.read()
-    assert isinstance(said, ErasureStatement)
     _known(state, said.expert)
     if said.holder != COORDINATOR:
         state.signer(said.holder, said.public_key)
@@ -37,7 +36,6 @@ def _(fact: CopyErased, state: State, at: datetime) -> bool:
 @apply.register
 def _(fact: CopyErased, state: State, at: datetime) -> None:
     said = fact.read()
-    assert isinstance(said, ErasureStatement)
     for copy in said.copies:
         key = (said.holder, said.expert, copy)
         state.copies.erased[key] = Erased(at, said)
