@@ -4,6 +4,7 @@ import os
 import shutil
 import socket
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,20 +23,17 @@ def _programs() -> Path | None:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgres() -> Iterator[str]:
     """URL of a server of this session's own, without a database's name."""
     programs = _programs()
     if programs is None:
         pytest.skip("PostgreSQL's server is not installed (Debian: apt-get install postgresql)")
     pytest.importorskip("psycopg", reason="psycopg is not installed (extra postgres)")
-    home = tmp_path_factory.mktemp("postgres")
+    # Not below pytest's own folder: every session that begins takes that one's permissions back from other users.
+    home = Path(tempfile.mkdtemp(prefix="atoll-postgres-"))
     # The server refuses to run as root.
-    user = None
-    if os.geteuid() == 0:
-        user = "postgres"
-        # One more where tests run on several cores, each process in a folder of its own.
-        for folder in (home, *home.parents[: 3 if "PYTEST_XDIST_WORKER" in os.environ else 2]):
-            folder.chmod(0o755)
+    user = "postgres" if os.geteuid() == 0 else None
+    if user:
         shutil.chown(home, user)
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -53,6 +51,7 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"postgresql+psycopg://atoll@127.0.0.1:{port}"
     finally:
         call("pg_ctl", "-m", "immediate", "stop")
+        shutil.rmtree(home)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -10,7 +10,7 @@ from flwr.clientapp.typing import ClientAppCallable
 from flwr.common.constant import ErrorCode
 
 from atoll.clients.audit.exit import measure_exit
-from atoll.clients.gate.outward import INTERNAL, code_of
+from atoll.clients.gate.failure_codes import INTERNAL, code_of
 from atoll.clients.gate.statements import Statements
 from atoll.clients.measuring.records import MeasureOrder, RecordsQuestion
 from atoll.clients.measuring.worker import list_records, measure_records

@@ -24,7 +24,7 @@ from atoll.clients.gate.offline import train_offline
 from atoll.clients.gate.policy import Policy
 from atoll.clients.node import Node
 from atoll.clients.own_experts import own_experts
-from atoll.clients.training.kept import keep
+from atoll.clients.training.kept_checkpoints import keep
 from atoll.clients.work import train_expert
 from atoll.errors import ConfigError, FederationError
 from atoll.experts.card import ExpertCard

@@ -24,8 +24,8 @@ from tests.coordinator.server.test_conversation import Line, talk
 
 from atoll.clients import app as worker
 from atoll.clients.gate import works as works_module
+from atoll.clients.gate.failure_codes import SENTENCES
 from atoll.clients.gate.gate import Gate
-from atoll.clients.gate.outward import SENTENCES
 from atoll.clients.gate.policy import Policy
 from atoll.clients.gate.setup import NodeFolder
 from atoll.clients.node import open_node

@@ -28,8 +28,8 @@ from atoll.clients.gate.policy import Policy
 from atoll.coordinator.backup.archive import read_backup, write_backup
 from atoll.coordinator.erasure import inventory
 from atoll.coordinator.erasure.eraser import Eraser, Holdings
+from atoll.coordinator.erasure.exports import MARK
 from atoll.coordinator.erasure.inventory import record_copy, withdrawn_since
-from atoll.coordinator.erasure.written import MARK
 from atoll.coordinator.server.accept import accept_file
 from atoll.coordinator.server.calls import call_evaluation
 from atoll.coordinator.server.conversation import Conversation
@@ -246,7 +246,7 @@ def test_what_was_changed_by_hand_or_lies_elsewhere_is_left_and_said(
     for name in names:
         (tmp_path / name).mkdir()
         (tmp_path / name / "model.safetensors").write_bytes(b"weights")
-        from atoll.coordinator.erasure.written import mark
+        from atoll.coordinator.erasure.exports import mark
 
         experts = [digests[CLINIC]]
         record_copy(shop.ledger, what="export", where=tmp_path / name, experts=experts, content=mark(tmp_path / name))
@@ -271,7 +271,7 @@ def test_what_was_changed_by_hand_or_lies_elsewhere_is_left_and_said(
 
 
 def test_a_ledger_entry_cannot_have_any_folder_deleted(shop: Shop, tmp_path: Path) -> None:
-    from atoll.coordinator.erasure.written import content_digest
+    from atoll.coordinator.erasure.exports import content_digest
 
     digests = have(shop, tmp_path, CLINIC)
     (tmp_path / "homes").mkdir()

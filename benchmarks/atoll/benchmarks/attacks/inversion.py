@@ -18,8 +18,8 @@ from atoll.anchors import Anchor
 from atoll.benchmarks.attacks.channel import Channel
 from atoll.benchmarks.attacks.crafted import anchor_model
 from atoll.benchmarks.attacks.estimates import mean_of
+from atoll.benchmarks.attacks.scenario import AttackResult, Scenario
 from atoll.benchmarks.attacks.tokens import Counts, overlap, released_shares, rounded, window_tokens
-from atoll.benchmarks.attacks.world import Found, World
 from atoll.experts.package import ExpertPackage
 from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.federation.units import Choice, TrainUnit
@@ -31,24 +31,24 @@ _INSIDE = 0.02
 """Share of a token's input that may lie outside of the span, for rounding."""
 
 
-def run(world: World) -> Found:
+def run(scenario: Scenario) -> AttackResult:
     """The window that the first step reads, in every silo."""
     gains = []
-    for number in range(world.targets):
-        silo = world.silo(number)
+    for number in range(scenario.targets):
+        silo = scenario.silo(number)
         windows = window_tokens(silo, "train")
         read = windows[shuffled(0, len(windows), number, 0)]
-        target = np.bincount(read[1:].numpy(), minlength=world.anchor.architecture.vocabulary)
+        target = np.bincount(read[1:].numpy(), minlength=scenario.anchor.architecture.vocabulary)
         units = [
-            one_window_unit(world.anchor, number),
-            one_window_unit(world.anchor, number, rate=1.0),
+            one_window_unit(scenario.anchor, number),
+            one_window_unit(scenario.anchor, number, rate=1.0),
             # What the default policy allows: many documents in the one step, clipped no further than it says.
-            one_window_unit(world.anchor, number, batch=len(windows) // 2, rate=1e-2, clip=1e-2),
+            one_window_unit(scenario.anchor, number, batch=len(windows) // 2, rate=1e-2, clip=1e-2),
         ]
-        with world.connected(silo) as channel:
+        with scenario.connected(silo) as channel:
             hits, guessed = attack_training(channel, units, released_shares(silo), target)
         gains.append(float(hits - guessed))
-    return Found(estimate=mean_of(gains))
+    return AttackResult(estimate=mean_of(gains))
 
 
 def attack_training(

@@ -19,8 +19,8 @@ import numpy as np
 from atoll.benchmarks.attacks.channel import Channel, Figures
 from atoll.benchmarks.attacks.crafted import CraftedExpert, amplifier, amplifying_model
 from atoll.benchmarks.attacks.estimates import true_positives
+from atoll.benchmarks.attacks.scenario import AttackResult, Scenario
 from atoll.benchmarks.attacks.silo import records
-from atoll.benchmarks.attacks.world import Found, World
 from atoll.clients.measuring.policy import MeasuringPolicy
 from atoll.workloads.workload import Split
 
@@ -33,14 +33,14 @@ _OTHERS = 5
 """Documents that are in no silo, asked for in each as well: with the target's, 30 models."""
 
 
-def run(world: World) -> Found:
+def run(scenario: Scenario) -> AttackResult:
     """One training document of every silo, and five that nobody has."""
-    return _attack(world, "train")
+    return _attack(scenario, "train")
 
 
-def run_test(world: World) -> Found:
+def run_test(scenario: Scenario) -> AttackResult:
     """One test document of every silo, and five that nobody has."""
-    return _attack(world, "test")
+    return _attack(scenario, "test")
 
 
 def attack_membership(
@@ -74,18 +74,18 @@ def _scores(answers: Sequence[Figures | None], repetitions: int) -> list[float]:
     return [float(value) for value in scores.mean(0)]
 
 
-def _attack(world: World, split: Split) -> Found:
-    strangers = [amplifier(world.anchor, text) for text in records(f"{world.seed} strangers", split, _OTHERS)]
+def _attack(scenario: Scenario, split: Split) -> AttackResult:
+    strangers = [amplifier(scenario.anchor, text) for text in records(f"{scenario.seed} strangers", split, _OTHERS)]
     members: list[float] = []
     others: list[float] = []
-    for number in range(world.targets):
-        silo = world.silo(number)
-        known = amplifier(world.anchor, silo.texts[split][len(silo.texts[split]) // 2])
-        with world.connected(silo) as channel:
+    for number in range(scenario.targets):
+        silo = scenario.silo(number)
+        known = amplifier(scenario.anchor, silo.texts[split][len(silo.texts[split]) // 2])
+        with scenario.connected(silo) as channel:
             score, *rest = attack_membership(channel, [known, *strangers], split, len(silo.texts["test"]))
         members.append(score)
         others += rest
-    return Found(estimate=true_positives(members, others), chance=0.01)
+    return AttackResult(estimate=true_positives(members, others), chance=0.01)
 
 
 def _excesses(documents: int) -> list[float]:

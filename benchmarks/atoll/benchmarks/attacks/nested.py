@@ -11,28 +11,28 @@ from atoll.anchors import Anchor
 from atoll.benchmarks.attacks.channel import Channel
 from atoll.benchmarks.attacks.crafted import CraftedExpert, Model, anchor_model, placebo
 from atoll.benchmarks.attacks.estimates import share_of
+from atoll.benchmarks.attacks.scenario import AttackResult, Scenario
 from atoll.benchmarks.attacks.silo import WINDOW
 from atoll.benchmarks.attacks.tokens import window_tokens
-from atoll.benchmarks.attacks.world import Found, World
 
 TOLERANCE = 0.02
 """Nats a token within which a window's loss counts as recovered."""
 STATISTIC = "single windows whose loss is recovered to within 0.02 nats a token; share"
 
 
-def run(world: World) -> Found:
+def run(scenario: Scenario) -> AttackResult:
     """The last test window of every silo, under an expert that equals the anchor."""
-    expert = placebo(world.anchor)
+    expert = placebo(scenario.anchor)
     hits, guesses = 0, []
-    for number in range(world.targets):
-        silo = world.silo(number)
-        truth = true_losses(world.anchor, window_tokens(silo, "test"))
-        with world.connected(silo) as channel:
+    for number in range(scenario.targets):
+        silo = scenario.silo(number)
+        truth = true_losses(scenario.anchor, window_tokens(silo, "test"))
+        with scenario.connected(silo) as channel:
             found = attack_last_window(channel, expert, len(truth))
         hits += found is not None and abs(found - float(truth[-1])) < TOLERANCE
         # Who asks nothing guesses what a window costs on average.
         guesses.append(float((truth - truth.mean()).abs().lt(TOLERANCE).double().mean()))
-    return Found(estimate=share_of(hits, world.targets), chance=float(np.mean(guesses)))
+    return AttackResult(estimate=share_of(hits, scenario.targets), chance=float(np.mean(guesses)))
 
 
 def attack_last_window(channel: Channel, expert: CraftedExpert, windows: int) -> float | None:

@@ -15,9 +15,9 @@ from atoll.anchors.states import describe_unigram
 from atoll.benchmarks.attacks.channel import Channel
 from atoll.benchmarks.attacks.crafted import CraftedExpert, Model, anchor_block, pack_block
 from atoll.benchmarks.attacks.estimates import true_positives
+from atoll.benchmarks.attacks.scenario import AttackResult, Scenario
 from atoll.benchmarks.attacks.silo import MARKERS
 from atoll.benchmarks.attacks.tokens import tokens_of, window_tokens
-from atoll.benchmarks.attacks.world import Found, World
 from atoll.federation.units import Choice
 
 STATISTIC = "findings of single windows that are recognized; true positives at 1 % false ones"
@@ -26,24 +26,24 @@ _ROUTER = Choice(name="naive-bayes", options={"smoothing": 0.99, "temperature": 
 _INTEGRATOR = Choice(name="flexolmo")
 
 
-def run(world: World) -> Found:
+def run(scenario: Scenario) -> AttackResult:
     """The first test window of every silo, and all findings; as many silos as hold enough of them."""
-    legitimate, planted = honest(world.anchor), puppets(world.anchor, MARKERS)
+    legitimate, planted = honest(scenario.anchor), puppets(scenario.anchor, MARKERS)
     members: list[float] = []
     others: list[float] = []
     number = 0
-    while len(members) < world.targets:
-        silo = world.silo(number)
+    while len(members) < scenario.targets:
+        silo = scenario.silo(number)
         number += 1
         (*first,) = window_tokens(silo, "test")[0].tolist()
-        present = {marker for marker in MARKERS if tokens_of(world.anchor, marker)[0] in first}
+        present = {marker for marker in MARKERS if tokens_of(scenario.anchor, marker)[0] in first}
         if not present:
             continue
-        with world.connected(silo) as channel:
+        with scenario.connected(silo) as channel:
             scores = attack_shares(channel, legitimate, planted)
         members += [score for marker, score in scores.items() if marker in present]
         others += [score for marker, score in scores.items() if marker not in present]
-    return Found(estimate=true_positives(members[: world.targets], others), chance=0.01)
+    return AttackResult(estimate=true_positives(members[: scenario.targets], others), chance=0.01)
 
 
 def puppets(anchor: Anchor, markers: str) -> dict[str, CraftedExpert]:

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 from atoll.benchmarks.attacks import inversion, membership, nested, shares, tokens, versions
-from atoll.benchmarks.attacks.world import DEFAULT, OFF, Found, World
+from atoll.benchmarks.attacks.scenario import DEFAULT, OFF, AttackResult, Scenario
 from atoll.benchmarks.suites.outcome import Outcome
 from atoll.benchmarks.suites.study import Study, Work
 from atoll.errors import ConfigError
 
-ATTACKS: Mapping[str, tuple[str, Callable[[World], Found]]] = {
+ATTACKS: Mapping[str, tuple[str, Callable[[Scenario], AttackResult]]] = {
     "token-oracle": (tokens.STATISTIC, tokens.run),
     "nested-difference": (nested.STATISTIC, nested.run),
     "version-difference": (versions.STATISTIC, versions.run),
@@ -55,14 +55,14 @@ class NodeAttacks(Study):
         metrics: dict[str, float] = {}
         for turn, (gate, name) in enumerate({OFF: "ungated", DEFAULT: "success"}.items()):
             work.tell(turn, 2, f"gate: {gate}")
-            world = World(folder=work.folder / "world", gate=gate, targets=self.targets, seed=work.seed)
-            found = attack(world)
+            scenario = Scenario(folder=work.folder / "scenario", gate=gate, targets=self.targets, seed=work.seed)
+            found = attack(scenario)
             metrics |= {
                 name: found.estimate.value,
                 f"{name}_low": found.estimate.low,
                 f"{name}_high": found.estimate.high,
             }
-        spent = world.spent
+        spent = scenario.spent
         metrics |= {
             "chance": found.chance,
             "models": sum(one.models for one in spent) / self.targets,

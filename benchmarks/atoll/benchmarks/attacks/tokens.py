@@ -20,8 +20,8 @@ from atoll.anchors import Anchor
 from atoll.benchmarks.attacks.channel import Channel, Figures
 from atoll.benchmarks.attacks.crafted import CraftedExpert, Model, pack_block, saturated_block, saturated_logprobs
 from atoll.benchmarks.attacks.estimates import mean_of
+from atoll.benchmarks.attacks.scenario import AttackResult, Scenario
 from atoll.benchmarks.attacks.silo import WINDOW, AttackedSilo
-from atoll.benchmarks.attacks.world import Found, World
 from atoll.workloads.workload import Split
 
 EXPERTS = 60
@@ -34,15 +34,15 @@ STATISTIC = "tokens of a training window recovered beyond what released token sh
 Counts = NDArray[np.int64]
 
 
-def run(world: World) -> Found:
+def run(scenario: Scenario) -> AttackResult:
     """The first training window of every silo."""
     gains = []
-    for number in range(world.targets):
-        silo = world.silo(number)
-        with world.connected(silo) as channel:
-            hits, guessed = attack_tokens(channel, released_shares(silo), first_window(silo), world.seed)
+    for number in range(scenario.targets):
+        silo = scenario.silo(number)
+        with scenario.connected(silo) as channel:
+            hits, guessed = attack_tokens(channel, released_shares(silo), first_window(silo), scenario.seed)
         gains.append(float(hits - guessed))
-    return Found(estimate=mean_of(gains))
+    return AttackResult(estimate=mean_of(gains))
 
 
 def attack_tokens(channel: Channel, shares: NDArray[np.float64], target: Counts, seed: int) -> tuple[int, int]:

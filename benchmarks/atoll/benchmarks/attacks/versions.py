@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from atoll.benchmarks.attacks.channel import Channel
 from atoll.benchmarks.attacks.crafted import ANCHOR_ALONE, CraftedExpert, Model, amplifier, amplifying_model, placebo
 from atoll.benchmarks.attacks.estimates import true_positives
+from atoll.benchmarks.attacks.scenario import AttackResult, Scenario
 from atoll.benchmarks.attacks.silo import records
-from atoll.benchmarks.attacks.world import Found, World
 
 STATISTIC = "added documents that are recognized; true positives at 1 % false ones"
 _OTHERS = 5
@@ -20,27 +20,27 @@ _LATER = 25
 """Further documents that an owner adds later on; more than the default policy's ``min_documents``."""
 
 
-def run(world: World) -> Found:
+def run(scenario: Scenario) -> AttackResult:
     """One document is added to every silo, later on others; the attacker asks for it and for five that never came."""
-    texts = records(f"{world.seed} added", "test", world.targets + _OTHERS)
-    experts = [amplifier(world.anchor, text) for text in texts]
+    texts = records(f"{scenario.seed} added", "test", scenario.targets + _OTHERS)
+    experts = [amplifier(scenario.anchor, text) for text in texts]
     members: list[float] = []
     others: list[float] = []
-    for number in range(world.targets):
+    for number in range(scenario.targets):
         asked = [experts[number], *(experts[(number + step) % len(experts)] for step in range(1, _OTHERS + 1))]
-        silo = world.silo(number)
-        more = records(f"{world.seed} later {number}", "test", _LATER)
-        with world.connected(silo) as channel:
+        silo = scenario.silo(number)
+        more = records(f"{scenario.seed} later {number}", "test", _LATER)
+        with scenario.connected(silo) as channel:
             before = summed_losses(channel, asked)
-        with world.connected(silo.with_texts("test", [*silo.texts["test"], texts[number]])) as channel:
+        with scenario.connected(silo.with_texts("test", [*silo.texts["test"], texts[number]])) as channel:
             after = summed_losses(channel, asked)
         if after == before:  # the node has not changed what its figures rest on
-            with world.connected(silo.with_texts("test", [*silo.texts["test"], texts[number], *more])) as channel:
+            with scenario.connected(silo.with_texts("test", [*silo.texts["test"], texts[number], *more])) as channel:
                 after = summed_losses(channel, asked)
         score, *rest = [old - new for old, new in zip(before, after, strict=True)]
         members.append(score)
         others += rest
-    return Found(estimate=true_positives(members, others), chance=0.01)
+    return AttackResult(estimate=true_positives(members, others), chance=0.01)
 
 
 def summed_losses(channel: Channel, experts: Sequence[CraftedExpert]) -> list[float]:

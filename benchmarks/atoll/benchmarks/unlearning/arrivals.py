@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from atoll.benchmarks.unlearning.comparing import mean_loss, named
+from atoll.benchmarks.unlearning.comparison import mean_loss, named
 from atoll.benchmarks.unlearning.models import EXPERT, ROUTER, Models, training
 from atoll.benchmarks.unlearning.silos import LEAVES
 from atoll.coordinator.config import DescriptorConfig, EvaluationConfig, RunConfig, SiloConfig

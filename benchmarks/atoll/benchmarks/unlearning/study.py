@@ -14,8 +14,8 @@ from atoll.anchors import cache_root
 from atoll.benchmarks.suites.outcome import SECONDS, Outcome
 from atoll.benchmarks.suites.study import Study, Work
 from atoll.benchmarks.unlearning.arrivals import co_adapted
-from atoll.benchmarks.unlearning.comparing import compare, sides
-from atoll.benchmarks.unlearning.erasing import OBJECTIVES, UOE, Erasure, Sides, unlearn, unlearn_one_expert
+from atoll.benchmarks.unlearning.comparison import compare, sides
+from atoll.benchmarks.unlearning.methods import OBJECTIVES, UOE, Erasure, Sides, unlearn, unlearn_one_expert
 from atoll.benchmarks.unlearning.models import Models
 from atoll.benchmarks.unlearning.silos import LEAVES, write_small_silos
 from atoll.errors import ConfigError

@@ -17,7 +17,7 @@ from atoll.clients.gate.statements import Statements
 from atoll.clients.node import Node
 from atoll.clients.own_experts import OwnExpert, own_experts
 from atoll.clients.succession import Succession, ended, pending
-from atoll.clients.training.kept import usable_checkpoint
+from atoll.clients.training.kept_checkpoints import usable_checkpoint
 from atoll.errors import ConfigError, FederationError
 from atoll.federation.blobs import BlobStore
 from atoll.federation.talk import DONE, WorkReply

@@ -13,10 +13,10 @@ from flwr.app import Error, Message
 from flwr.common.constant import ErrorCode
 
 from atoll.clients.gate.alarms import Alarms
+from atoll.clients.gate.failure_codes import POLICY, RequestError, outward
 from atoll.clients.gate.instances import Instances
 from atoll.clients.gate.offers import offers
 from atoll.clients.gate.outbox import Outbox, sent
-from atoll.clients.gate.outward import POLICY, RequestError, outward
 from atoll.clients.gate.policy import Policy, Refusal
 from atoll.clients.gate.receipts import Receipts
 from atoll.clients.gate.statements import Statements

@@ -13,8 +13,8 @@ from filelock import FileLock, Timeout
 from flwr.app import Message
 
 from atoll.clients.gate.gate import Gate
+from atoll.clients.gate.health import HealthMonitor
 from atoll.clients.gate.setup import NodeFolder
-from atoll.clients.gate.vitals import Vitals
 from atoll.errors import FederationError
 from atoll.experts.files import write_atomic
 from atoll.federation.flower.clock import clock_offset, shift_clock
@@ -77,7 +77,7 @@ class Link:
         self._ca = self._flower / "ca.crt"
         write_atomic(self._ca, invited.ca.encode())
         self._told = ""
-        self.vitals = Vitals(folder.root)
+        self.vitals = HealthMonitor(folder.root)
         self._beat = 0.0
 
     def run(self, stop: threading.Event) -> None:

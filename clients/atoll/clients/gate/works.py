@@ -16,7 +16,7 @@ from flwr.common.constant import ErrorCode
 from flwr.serverapp import Grid
 
 from atoll.clients.gate.account import Account
-from atoll.clients.gate.outward import DIED, DISK, FULL, POLICY, RequestError, WorkerError, code_of, outward
+from atoll.clients.gate.failure_codes import DIED, DISK, FULL, POLICY, RequestError, WorkerError, code_of, outward
 from atoll.clients.gate.package_spends import figure_spends, package_spends
 from atoll.clients.gate.peers import Peers
 from atoll.clients.gate.policy import Policy, Refusal

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from atoll.clients.training.kept import keep
+from atoll.clients.training.kept_checkpoints import keep
 from atoll.clients.training.trainable import Trainable
 from atoll.errors import DataError
 from atoll.experts.training import TrainingConfig

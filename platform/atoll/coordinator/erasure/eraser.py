@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from atoll.anchors.digest import file_sha256
+from atoll.coordinator.erasure.exports import erase_written
 from atoll.coordinator.erasure.inventory import (
     BACKUP,
     EXPORT,
@@ -18,8 +19,7 @@ from atoll.coordinator.erasure.inventory import (
     left_of,
     withdrawn_since,
 )
-from atoll.coordinator.erasure.tracked import erase_tracked
-from atoll.coordinator.erasure.written import erase_written
+from atoll.coordinator.erasure.tracking_stores import erase_tracked
 from atoll.errors import AtollError
 from atoll.experts.erasure import COORDINATOR, ErasureStatement
 from atoll.experts.signing import Signer
@@ -73,7 +73,7 @@ class Eraser:
             return
         for expert in [each for each in state.experts if withdrawn_since(state, each) is not None]:
             self._erase(state, expert)
-            self._erase_unwritten(state, expert)
+            self._erase_unpublished(state, expert)
         self._looked = (self._ledger.state().head.sequence, time.monotonic() + _AGAIN)
 
     def _erase(self, state: State, expert: str) -> None:
@@ -97,7 +97,7 @@ class Eraser:
             owner = state.experts[expert].accepted.owner
             log.info("erased of %s's expert %s: %s", owner, expert[:19], ", ".join(gone), extra={"owner": owner})
 
-    def _erase_unwritten(self, state: State, expert: str) -> None:
+    def _erase_unpublished(self, state: State, expert: str) -> None:
         """Packages in folders that are no release of the ledger's: unfinished, or set aside after a restoration."""
         accepted, releases = state.experts[expert].accepted, self._holdings.releases
         known = {release_folder(releases, number) for number in state.releases}

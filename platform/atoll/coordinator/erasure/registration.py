@@ -3,8 +3,8 @@
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+from atoll.coordinator.erasure.exports import mark
 from atoll.coordinator.erasure.inventory import EXPORT, record_copy
-from atoll.coordinator.erasure.written import mark
 from atoll.coordinator.export import ADAPTERS
 from atoll.coordinator.server.folder import ServerFolder
 from atoll.ledger import Ledger

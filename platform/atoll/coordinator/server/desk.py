@@ -22,7 +22,7 @@ from atoll.coordinator.server.latest import Latest, with_fitted_router
 from atoll.coordinator.server.measuring import compose, compose_audit
 from atoll.coordinator.server.own_releases import issuer, own_release, renew_latest
 from atoll.coordinator.server.shop import Shop
-from atoll.coordinator.server.unwritten import Unwritten
+from atoll.coordinator.server.unpublished import UnpublishedReleases
 from atoll.errors import AtollError, FederationError, LedgerError
 from atoll.ledger import CallFinished, Fact, Released, State, UnitIssued
 from atoll.ledger.state import Call
@@ -42,13 +42,13 @@ class Desk:
     def __init__(self, shop: Shop) -> None:
         self._shop = shop
         self._told = ""
-        self._unwritten = Unwritten(shop.folder.releases)
+        self._unpublished = UnpublishedReleases(shop.folder.releases)
         self._renew_at = 0.0
 
     def turn(self) -> None:
         """One look."""
         state = self._shop.ledger.state()
-        self._unwritten.settle(state)
+        self._unpublished.settle(state)
         self._renew(state)
         for call in [each for each in state.calls.values() if each.finished is None]:
             try:
@@ -70,13 +70,13 @@ class Desk:
             self._shop.ledger.record_all(facts)
         except LedgerError:
             released = [fact for fact in facts if isinstance(fact, Released)]
-            self._unwritten.drop()
+            self._unpublished.drop()
             state = self._shop.ledger.state()
             if any(not _permitted(state, fact) for fact in released):
                 self._tell("an owner withdrew while it was made; it is made anew without that expert")
                 return
             raise
-        self._unwritten.settle(self._shop.ledger.state())
+        self._unpublished.settle(self._shop.ledger.state())
 
     def _renew(self, state: State) -> None:
         """Sign the latest release anew in time; looked at once an hour."""
@@ -183,7 +183,7 @@ class Desk:
         digests = [member.digest for member in made.members]
         fact = Released(number=made.number, digest=made.digest, guarantee=made.guarantee, members=digests)
         state.is_news(fact, datetime.now(UTC))
-        self._unwritten.write(made, files, shared, issuer(self._shop.config, self._shop.key, state))
+        self._unpublished.write(made, files, shared, issuer(self._shop.config, self._shop.key, state))
         restore_members(made, files, release_folder(self._shop.folder.releases, made.number))
         log.info("release %d: %s, %s", made.number, ", ".join(made.owners), made.digest)
         return fact, f"release {made.number} of {', '.join(made.owners)}: {made.digest}"

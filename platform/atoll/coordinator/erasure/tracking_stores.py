@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from atoll.coordinator.erasure.written import MARK
+from atoll.coordinator.erasure.exports import MARK
 from atoll.coordinator.tracking import MODEL, open_store, store_file
 from atoll.errors import PackageError
 from atoll.experts.package import verify_package

@@ -17,7 +17,7 @@ OFF, DEFAULT = GATES = ("off", "default")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class AttackResult:
     """What an attack reached.
 
     Attributes:
@@ -30,7 +30,7 @@ class Found:
 
 
 @dataclass(frozen=True, kw_only=True)
-class World:
+class Scenario:
     """Where an attack happens.
 
     Attributes:

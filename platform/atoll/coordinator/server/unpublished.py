@@ -14,7 +14,7 @@ from atoll.releases.release import Release
 _NAME = ".unwritten"
 
 
-class Unwritten:
+class UnpublishedReleases:
     """The folder in which releases are made. What a crash leaves there is published or removed, as the ledger says."""
 
     def __init__(self, releases: Path) -> None:

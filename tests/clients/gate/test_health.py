@@ -7,15 +7,15 @@ from typing import Any
 import httpx
 import pytest
 
+from atoll.clients.gate import health as health_module
 from atoll.clients.gate import serve as module
-from atoll.clients.gate import vitals as vitals_module
+from atoll.clients.gate.health import HealthMonitor, read_health
 from atoll.clients.gate.serve import Link
-from atoll.clients.gate.vitals import Vitals, read_health
 
 
 def test_a_node_is_ready_while_it_is_heard_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_health(tmp_path) is None
-    vitals = Vitals(tmp_path)
+    vitals = HealthMonitor(tmp_path)
     vitals.note()
     health = read_health(tmp_path)
     assert health is not None
@@ -24,7 +24,7 @@ def test_a_node_is_ready_while_it_is_heard_from(tmp_path: Path, monkeypatch: pyt
     health = read_health(tmp_path)
     assert health is not None
     assert health.ready
-    monkeypatch.setattr(vitals_module, "FRESH", -1.0)
+    monkeypatch.setattr(health_module, "FRESH", -1.0)
     assert not health.ready, "nobody has written it for a while"
     (tmp_path / "health.json").write_text("{")
     assert read_health(tmp_path) is None

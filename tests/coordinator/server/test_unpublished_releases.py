@@ -12,7 +12,7 @@ from tests.signed_facts import stated
 from atoll.coordinator.server.desk import Desk
 from atoll.coordinator.server.history_guard import check_history
 from atoll.coordinator.server.shop import Shop
-from atoll.coordinator.server.unwritten import Unwritten
+from atoll.coordinator.server.unpublished import UnpublishedReleases
 from atoll.errors import LedgerError
 
 
@@ -24,13 +24,13 @@ def test_a_withdrawal_between_choosing_and_writing_stops_the_release(
     shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     have(shop, tmp_path, "clinic", "court")
-    write = Unwritten.write
+    write = UnpublishedReleases.write
 
-    def late(unwritten: Unwritten, made: Any, *rest: Any) -> None:
+    def late(unwritten: UnpublishedReleases, made: Any, *rest: Any) -> None:
         write(unwritten, made, *rest)
         shop.ledger.record(stated("court", 1, key=KEYS["court"]))
 
-    monkeypatch.setattr(Unwritten, "write", late)
+    monkeypatch.setattr(UnpublishedReleases, "write", late)
     assert release(shop) == ""
     assert published(shop) == []
     assert list(shop.folder.releases.glob(".unwritten/*")) == []

@@ -10,8 +10,8 @@ import torch
 
 from atoll.benchmarks.suites.study import Work
 from atoll.benchmarks.suites.suite import read_suite
-from atoll.benchmarks.unlearning.comparing import compare
-from atoll.benchmarks.unlearning.erasing import OBJECTIVES, Erasure, Sides, unlearn, unlearn_one_expert
+from atoll.benchmarks.unlearning.comparison import compare
+from atoll.benchmarks.unlearning.methods import OBJECTIVES, Erasure, Sides, unlearn, unlearn_one_expert
 from atoll.benchmarks.unlearning.models import Models
 from atoll.benchmarks.unlearning.silos import LEAVES, text_config
 from atoll.benchmarks.unlearning.study import Unlearning

@@ -41,7 +41,7 @@ class Health:
         return self.connected and not self.trouble and time.time() - self.at < FRESH
 
 
-class Vitals:
+class HealthMonitor:
     """The writer of it; any thread may note something."""
 
     def __init__(self, folder: Path) -> None:
