@@ -294,10 +294,10 @@ class Works:
         places = (self._folder, self._folder.parent / "outgoing")
         return min(shutil.disk_usage(place).free for place in places if place.exists()) < _FULL
 
-    def _again(self, taken: _Taken, note: str, pause: float = -1) -> None:
+    def _again(self, taken: _Taken, note: str, pause: float | None = None) -> None:
         with self._changed:
             taken.reply = WorkReply(state=QUEUED, note=note)
-            end = time.monotonic() + (_PAUSE if pause < 0 else pause)
+            end = time.monotonic() + (_PAUSE if pause is None else pause)
             while not self._stopping and (left := end - time.monotonic()) > 0:
                 self._changed.wait(left)
 
