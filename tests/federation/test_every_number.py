@@ -4,6 +4,7 @@ where something is counted, is refused where it is read.
 
 import dataclasses
 import importlib
+import inspect
 import json
 import pkgutil
 import types
@@ -36,10 +37,10 @@ Path = tuple[str | int, ...]
 
 
 def below(base: type) -> Iterator[type]:
-    """The classes that Atoll itself derives from one."""
+    """The classes that Atoll itself derives from one, without those that nothing can be an instance of."""
     derived: list[type] = type.__subclasses__(base)
     for each in derived:
-        if each.__module__.startswith("atoll."):
+        if each.__module__.startswith("atoll.") and not inspect.isabstract(each):
             yield each
         yield from below(each)
 
