@@ -6,7 +6,7 @@ READY := $(VENV)/.ready
 GUARD := atoll-runs/guard
 GUARDS := guard-arrivals guard-online guard-theory
 
-.PHONY: lock locked sbom image-digest demo quick test suite avalanche guard check mobility-stream text-stream clean help
+.PHONY: lock locked sbom image-digest mutants demo quick test suite avalanche guard check mobility-stream text-stream clean help
 .DEFAULT_GOAL := help
 
 help: ## What there is
@@ -72,7 +72,7 @@ TOOLS := $(VENV)-tools
 EXTRAS := text demo smollm2 postgres simulation privacy benchmarks
 $(TOOLS)/.ready:
 	test -x $(TOOLS)/bin/python || $(PYTHON) -m venv $(TOOLS)
-	$(TOOLS)/bin/pip install --quiet 'pip-tools>=7.5' 'cyclonedx-bom>=7'
+	$(TOOLS)/bin/pip install --quiet 'pip-tools>=7.5' 'cyclonedx-bom>=7' 'cosmic-ray>=8.7' pyyaml
 	touch $@
 
 lock: $(TOOLS)/.ready ## Write requirements.lock: every version with its hashes
@@ -90,6 +90,9 @@ locked: ## An environment, .venv-locked, of what requirements.lock holds to the 
 
 sbom: $(READY) $(TOOLS)/.ready ## Write sbom.cdx.json: what is installed, as CycloneDX
 	$(TOOLS)/bin/cyclonedx-py environment --output-reproducible --output-format JSON --output-file sbom.cdx.json $(BIN)/python
+
+mutants: $(READY) $(TOOLS)/.ready ## How many small faults in critical modules the tests notice; MUTANTS='--only ledger --count 20'
+	OMP_NUM_THREADS=1 VENV=$(VENV) $(TOOLS)/bin/python tests/mutation/run.py $(MUTANTS)
 
 image-digest: ## Pin the base image of deploy/Dockerfile by its digest, where a registry can be reached
 	$(PYTHON) deploy/pin_base_image.py deploy/Dockerfile
