@@ -92,7 +92,7 @@ sbom: $(READY) $(TOOLS)/.ready ## Write sbom.cdx.json: what is installed, as Cyc
 	$(TOOLS)/bin/cyclonedx-py environment --output-reproducible --output-format JSON --output-file sbom.cdx.json $(BIN)/python
 
 mutants: $(READY) $(TOOLS)/.ready ## How many small faults in critical modules the tests notice; MUTANTS='--only ledger --count 20'
-	OMP_NUM_THREADS=1 VENV=$(VENV) $(TOOLS)/bin/python tests/mutation/run.py $(MUTANTS)
+	OMP_NUM_THREADS=1 VENV=$(VENV) $(TOOLS)/bin/python -m tests.mutation.run $(MUTANTS)
 
 image-digest: ## Pin the base image of deploy/Dockerfile by its digest, where a registry can be reached
 	$(PYTHON) deploy/pin_base_image.py deploy/Dockerfile

@@ -27,7 +27,7 @@ from cosmic_ray.commands.init import init
 from cosmic_ray.mutating import mutate_and_test
 from cosmic_ray.work_db import WorkDB, use_db
 from cosmic_ray.work_item import MutationSpec, TestOutcome
-from statements import Provider
+from tests.mutation.statements import Provider
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
@@ -92,7 +92,7 @@ def sample(path: Path, count: int, seed: int) -> list[MutationSpec]:
 
 
 def is_of_use(operator: str) -> bool:
-    """Whether an operator makes faults; ``is`` in the place of ``==`` says more of Python's own caches than of a test."""
+    """Whether an operator makes faults; ``is`` for ``==`` says more of Python's own caches than of a test."""
     identity = operator.endswith(("_Is", "_IsNot")) and "_Is_" not in operator and "_IsNot_" not in operator
     return operator not in PLAIN and not identity
 

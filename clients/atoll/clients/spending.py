@@ -1,8 +1,10 @@
 """What leaves under differential privacy, and what several such things spend together.
 
-Composition is by Opacus' Rényi accountant for steps of DP-SGD (Mironov 2017, arXiv 1702.07476; all steps of all
-trainings as one history), to which the ε of Laplace tables are added (basic composition, Dwork and Roth 2014, theorem
-3.16). Where plain sums of all (ε, δ) are less, as for a single training, they are the total.
+Figures with Gaussian noise compose exactly: their squared signals add up, and the ε of the sum is that of one Gaussian
+mechanism (Dong, Roth and Su 2019, arXiv 1905.02383, corollaries 2.13 and 3.3). Steps of DP-SGD compose by Opacus'
+Rényi accountant (Mironov 2017, arXiv 1702.07476; all steps of all trainings as one history, the figures as one step
+more). The ε of Laplace tables are added (basic composition, Dwork and Roth 2014, theorem 3.16). Where plain sums of all
+(ε, δ) are less, as for a single training, they are the total.
 
 Neighbours differ in one unit. A unit of DP-SGD is added or taken away and one of a table replaced by another, which
 bounds the former. Of units of different size (a window of text, a document, a person) the total is a promise to the
@@ -10,18 +12,24 @@ smallest.
 """
 
 import importlib
+import math
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from scipy.optimize import brentq
+from scipy.special import log_ndtr
 
 from atoll.errors import ConfigError
 from atoll.federation.units import Unit
 
 DP_SGD, GAUSSIAN, LAPLACE, MECHANISM, NO_PROMISE = "dp-sgd", "gaussian", "laplace", "mechanism", "no promise"
-"""Steps of DP-SGD whose noise is known; figures with Gaussian noise, which are steps that everybody is in; tables with
-Laplace noise; what else has an (ε, δ); and what has none.
+"""Steps of DP-SGD whose noise is known; figures with Gaussian noise, which everybody is in; tables with Laplace noise;
+what else has an (ε, δ); and what has none.
 """
 _STEPS = (DP_SGD, GAUSSIAN)
+DELTA = 1e-5
+"""δ at which the ε of figures is told."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,26 +79,28 @@ def total(spends: Sequence[Spend]) -> Total:
     """What things with a promise spend together, each counted once.
 
     Raises:
-        ConfigError: there are steps of DP-SGD, and Opacus is not installed.
+        ConfigError: there are steps of DP-SGD beside others, and Opacus is not installed.
     """
     once = {spend.key or str(number): spend for number, spend in enumerate(spends) if spend.mechanism != NO_PROMISE}
-    counted = list(once.values())
-    steps = [spend for spend in counted if spend.mechanism in _STEPS]
-    basic = Total(sum(s.epsilon for s in counted), sum(s.delta for s in counted), "basic composition")
+    told = [spend for spend in once.values() if spend.mechanism == GAUSSIAN]
+    trainings = [spend for spend in once.values() if spend.mechanism == DP_SGD]
+    tables = [spend for spend in once.values() if spend.mechanism not in _STEPS]
+    figures = [_together(told)] if told else []
+    counted = [*trainings, *tables, *figures]
+    basic = Total(sum(s.epsilon for s in counted), sum(s.delta for s in counted), _named("basic composition", told))
+    steps = [*trainings, *figures]
     if len(steps) < 2:
         return basic
-    tables = [spend for spend in counted if spend.mechanism not in _STEPS]
     delta = max(spend.delta for spend in steps)
     renyi = _renyi([(s.noise, s.rate, s.steps) for s in steps], delta) + sum(s.epsilon for s in tables)
     if renyi >= basic.epsilon:
         return basic
-    return Total(
-        renyi, delta + sum(s.delta for s in tables), "Rényi composition of Gaussian noise (Opacus), the rest added"
-    )
+    name = _named("Rényi composition of steps (Opacus), the rest added", told)
+    return Total(renyi, delta + sum(s.delta for s in tables), name)
 
 
-def gaussian(what: str, key: str, unit: str, noise: float, figures: int, delta: float) -> Spend:
-    """What figures with Gaussian noise spend.
+def gaussian(what: str, key: str, unit: str, noise: float, figures: int = 1) -> Spend:
+    """What figures with Gaussian noise spend, at δ = :data:`DELTA`.
 
     Args:
         what: In words.
@@ -98,23 +108,47 @@ def gaussian(what: str, key: str, unit: str, noise: float, figures: int, delta: 
         unit: Of privacy.
         noise: Standard deviation over how much one unit changes a figure.
         figures: How many numbers, each with noise of its own.
-        delta: δ.
-
-    Raises:
-        ConfigError: Opacus is not installed.
     """
-    epsilon = _renyi([(noise, 1.0, figures)], delta)
     return Spend(
         what=what,
         mechanism=GAUSSIAN,
         key=key,
         unit=unit,
-        epsilon=epsilon,
-        delta=delta,
+        epsilon=gaussian_epsilon(math.sqrt(figures) / noise),
+        delta=DELTA,
         noise=noise,
         rate=1.0,
         steps=figures,
     )
+
+
+def gaussian_epsilon(signal: float, delta: float = DELTA) -> float:
+    """The ε of a Gaussian mechanism at δ, exactly (Dong et al. 2019, corollary 2.13; Balle and Wang 2018, theorem 8).
+
+    Args:
+        signal: μ, by how many standard deviations of the noise one unit moves what is told.
+        delta: δ.
+    """
+
+    def excess(epsilon: float) -> float:
+        """By how much the δ of an ε is above the wanted one."""
+        near, far = log_ndtr(signal / 2 - epsilon / signal), log_ndtr(-signal / 2 - epsilon / signal)
+        return float(math.exp(near) - math.exp(min(epsilon + far, 0.0))) - delta
+
+    if excess(0.0) <= 0:
+        return 0.0
+    # The tail of a normal variable below δ is beyond z; ε = μ (z + μ / 2) is enough then.
+    return float(brentq(excess, 0.0, signal * (math.sqrt(-2 * math.log(delta)) + signal / 2), xtol=1e-9))
+
+
+def _together(figures: Sequence[Spend]) -> Spend:
+    """Figures with Gaussian noise as the one of the same signal."""
+    signal = math.sqrt(sum(each.steps / each.noise**2 for each in figures))
+    return gaussian("figures", "", "", 1 / signal)
+
+
+def _named(composition: str, figures: Sequence[Spend]) -> str:
+    return f"{composition}; figures together as one Gaussian mechanism" if len(figures) > 1 else composition
 
 
 def _renyi(history: list[tuple[float, float, int]], delta: float) -> float:

@@ -1,14 +1,17 @@
 """The node's account: signed, chained, composed by an accountant, and the ceiling holds before anything is trained."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.stats import norm
 from typer.testing import CliRunner
 
 from atoll.clients.commands import app
@@ -16,7 +19,7 @@ from atoll.clients.gate.account import Account
 from atoll.clients.gate.policy import Refusal
 from atoll.clients.gate.training_policy import TrainingPolicy
 from atoll.clients.owner_keys import OwnerKeys
-from atoll.clients.spending import DP_SGD, LAPLACE, NO_PROMISE, Spend, gaussian, total
+from atoll.clients.spending import DP_SGD, LAPLACE, NO_PROMISE, Spend, gaussian, gaussian_epsilon, total
 from atoll.clients.training.basis import TrainBasis
 from atoll.errors import ConfigError
 from atoll.experts.signing import OwnerKey
@@ -149,16 +152,39 @@ def test_many_trainings_are_composed_by_the_accountant() -> None:
     assert total(ten[:1]).epsilon == steps.epsilon
 
 
-def test_noised_figures_are_steps_that_everybody_is_in(tmp_path: Path) -> None:
-    pytest.importorskip("opacus.accountants", reason="the accountant is Opacus'")
-    figures = [gaussian("figures", str(number), "document", 10.0, 3, 1e-3) for number in range(4)]
+def test_figures_with_gaussian_noise_are_together_one_gaussian_mechanism(tmp_path: Path) -> None:
+    figures = [gaussian("figures", str(number), "document", 10.0, 3) for number in range(4)]
     account = Account(tmp_path, KEY)
     for number, each in enumerate(figures):
         account.tell(RULES, str(number), [each])
     account.tell(RULES, "0", [figures[0]])
+    account.tell(RULES, "the first once more, with another", [figures[0], gaussian("figures", "x", "document", 5.0)])
     found = account.standing().total
-    assert found.epsilon == pytest.approx(gaussian("all", "", "document", 10.0, 12, 1e-3).epsilon)
+    assert found.epsilon == pytest.approx(gaussian_epsilon(math.sqrt(12 / 100 + 1 / 25)))
     assert found.epsilon < sum(each.epsilon for each in figures)
+    assert found.delta == 1e-5
+
+
+@pytest.mark.parametrize(("signal", "delta"), [(0.1, 1e-5), (1.0, 1e-5), (3.0, 1e-3), (20.0, 1e-5)])
+def test_the_epsilon_of_gaussian_noise_is_the_least_that_holds(signal: float, delta: float) -> None:
+    """Against the definition: δ is the largest excess of one density over e^ε times the other."""
+    epsilon = gaussian_epsilon(signal, delta)
+    x = np.linspace(-12, signal + 12, 400_001)
+    with_it, without = norm.pdf(x, signal), norm.pdf(x)
+    held = np.trapezoid(np.clip(with_it - math.exp(epsilon) * without, 0, None), x)
+    assert held == pytest.approx(delta, rel=2e-3)
+
+
+def test_what_anybody_could_have_guessed_costs_nothing() -> None:
+    assert gaussian_epsilon(1e-6) == 0
+
+
+def test_the_accountants_bound_is_above_the_exact_one(tmp_path: Path) -> None:
+    pytest.importorskip("opacus.accountants", reason="private training needs Opacus")
+    steps = Spend(what="weights", mechanism=DP_SGD, key="w", epsilon=2.0, delta=1e-5, noise=1.0, rate=0.01, steps=100)
+    figures = gaussian("figures", "f", "document", 2.0)
+    both = total([steps, figures]).epsilon
+    assert figures.epsilon < both <= figures.epsilon + steps.epsilon
 
 
 def test_the_owner_sees_and_renews(tmp_path: Path, anchor_folder: Path) -> None:

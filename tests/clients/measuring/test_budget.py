@@ -98,7 +98,7 @@ def test_nothing_is_measured_where_the_charge_cannot_be_written(silo: Silo, monk
 
 def test_a_crash_between_charge_and_answer_charges_once(silo: Silo, monkeypatch: pytest.MonkeyPatch) -> None:
     unit = silo.unit(silo.candidate(silo.noise("court", 1)))
-    monkeypatch.setattr(MeasuringBudget, "keep", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
+    monkeypatch.setattr(MeasuringBudget, "keep", lambda *_, **__: (_ for _ in ()).throw(KeyboardInterrupt()))
     with pytest.raises(KeyboardInterrupt):
         silo.ask(unit)
     monkeypatch.undo()

@@ -9,8 +9,11 @@ from tests.clients.conftest import documents, quiet, train_unit
 from tests.clients.measuring.conftest import COORDINATOR, Silo
 from torch import Tensor
 
+from atoll.clients.gate.training_policy import TrainingPolicy
 from atoll.clients.measuring.budget import MeasuringBudget, Spent
 from atoll.clients.measuring.policy import MeasuringPolicy
+from atoll.clients.measuring.rounding import deviation
+from atoll.clients.spending import gaussian_epsilon
 from atoll.clients.work import train_expert
 from atoll.coordinator.server.measuring import ALL, flags, unit_of
 from atoll.experts.signing import OwnerKey
@@ -111,3 +114,12 @@ def test_all_of_it_together_is_within_the_default_budget(scores: int, together: 
     page = Path(__file__).parents[3] / "docs" / "deployment.md"
     assert f"{models} of {policy.models}" in page.read_text("utf-8")
     assert f"{figures} of {policy.figures}" in page.read_text("utf-8")
+
+
+@pytest.mark.parametrize(("figures", "epsilon"), [(30, 8.4), (86, 11.2), (250, 14.0)])
+def test_the_epsilon_of_so_many_losses_is_what_the_page_says(figures: int, epsilon: float) -> None:
+    """docs/deployment.md prints these; the ceiling of the account must have room for them."""
+    policy = MeasuringPolicy()
+    signal = math.sqrt(sum((2 / deviation(rank, policy)) ** 2 for rank in range(1, figures + 1)))
+    assert gaussian_epsilon(signal) == pytest.approx(epsilon, abs=0.05)
+    assert epsilon < TrainingPolicy().total_epsilon / 2

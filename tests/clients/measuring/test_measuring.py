@@ -8,8 +8,10 @@ import pytest
 from tests.clients.conftest import documents, quiet
 from tests.clients.measuring.conftest import COORDINATOR, Silo, random_weights, sent
 
+from atoll.clients.gate.training_policy import TrainingPolicy
 from atoll.clients.measuring.records import MeasureOrder, MeasureRecords, Row
 from atoll.clients.measuring.worker import measure_records
+from atoll.clients.spending import gaussian_epsilon
 from atoll.experts.signing import OwnerKey
 from atoll.federation.measuring import Measurement, MeasureUnit
 from atoll.federation.units import Choice
@@ -42,8 +44,37 @@ def test_what_was_told_without_noise_is_in_the_account_once(silo: Silo) -> None:
     for call in ("one", "another"):
         silo.figures(unit, call=call)
     standing = silo.gate.works.account.standing()
-    assert [(each.what.split(":")[0], each.mechanism) for each in standing.spends] == [("measured", "no promise")]
+    assert {each.mechanism for each in standing.spends} == {"no promise"}
+    assert len({each.what for each in standing.spends}) == len(standing.spends)
     assert standing.total.epsilon == 0
+
+
+def test_what_was_told_with_noise_is_in_the_account_as_what_its_noise_promises(silo: Silo) -> None:
+    silo.measuring["noise"] = 4.0
+    one = silo.candidate(silo.noise("court", 1))
+    asked = [Measurement(name="anchor"), Measurement(name="all", candidate=one.digest, shares=True)]
+    unit = silo.unit(one, measurements=asked)
+    for call in ("one", "another"):
+        silo.figures(unit, call=call)
+    standing = silo.gate.works.account.standing()
+    told = {each.what: each for each in standing.spends}
+    assert told["measured: loss of the anchor, number of documents"].mechanism == "no promise"
+    loss, shares = told["measured: loss"], told["measured: routing shares"]
+    assert len(standing.spends) == 3
+    # Four figures were charged together, so each has the noise of the fourth; a loss moves by twice its clip.
+    deviation = 4.0 * (1 + 4 / 8) ** 0.5
+    assert loss.noise == pytest.approx(deviation / 2)
+    assert shares.noise == pytest.approx(deviation)
+    assert (loss.steps, shares.steps) == (1, 2)
+    signal = (4 / deviation**2 + 2 / deviation**2) ** 0.5
+    assert standing.total.epsilon == pytest.approx(gaussian_epsilon(signal))
+
+
+def test_figures_beyond_the_ceiling_stay_in(silo: Silo) -> None:
+    silo.measuring["noise"] = 4.0
+    silo.rules["training"] = TrainingPolicy(total_epsilon=1.0)
+    assert "total_epsilon" in silo.refused(silo.unit(silo.candidate(silo.noise("court", 1))))
+    assert not [entry for entry in sent(silo) if '"loss"' in entry["text"]]
 
 
 @pytest.mark.parametrize("split", ["train", "validation", "everything"])

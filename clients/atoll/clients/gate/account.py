@@ -178,14 +178,24 @@ class Account:
         """
         self._release(policy, {"package": key, "data": "", "unit": ""}, spends)
 
+    def expect(self, policy: TrainingPolicy, spends: Sequence[Spend]) -> None:
+        """Raise Refusal where figures that are about to be measured would be above the ceiling; nothing is noted yet.
+
+        Raises:
+            ConfigError: the account was changed.
+        """
+        self._allow_spending(policy, self._log.entries(), spends)
+
     def _release(self, policy: TrainingPolicy, body: dict[str, str], spends: Sequence[Spend]) -> None:
         if not spends:
             return
         with self._log.locked() as entries:
             if any(entry.kind == RELEASE and entry.body["package"] == body["package"] for entry in entries):
                 return
-            self._allow_spending(policy, entries, spends)
-            self._log.append(RELEASE, {**body, "spends": [asdict(spend) for spend in spends]})
+            known = {each["key"] for entry in entries if entry.kind == RELEASE for each in entry.body["spends"]} - {""}
+            new = [spend for spend in spends if spend.key not in known]
+            self._allow_spending(policy, entries, new)
+            self._log.append(RELEASE, {**body, "spends": [asdict(spend) for spend in new]})
 
     def renew(self) -> None:
         """Begin to count trainings anew, by the owner's hand; what was spent stays spent."""

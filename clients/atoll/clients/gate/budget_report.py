@@ -1,7 +1,7 @@
 """What a node's budgets have left, and its privacy account: as values for machines, and as tables for people."""
 
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from atoll.clients.gate.account import Account, Standing
 from atoll.clients.gate.policy import Policy
 from atoll.clients.measuring.audit import AUDIT
 from atoll.clients.measuring.budget import MeasuringBudget
-from atoll.clients.spending import NO_PROMISE
+from atoll.clients.spending import GAUSSIAN, NO_PROMISE, Spend, total
 from atoll.experts.signing import Signer
 
 _NUMBERS = ("models", "figures", "audits")
@@ -56,10 +56,8 @@ def budget_tables(found: Mapping[str, Any]) -> RenderableType:
     spent = Table()
     for heading in ("what", "mechanism", "unit", "ε", "δ"):
         spent.add_column(heading)
-    for each in found["released"]:
-        if each["mechanism"] != NO_PROMISE:
-            cells = (each["what"], each["mechanism"], each["unit"], f"{each['epsilon']:.3g}", f"{each['delta']:.2g}")
-            spent.add_row(*cells)
+    for each in _promised(found["released"]):
+        spent.add_row(each.what, each.mechanism, each.unit, f"{each.epsilon:.3g}", f"{each.delta:.2g}")
     spent.add_section()
     spent.add_row(
         f"together, of at most ε = {privacy['most_epsilon']:g} and δ = {privacy['most_delta']:g}",
@@ -90,6 +88,18 @@ def budget_tables(found: Mapping[str, Any]) -> RenderableType:
         "\nBudgets for a version of the data:",
         left,
     )
+
+
+def _promised(released: Sequence[Mapping[str, Any]]) -> list[Spend]:
+    """What left with a promise; figures of one kind together."""
+    spends = [Spend(**each) for each in released if each["mechanism"] != NO_PROMISE]
+    found = [spend for spend in spends if spend.mechanism != GAUSSIAN]
+    for what in dict.fromkeys(spend.what for spend in spends if spend.mechanism == GAUSSIAN):
+        same = [spend for spend in spends if (spend.what, spend.mechanism) == (what, GAUSSIAN)]
+        together, numbers = total(same), sum(spend.steps for spend in same)
+        heading = f"{what} ({numbers} figures)"
+        found.append(replace(same[0], what=heading, epsilon=together.epsilon, delta=together.delta))
+    return found
 
 
 def _left(standing: Standing, policy: Policy) -> float:

@@ -1,6 +1,5 @@
 """What a package holds of the data, and with what promise: read from the package that is about to leave."""
 
-import hashlib
 from dataclasses import replace
 
 from atoll.clients.gate.refusal import Refusal
@@ -8,7 +7,6 @@ from atoll.clients.prior import prior_spends
 from atoll.clients.spending import DP_SGD, Spend
 from atoll.clients.training.basis import TrainBasis
 from atoll.experts.package import PackageFacts
-from atoll.federation.units import EvaluateReply
 
 
 def package_spends(package: PackageFacts, basis: TrainBasis) -> list[Spend]:
@@ -31,14 +29,6 @@ def package_spends(package: PackageFacts, basis: TrainBasis) -> list[Spend]:
         found.append(Spend(what=what, key=f"{key}descriptor"))
     found.append(Spend(what="numbers of documents and tokens", key=f"{key}counts"))
     return [*found, *prior_spends(package.prior)]
-
-
-def figure_spends(reply: EvaluateReply) -> tuple[str, list[Spend]]:
-    """A digest of figures that were measured for a coordinator, and that they have no promise."""
-    key = hashlib.sha256(reply.to_json().encode()).hexdigest()
-    told = {"losses": reply.loss, "scores": reply.scores, "routing shares": reply.shares, "an audit": reply.audit}
-    names = [name for name, figures in told.items() if figures]
-    return key, [Spend(what=f"measured: {', '.join(names)}", key=key)] if names else []
 
 
 def _weights(package: PackageFacts, basis: TrainBasis) -> Spend:

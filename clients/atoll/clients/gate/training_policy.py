@@ -25,7 +25,8 @@ class TrainingPolicy:
         trainings: Trainings on one version of the data, over all coordinators; renewed by
             `atoll node budget FOLDER --renew trainings`.
         max_samples: Samples that one training reads, steps times batch.
-        total_epsilon: Largest ε of all that ever leaves with noise, over the life of the node, by its privacy account.
+        total_epsilon: Largest ε of all that ever leaves with noise, with what was measured, over the life of the node,
+            by its privacy account.
         total_delta: Largest δ of the same.
     """
 
@@ -36,7 +37,7 @@ class TrainingPolicy:
     figure_digits: int = 3
     trainings: int = 10
     max_samples: int = 5_000_000
-    total_epsilon: float = 20.0
+    total_epsilon: float = 40.0
     total_delta: float = 0.05
 
     def check(self) -> None:

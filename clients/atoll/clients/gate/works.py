@@ -1,5 +1,6 @@
 """The work that a node has taken on: done one after the other, whatever becomes of the connection, and kept on disk."""
 
+import hashlib
 import json
 import logging
 import shutil
@@ -17,7 +18,7 @@ from flwr.serverapp import Grid
 
 from atoll.clients.gate.account import Account
 from atoll.clients.gate.failure_codes import DIED, DISK, FULL, POLICY, RequestError, WorkerError, code_of, outward
-from atoll.clients.gate.package_spends import figure_spends, package_spends
+from atoll.clients.gate.package_spends import package_spends
 from atoll.clients.gate.peers import Peers
 from atoll.clients.gate.policy import Policy, Refusal
 from atoll.clients.measuring.agent import Measuring
@@ -31,7 +32,7 @@ from atoll.federation.embedded import EmbeddedGrid, SiloProcess
 from atoll.federation.measuring import MeasureUnit
 from atoll.federation.progress import Progress
 from atoll.federation.talk import DONE, FAILED, QUEUED, REFUSED, WORKING, Work, WorkReply
-from atoll.federation.units import Announcement, EvaluateReply, EvaluateUnit, MemberRef, TrainReply, TrainUnit
+from atoll.federation.units import Announcement, EvaluateUnit, MemberRef, TrainReply, TrainUnit
 
 log = logging.getLogger(__name__)
 _APP = "atoll.clients.app:app"
@@ -76,7 +77,9 @@ class Works:
         node_config = {"folder": str(folder), "outgoing": str(folder / "outgoing")}
         self._worker = SiloProcess(owner, folder, node_config)
         self._grid = self._new_grid()
-        self._measuring = Measuring(folder, owner, self.incoming, lambda kind, text: self._send(kind, text))
+        self._measuring = Measuring(
+            folder, owner, self.incoming, lambda kind, text: self._send(kind, text), self.account.expect
+        )
         self._silo: Announcement | None = None
         self._taken: dict[str, _Taken] = {}
         self._erased: set[str] = set()
@@ -233,7 +236,7 @@ class Works:
     def _do(self, taken: _Taken) -> None:
         try:
             self._allow(taken.work)
-            reply = self._finish(taken.work, self._run(taken.work))
+            reply = self._measured(taken.work) if taken.work.work == "evaluate" else self._trained(taken.work)
             if self._erased.intersection(_unit_of(taken.work).needs):
                 reply = WITHDRAWN
         except (Refusal, RequestError) as refusal:
@@ -319,13 +322,17 @@ class Works:
         else:
             policy.allow_measuring(unit)
 
-    def _finish(self, work: Work, result: str) -> WorkReply:
-        if work.work == "evaluate":
-            reply = EvaluateReply.from_json(result)
-            self._policy().allow_figures(reply)
-            with _own_account():
-                self.account.tell(self._policy().training, *figure_spends(reply))
-            return WorkReply(state=DONE, result=result)
+    def _measured(self, work: Work) -> WorkReply:
+        policy = self._policy()
+        reply, spends = self._measuring.answer(MeasureUnit.from_json(work.what), policy)
+        policy.allow_figures(reply)
+        result = reply.to_json()
+        with _own_account():
+            self.account.tell(policy.training, hashlib.sha256(result.encode()).hexdigest(), spends)
+        return WorkReply(state=DONE, result=result)
+
+    def _trained(self, work: Work) -> WorkReply:
+        result = self._send(MessageType.TRAIN, work.what)
         blob = TrainReply.from_json(result).blob
         path = self.outgoing.get(blob)
         size = path.stat().st_size
@@ -349,11 +356,6 @@ class Works:
         if self._silo is None:
             self._silo = Announcement.from_json(self._send(MessageType.QUERY, "{}"))
         return self._silo
-
-    def _run(self, work: Work) -> str:
-        if work.work == "evaluate":
-            return self._measuring.answer(MeasureUnit.from_json(work.what), self._policy()).to_json()
-        return self._send(MessageType.TRAIN, work.what)
 
     def _send(self, kind: str, text: str) -> str:
         limits = self._policy().limits.to_json()

@@ -1,11 +1,12 @@
 """The agent's part of measuring: what may be asked, on which documents, at what cost, and what leaves of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from atoll.clients.gate.policy import Policy, Refusal
+from atoll.clients.gate.training_policy import TrainingPolicy
 from atoll.clients.measuring.audit import AUDIT, AuditQuestion, audit_question
 from atoll.clients.measuring.budget import MeasuringBudget, Spent, Version
 from atoll.clients.measuring.figures import (
@@ -18,11 +19,14 @@ from atoll.clients.measuring.figures import (
     loss_weight,
     score_figure,
     share_figures,
+    signal_weights,
 )
 from atoll.clients.measuring.questions import Question, merged, questions_of
 from atoll.clients.measuring.records import MeasureOrder, MeasureRecords, RecordsAnswer, RecordsQuestion
 from atoll.clients.measuring.rounding import Coarsening, deviation, node_secret
 from atoll.clients.measuring.selection import settle_version
+from atoll.clients.measuring.spends import expected_spends, figure_spends
+from atoll.clients.spending import Spend
 from atoll.errors import FederationError
 from atoll.experts.package import verify_package
 from atoll.experts.signing import PublicKey
@@ -35,12 +39,14 @@ RECORDS, MEASURE = "query.records", "evaluate"
 
 Send = Callable[[str, str], str]
 """Sends a message of a type to the worker; returns the content of its answer."""
+Expect = Callable[[TrainingPolicy, Sequence[Spend]], None]
+"""See :meth:`atoll.clients.gate.account.Account.expect`."""
 
 
 class Measuring:
     """One node's. It trusts the worker with sums of single documents, and with nothing that leaves."""
 
-    def __init__(self, folder: Path, owner: str, incoming: BlobStore, send: Send) -> None:
+    def __init__(self, folder: Path, owner: str, incoming: BlobStore, send: Send, expect: Expect) -> None:
         """Take up what was measured before.
 
         Args:
@@ -48,12 +54,14 @@ class Measuring:
             owner: Its owner.
             incoming: The experts that came.
             send: Reaches the worker.
+            expect: Refuses what the privacy account has no room for.
         """
+        self._expect = expect
         self._folder, self._owner, self._incoming, self._send = folder, owner, incoming, send
         self.budget = MeasuringBudget(folder)
 
-    def answer(self, unit: MeasureUnit, policy: Policy) -> EvaluateReply:
-        """The figures that a unit asks for, from what was told already where that is enough.
+    def answer(self, unit: MeasureUnit, policy: Policy) -> tuple[EvaluateReply, list[Spend]]:
+        """The figures that a unit asks for, from what was told already where that is enough, and what they spend.
 
         Raises:
             Refusal: the policy does not allow it, or the budget is spent.
@@ -78,7 +86,7 @@ class Measuring:
             raise Refusal(frozen)
         if wanted or (audit is not None and not audit.answered):
             self._measure(unit, version, wanted, audit, policy)
-        return _reply(questions, version, audit, policy)
+        return _reply(questions, version, audit, policy), figure_spends(questions.values(), version, audit)
 
     def _documents(self, split: str) -> list[str]:
         question = RecordsQuestion(split=split)
@@ -112,7 +120,8 @@ class Measuring:
             policy=policy.measuring, secret=node_secret(self._folder), version=version.name, ranks=version.ranks
         )
         told = {key: _figures(each, version, found, coarse, policy) for key, each in wanted.items()}
-        self.budget.keep(version, told)
+        noises = {key: _noises(each, found.classes, version, key, policy) for key, each in told.items()}
+        self.budget.keep(version, told, noises=noises)
         if audit is not None:
             audited = audit_figures(found.audit, policy.metrics, policy.min_documents, policy.measuring)
             self.budget.keep(audit.version, {audit.key: {AUDIT: audited}}, audit.settings)
@@ -134,6 +143,7 @@ class Measuring:
         models = {key: question.model for key, question in wanted.items() if question.model}
         price = self.budget.price(version, figures, models)
         _allow_spent(version.spent + price, price, policy)
+        self._expect(policy.training, expected_spends(wanted.values(), version.spent + price, policy.measuring))
         asking = unit.candidates[0].public_key if unit.candidates else ""
         if audit is not None:
             _allow_spent(audit.version.spent + Spent(audits=audit.price), Spent(audits=audit.price), policy)
@@ -152,6 +162,16 @@ class Measuring:
             found = verify_package(self._incoming.get(member.blob), trusted=PublicKey.from_hex(member.public_key))
             if (found.digest, found.card.owner, found.card.anchor) != (member.digest, member.owner, unit.anchor):
                 raise Refusal(f"blob {member.blob[:19]} is not the expert of '{member.owner}' that is named")
+
+
+def _noises(told: Mapping[str, Any], classes: int, version: Version, key: str, policy: Policy) -> dict[str, float]:
+    """See :attr:`Version.noises`, of figures of one question."""
+    found = {}
+    for name in told:
+        weights = signal_weights(name, classes)
+        deviates = deviation(version.ranks.get((key, name), 0), policy.measuring)
+        found[name] = deviates / weights if weights else 0.0
+    return found
 
 
 def _lacking(version: Version, question: Question) -> list[str]:

@@ -56,6 +56,8 @@ class Version:
         charged: Names of the figures that were charged, by question.
         ranks: How many numbers had been charged when a figure was, by question and name.
         answers: What was told, by question and figure.
+        noises: Standard deviation of a figure's noise over what one document changes, by question and name; 0 where
+            there is no noise, or none that promises anything.
         settings: What else the answers depend on, such as an audit's; fixed by the first.
     """
 
@@ -66,6 +68,7 @@ class Version:
     charged: dict[str, set[str]] = field(default_factory=dict)
     ranks: dict[tuple[str, str], int] = field(default_factory=dict)
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    noises: dict[tuple[str, str], float] = field(default_factory=dict)
     settings: str = ""
 
     @property
@@ -185,10 +188,31 @@ class MeasuringBudget:
         )
         return Spent(models=len(new), figures=numbers)
 
-    def keep(self, version: Version, answers: Mapping[str, Mapping[str, Any]], settings: str = "") -> None:
-        """Write down what is about to be told, so that equal questions get equal answers for nothing."""
-        kept = {question: dict(each) for question, each in answers.items()}
-        self._append({"kind": "answer", "at": _now(), "version": version.name, "answers": kept, "settings": settings})
+    def keep(
+        self,
+        version: Version,
+        answers: Mapping[str, Mapping[str, Any]],
+        settings: str = "",
+        noises: Mapping[str, Mapping[str, float]] | None = None,
+    ) -> None:
+        """Write down what is about to be told, so that equal questions get equal answers for nothing.
+
+        Args:
+            version: What was measured on.
+            answers: By question and figure.
+            settings: What else they depend on.
+            noises: See :attr:`Version.noises`, by question and figure.
+        """
+        self._append(
+            {
+                "kind": "answer",
+                "at": _now(),
+                "version": version.name,
+                "answers": {question: dict(each) for question, each in answers.items()},
+                "settings": settings,
+                "noises": {question: dict(each) for question, each in (noises or {}).items()},
+            }
+        )
 
     def _append(self, entry: dict[str, Any]) -> None:
         """One line more, on the disk.
@@ -271,6 +295,8 @@ class MeasuringBudget:
         elif kind == "answer":
             for question, told in entry["answers"].items():
                 version.answers.setdefault(question, {}).update(told)
+            for question, each in entry.get("noises", {}).items():
+                version.noises.update({(question, name): float(noise) for name, noise in each.items()})
             version.settings = version.settings or str(entry["settings"])
         else:
             raise ValueError(kind)

@@ -13,6 +13,8 @@ from atoll.workloads.classification.figures import class_figures
 LOSS, SHARES = "loss", "shares"
 _HIGHEST = 50.0
 """Nats a token above which nobody asks how bad the anchor is."""
+_WHOLE = ("accuracy", "brier")
+"""Figures of classes that every document has a part in, the same for each."""
 _RANGES = {"brier": 2.0}
 """The largest value of scores that are not shares of one."""
 
@@ -82,13 +84,24 @@ def score_figure(
         coarse: Noise and rounding.
         fewest: Records that a figure must rest on.
     """
-    if all(name in row.scores for row in rows) or (name in {"accuracy", "brier"} and classes):
+    if all(name in row.scores for row in rows) or (name in _WHOLE and classes):
         highest = _RANGES.get(name, 1.0)
         means = [_bounded(row.scores.get(name, 0.0) / max(1, row.count), 0.0, highest) for row in rows]
         return coarse.figure(question, name, _average(means), highest / len(rows)), ""
     if not classes:
         return None, f"no record has a figure '{name}'"
     return _class_figure(name, rows, classes, question, coarse, fewest)
+
+
+def signal_weights(name: str, classes: int) -> float:
+    """How many weights one document that is replaced can move a figure; 0 where that depends on the data.
+
+    A loss moves by two: from ``-clip`` to ``clip``. Areas, rates and calibration weigh as the rarer side does, and how
+    rare that is, is of the data itself: their noise is no promise.
+    """
+    if name == LOSS:
+        return 2.0
+    return 1.0 if name == SHARES or not classes or name in _WHOLE else 0.0
 
 
 def score_names(names: Sequence[str], patterns: Sequence[str]) -> list[str]:
