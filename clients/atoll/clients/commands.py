@@ -245,6 +245,38 @@ def alarms(
 
 
 @app.command()
+def health(folder: _Folder, as_json: Annotated[bool, typer.Option("--json", help="For machines.")] = False) -> None:
+    """Whether the node runs and the coordinator reaches it: exit 0 where it does, else 8.
+
+    Example: atoll node health hospital || systemctl restart atoll-node
+    """
+    from dataclasses import asdict
+    from datetime import UTC, datetime
+
+    from atoll.clients.gate.health import read_health
+    from atoll.clients.gate.setup import NodeFolder
+    from atoll.errors import FederationError
+
+    NodeFolder(folder).read_config()
+    found = read_health(folder)
+    if found is None:
+        typer.echo(json.dumps({"ready": False, "live": False}) if as_json else f"no node runs: atoll node up {folder}")
+        raise typer.Exit(FederationError.exit_code)
+    if as_json:
+        typer.echo(json.dumps({"ready": found.ready, "live": found.live, **asdict(found)}, indent=2))
+    else:
+        heard = datetime.fromtimestamp(found.heard, UTC).isoformat(timespec="seconds") if found.heard else "never"
+        typer.echo(f"runs:                      {'yes' if found.live else 'no, or it hangs: atoll node up'}")
+        typer.echo(f"connected:                 {'yes' if found.live and found.connected else 'no'}")
+        typer.echo(f"heard from coordinator:    {heard}")
+        typer.echo(f"connections made anew:     {found.reconnects}")
+        typer.echo(f"workers started again:     {found.workers}")
+        typer.echo(f"stands in the way:         {found.trouble or 'nothing'}")
+    if not found.ready:
+        raise typer.Exit(FederationError.exit_code)
+
+
+@app.command()
 def withdraw(
     folder: _Folder,
     expert: Annotated[str, typer.Option(metavar="DIGEST", help="Which expert; all of them by default.")] = "",

@@ -273,7 +273,6 @@ def train(
 def evaluate(
     folder: _Folder,
     owner: _Owner = None,
-    windows: Annotated[int, typer.Option(hidden=True, help="Counts no more: nodes choose their documents.")] = 0,
     wait: Annotated[float, typer.Option(metavar="SECONDS", help="Wait so long for it to be done.")] = 0,
     token_file: Token = None,
 ) -> None:

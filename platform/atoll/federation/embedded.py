@@ -22,6 +22,7 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
 from atoll.errors import FederationError
+from atoll.federation.logs import shorten_log
 from atoll.federation.messages import local_message
 from atoll.federation.progress import Progress
 from atoll.federation.wire import CONTEXT, MESSAGE, PROGRESS, REPLY, decode, encode, read_frame, write_frame
@@ -282,6 +283,7 @@ class _Worker:
             log = self.silo.folder / "worker.log"
             return self._error(message, ErrorCode.CLIENT_APP_CRASHED, f"its worker died ({why}); see {log}")
         self._deaths = 0
+        shorten_log(self.silo.folder / "worker.log")
         return reply
 
     def _read_reply(self, process: subprocess.Popen[bytes]) -> bytes:

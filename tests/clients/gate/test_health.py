@@ -1,12 +1,16 @@
 """A node says in its folder how it is, and begins a connection anew that has gone silent."""
 
+import json
 import threading
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.clients.conftest import write_silo
+from typer.testing import CliRunner
 
+from atoll.clients.commands import app
 from atoll.clients.gate import health as health_module
 from atoll.clients.gate import serve as module
 from atoll.clients.gate.health import HealthMonitor, read_health
@@ -81,3 +85,20 @@ def test_a_connection_that_dies_is_made_anew(tmp_path: Path, monkeypatch: pytest
     assert health is not None
     assert health.reconnects == 2
     assert health.trouble
+
+
+def test_the_command_says_it_and_exits_by_it(tmp_path: Path, anchor_folder: Path) -> None:
+    folder = write_silo(tmp_path / "node", anchor_folder)
+    asked = ["health", str(folder), "--json"]
+    found = CliRunner().invoke(app, asked)
+    assert (found.exit_code, json.loads(found.stdout)) == (8, {"ready": False, "live": False})
+    monitor = HealthMonitor(folder)
+    monitor.note(trouble="the policy cannot be read")
+    assert CliRunner().invoke(app, asked).exit_code == 8
+    monitor.hear()
+    found = CliRunner().invoke(app, asked)
+    assert (found.exit_code, json.loads(found.stdout)["ready"]) == (0, True)
+    shown = CliRunner().invoke(app, ["health", str(folder)])
+    assert shown.exit_code == 0
+    assert "connected:                 yes" in shown.stdout
+    assert CliRunner().invoke(app, ["health", str(tmp_path / "elsewhere")]).exit_code != 0

@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 log = logging.getLogger(__name__)
+_MOST = 1000
+"""Alarms that wait to be seen: a coordinator that makes up one after the other must not fill the disk."""
 
 
 class Alarms:
@@ -17,8 +19,11 @@ class Alarms:
     def ring(self, what: str) -> bool:
         """Write an alarm down; returns whether it is new, which it is once however often it is rung."""
         line = f"ALARM: {what}"
-        if any(known.endswith(line) for known in self.entries()):
+        known = self.entries()
+        if any(each.endswith(line) for each in known) or len(known) > _MOST:
             return False
+        if len(known) == _MOST:
+            line = f"ALARM: {_MOST} alarms wait to be seen; further ones are not written down"
         log.error("%s", line)
         with self._path.open("a", encoding="utf-8") as handle:
             handle.write(f"{datetime.now(UTC).isoformat(timespec='seconds')} {line}\n")

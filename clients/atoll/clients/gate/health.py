@@ -36,9 +36,14 @@ class Health:
     trouble: str = ""
 
     @property
+    def live(self) -> bool:
+        """Whether something still writes this."""
+        return time.time() - self.at < FRESH
+
+    @property
     def ready(self) -> bool:
-        """Whether the coordinator can reach the node, and something still writes this."""
-        return self.connected and not self.trouble and time.time() - self.at < FRESH
+        """Whether the coordinator can reach the node, and nothing stands in the way of its work."""
+        return self.live and self.connected and not self.trouble
 
 
 class HealthMonitor:

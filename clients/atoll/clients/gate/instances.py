@@ -7,7 +7,10 @@ import secrets
 from pathlib import Path
 
 from atoll.clients.gate.alarms import Alarms
+from atoll.experts.files import write_atomic
 
+_KEPT = 4096
+"""Earlier starts that are known again: a coordinator that heard none of so many heard nothing for years."""
 _SHOWN = 64
 """Earlier starts that an answer names: so many may go by without the coordinator hearing any."""
 
@@ -24,6 +27,9 @@ class Instances:
         """
         self._path, self._alarms = folder / "instances.log", alarms
         self._earlier = self._path.read_text("ascii").split() if self._path.exists() else []
+        if len(self._earlier) > _KEPT:
+            self._earlier = self._earlier[-_KEPT:]
+            write_atomic(self._path, "".join(f"{each}\n" for each in self._earlier).encode("ascii"))
         self._current = secrets.token_hex(16)
         self._written = False
 

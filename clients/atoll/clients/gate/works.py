@@ -39,6 +39,10 @@ _APP = "atoll.clients.app:app"
 _FULL = 16 << 20
 """Bytes of free space below which what failed is taken to have failed for want of it."""
 _PAUSE = 5.0
+_WAITING = 64
+"""Units that may wait: who asks for more is told to come again."""
+_KEPT = 512
+"""Ended units whose answers are at hand without being made again."""
 _DEATHS = 5
 """Deaths of the worker after which a unit has failed; another call tries it again."""
 _BACKOFF = 2.0
@@ -89,7 +93,7 @@ class Works:
         self.restarts = 0
         self._deaths: dict[str, int] = {}
         self._thread = threading.Thread(target=self._loop, name="works", daemon=True)
-        for path in sorted(self._folder.glob("*/work.json")):
+        for path in sorted(self._folder.glob("*/work.json"), key=lambda path: path.stat().st_mtime_ns):
             self._take_up(path.parent)
 
     def _new_grid(self) -> EmbeddedGrid:
@@ -116,15 +120,32 @@ class Works:
         if work.unit != _unit_of(work).address:
             raise RequestError(f"unit {work.unit[:40]!r} has other content than its address says")
         with self._changed:
+            self._drop_old()
             known = self._taken.get(work.unit)
             again = known is not None and known.reply.state in (FAILED, REFUSED) and known.work.call != work.call
             if known is None or again:
+                if sum(taken.reply.state in (QUEUED, WORKING) for taken in self._taken.values()) >= _WAITING:
+                    raise RequestError(f"{_WAITING} units of work wait already; ask again when some are done")
                 self._folder.joinpath(work.unit).mkdir(parents=True, exist_ok=True)
                 write_atomic(self._folder / work.unit / "work.json", work.to_json().encode())
                 (self._folder / work.unit / "reply.json").unlink(missing_ok=True)
                 self._taken[work.unit] = _Taken(work, WorkReply(state=QUEUED, note="waits for its turn"))
                 self._changed.notify_all()
             return self._taken[work.unit].reply
+
+    def _drop_old(self) -> None:
+        """Forget ended units beyond those that are kept, the oldest first: whoever asks again gets the same answer.
+
+        What a unit told is in the budgets and the outbox; a training's package that may still be fetched stays.
+        """
+        ended = [
+            unit
+            for unit, taken in self._taken.items()
+            if taken.reply.state not in (QUEUED, WORKING) and not taken.reply.blobs
+        ]
+        for unit in ended[: max(0, len(ended) - _KEPT)]:
+            shutil.rmtree(self._folder / unit, ignore_errors=True)
+            del self._taken[unit]
 
     def may_fetch(self, blob: str) -> bool:
         """Whether a blob is a result of work that was done and may leave."""
