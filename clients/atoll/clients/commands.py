@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from atoll.cli.output import echo_json
 from atoll.clients.gate import key_commands, peer_commands
 
 # Nothing heavy is imported up here: `--help` must answer at once.
@@ -129,7 +130,7 @@ def outbox(
     kept = Outbox(folder / "outbox.jsonl", reading=True)
     if as_json:
         for sent in kept.entries():
-            typer.echo(json.dumps({**asdict(sent), "bytes": sent.bytes}, ensure_ascii=False))
+            echo_json(json.dumps({**asdict(sent), "bytes": sent.bytes}, ensure_ascii=False))
         return
     Console().print(outbox_table(kept))
 
@@ -177,7 +178,7 @@ def budget(
         renewals[name]()
     found = current(folder, key, rules)
     if as_json:
-        typer.echo(json.dumps(found, ensure_ascii=False))
+        echo_json(json.dumps(found, ensure_ascii=False))
         return
     Console().print(budget_tables(found))
 

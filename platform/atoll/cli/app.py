@@ -1,18 +1,13 @@
 """``atoll``: the front door. What a sub-command needs is imported when it is called, so that ``--help`` is quick."""
 
-import logging
-import sys
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from atoll.cli import anchor, coordinator, expert, ledger, mixture
-from atoll.errors import AtollError
-
-_INTERRUPTED = 130
+from atoll.cli.entry import guarded
 
 app = typer.Typer(
     name="atoll",
@@ -89,23 +84,8 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="For machines.")
 
 
 def main() -> None:
-    """Entry point: one line for an error of ours, no traceback; exit code by the kind of error."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
-    try:
-        app()
-    except AtollError as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {_plain(str(error))}", highlight=False, soft_wrap=True)
-        sys.exit(error.exit_code)
-    except SystemExit as end:
-        if end.code == _INTERRUPTED:  # what Typer makes of Ctrl-C
-            Console(stderr=True).print("interrupted; the same command goes on where this stopped")
-        raise
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
+    """Entry point of installations that were made before there was :func:`atoll.cli.entry.main`."""
+    guarded(app)
 
 
 if __name__ == "__main__":

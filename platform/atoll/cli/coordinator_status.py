@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from atoll.cli.output import echo_json
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -28,7 +30,7 @@ def show_status(folder: Path, ledger: str | Path, as_json: bool) -> None:
         found = _read(ledger)
         typer.echo(f"{notice}; this is what the ledger says.", err=as_json)
     if as_json:
-        typer.echo(found.to_json())
+        echo_json(found.to_json())
         return
     console = Console()
     for line in _heading(found):

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atoll.cli.output import echo_json
+
 if TYPE_CHECKING:
     from atoll.experts.receipts import Receipt
     from atoll.experts.signing import PublicKey
@@ -46,7 +48,7 @@ def show(
         state = opened.state()
         if as_json:
             found = overview(state) if owner is None else owner_overview(state, owner)
-            typer.echo(json.dumps(found, indent=2, ensure_ascii=False))
+            echo_json(json.dumps(found, indent=2, ensure_ascii=False))
             return
         console = Console()
         of_owner = () if owner is None else (releases_table(state, owner), copies_table(state, owner))
@@ -108,7 +110,7 @@ def fork_proof(
     proof, line = find_fork(_receipts([one]), _receipts([other]), _coordinator(key))
     typer.echo(line)
     for receipt in proof:
-        typer.echo(receipt.to_line())
+        echo_json(receipt.to_line())
     if not proof:
         raise typer.Exit(1)
 

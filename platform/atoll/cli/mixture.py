@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from atoll.cli.output import echo_json
+
 if TYPE_CHECKING:
     from atoll.releases.opening import OpenRelease
     from atoll.releases.trust import Trust
@@ -152,7 +154,7 @@ def evaluate(
             opened, config, entitlement=owners(entitlement), windows=windows, batch=batch, progress=progress
         )
     if json:
-        typer.echo(measured_json(opened.release, found))
+        echo_json(measured_json(opened.release, found))
         return
     from rich.console import Console
 

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from atoll.cli.progress import shown_progress
 from atoll.errors import ConfigError
 from atoll.experts.signing import PublicKey
 from atoll.federation.handover import Invitation, document_kind
@@ -85,15 +85,11 @@ def coordinator_key(text: str) -> PublicKey:
 
 @contextmanager
 def bars() -> Iterator[Callable[[str, int, int], None]]:
-    """A progress bar for everything that is told of, on standard error."""
-    columns = (TextColumn("{task.description:<8}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        tasks: dict[str, TaskID] = {}
+    """Progress of everything that is told of, on standard error."""
+    with shown_progress(Console(stderr=True), transient=True) as shown:
 
         def told(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = progress.add_task(what, total=total)
-            progress.update(tasks[what], completed=done, total=total)
+            shown.show(what, done, total)
 
         yield told
 

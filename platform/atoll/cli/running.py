@@ -2,15 +2,15 @@
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from rich.logging import RichHandler
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from atoll.cli.progress import shown_progress
 from atoll.config import read_config
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.demo import demo_config
@@ -113,27 +113,9 @@ def _leave(peak_bytes: int, seconds: float, report: Path, release: Path, folder:
     console.print(f"Tracked: {ui_command(folder)}", soft_wrap=True)
 
 
-class _Bars:
-    """One bar a silo; a silo has one thing to do at a time."""
-
-    def __init__(self, progress: Progress, silos: Sequence[str]) -> None:
-        self._progress = progress
-        self._tasks: dict[str, TaskID] = {name: progress.add_task(name, total=None, note="waiting") for name in silos}
-
-    def __call__(self, silo: str, done: int, total: int, note: str) -> None:
-        if silo in self._tasks:
-            self._progress.update(self._tasks[silo], completed=done, total=total or None, note=note)
-
-
 @contextmanager
-def _progress(silos: Sequence[str]) -> Iterator[_Bars]:
-    columns = (
-        TextColumn("[bold]{task.description:<16}"),
-        BarColumn(bar_width=24),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[note]}"),
-        TimeElapsedColumn(),
-    )
+def _progress(silos: Sequence[str]) -> Iterator[Callable[[str, int, int, str], None]]:
+    """Shows how far every silo is, and what is logged; a silo has one thing to do at a time."""
     handler = RichHandler(console=console, show_path=False, show_level=False, markup=False, log_time_format="%H:%M:%S")
     log = logging.getLogger("atoll")
     before = (log.level, log.propagate)
@@ -141,8 +123,13 @@ def _progress(silos: Sequence[str]) -> Iterator[_Bars]:
     log.setLevel(logging.INFO)
     log.propagate = False
     try:
-        with Progress(*columns, console=console) as progress:
-            yield _Bars(progress, silos)
+        with shown_progress(console, silos) as shown:
+
+            def on_progress(silo: str, done: int, total: int, note: str) -> None:
+                if silo in silos:
+                    shown.show(silo, done, total, note)
+
+            yield on_progress
     finally:
         log.removeHandler(handler)
         log.setLevel(before[0])

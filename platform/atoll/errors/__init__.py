@@ -11,11 +11,12 @@
     ├── PluginError      an extension point has no such name
     ├── FederationError  a silo or the engine under it failed
     ├── LedgerError      a history that was tampered with, or a fact that contradicts it
-    └── AccessError      an operator's token that is missing, unknown or expired, or has not the role that is needed
-        └── PendingError an act that waits for a second operator
+    ├── AccessError      an operator's token that is missing, unknown or expired, or has not the role that is needed
+    │   └── PendingError an act that waits for a second operator
+    └── MachineError     the machine gives no space, memory, permission, file or port that is needed
 
 A message says what was wrong, where, and what to do about it. The command line prints it alone, without a traceback,
-and exits with ``exit_code``.
+and exits with ``exit_code``. What others raise gets its sentence in :mod:`atoll.errors.explain`.
 """
 
 
@@ -85,6 +86,12 @@ class PendingError(AccessError):
     exit_code = 11
 
 
+class MachineError(AtollError):
+    """The machine does not give what is needed: space, memory, a permission, a file, a port."""
+
+    exit_code = 12
+
+
 __all__ = [
     "AccessError",
     "AnchorError",
@@ -93,6 +100,7 @@ __all__ = [
     "DataError",
     "FederationError",
     "LedgerError",
+    "MachineError",
     "MixtureError",
     "PackageError",
     "PendingError",

@@ -9,7 +9,7 @@ from flwr.app import Context, Error, Message
 from flwr.clientapp import ClientApp
 from flwr.common.constant import PARTITION_ID_KEY, ErrorCode
 
-from atoll.errors import AtollError
+from atoll.errors.explain import explained
 
 
 class VirtualSilos(ClientApp):
@@ -34,7 +34,7 @@ class VirtualSilos(ClientApp):
                 return load_client_app(self._client_app)(message, context)
             except Exception as error:
                 traceback.print_exc()
-                reason = str(error) if isinstance(error, AtollError) else f"{type(error).__name__}: {error}"
+                reason = str(explained(error) or f"{type(error).__name__}: {error}")
                 return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=message)
 
 

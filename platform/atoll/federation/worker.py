@@ -14,7 +14,7 @@ from flwr.app import Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 from flwr.common.constant import ErrorCode
 
-from atoll.errors import AtollError
+from atoll.errors.explain import explained
 from atoll.federation.confine import confine
 from atoll.federation.progress import LISTENER, Progress
 from atoll.federation.virtual import load_client_app
@@ -86,7 +86,7 @@ def _reason(error: Exception) -> str:
     """Our own messages are for people as they are; of others the kind is needed too. The traceback stays in the
     silo's log.
     """
-    return str(error) if isinstance(error, AtollError) else f"{type(error).__name__}: {error}"
+    return str(explained(error) or f"{type(error).__name__}: {error}")
 
 
 if __name__ == "__main__":

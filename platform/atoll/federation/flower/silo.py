@@ -12,7 +12,7 @@ import httpx
 from flwr.app import Context, Error, Message, RecordDict
 from flwr.common.constant import ErrorCode
 
-from atoll.errors import AtollError
+from atoll.errors.explain import explained
 from atoll.federation.flower.process import end_with_parent
 from atoll.federation.flower.tasks import serve_tasks
 from atoll.federation.virtual import load_client_app
@@ -34,7 +34,7 @@ def main() -> None:
             return app(message, context)
         except Exception as error:
             traceback.print_exc()
-            reason = str(error) if isinstance(error, AtollError) else f"{type(error).__name__}: {error}"
+            reason = str(explained(error) or f"{type(error).__name__}: {error}")
             return Message(Error(ErrorCode.CLIENT_APP_RAISED_EXCEPTION, reason), reply_to=message)
 
     while True:
