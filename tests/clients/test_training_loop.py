@@ -1,6 +1,7 @@
 """The training loop: what a kill costs, what a seed fixes, when it stops."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -155,6 +156,43 @@ def test_a_diverged_run_leaves_its_last_sound_checkpoint(tmp_path: Path) -> None
     kept = torch.load(tmp_path / "c.pt", weights_only=True)
     assert kept["progress"]["step"] == 6
     assert bool(torch.isfinite(kept["now"]["table"]).all())
+
+
+def _gradients(toy: _Toy, path: Path, parts: list[Batch]) -> tuple[Tensor, float]:
+    """The gradient of one step over parts, and the loss that is reported of it."""
+    seen: list[Tensor] = []
+    told: list[str] = []
+
+    def look(optimizer: torch.optim.Optimizer, *_: Any) -> None:
+        grad = toy.parameters["table"].grad
+        assert grad is not None
+        seen.append(grad.detach().clone())
+
+    config = TrainingConfig(steps=1, batch=4, evaluate_every=1, checkpoint_every=1, warmup=0, clip=0.0)
+    handle = register_optimizer_step_pre_hook(look)
+    try:
+        train(toy, lambda _: parts, _loss, None, config, path, lambda done, total, note: told.append(note))
+    finally:
+        handle.remove()
+    (gradient,) = seen
+    return gradient, float(told[0].removeprefix("loss ").split()[0])
+
+
+@pytest.mark.parametrize("scale", [0.01, 3.0])
+def test_a_batch_with_a_scale_weighs_by_it_and_one_without_by_what_the_step_predicts(
+    tmp_path: Path, scale: float
+) -> None:
+    """As replay does beside a silo's own samples: each has a weight of its own in the gradient."""
+    own, replay = _parts(_ids(1))[0], replace(_parts(_ids(2))[0], scale=scale)
+    found, loss = _gradients(_Toy(), tmp_path / "both.pt", [own, replay])
+    toy = _Toy()
+    table = toy.parameters["table"]
+    predicted = own.predicted + replay.predicted
+    sums = [_loss(table[part.inputs["input_ids"]], part.targets)[0] for part in (own, replay)]
+    whole = sums[0] / predicted + sums[1] * scale
+    (expected,) = torch.autograd.grad(whole, [table])
+    assert torch.allclose(found, expected, atol=1e-6)
+    assert loss == pytest.approx(float(whole.detach()), abs=2e-3)
 
 
 def test_the_gradient_is_clipped_to_its_largest_norm(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import shutil
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -133,7 +134,7 @@ def test_nodes_obey_only_the_coordinator_of_their_policy(fed: Federation) -> Non
     key, kept = fed.folder / "coordinator.key", fed.folder / "kept.key"
     key.rename(kept)
     OwnerKey.generate().save(key)
-    left = (fed.node("clinic") / "outbox.jsonl").read_bytes()
+    left = _settled(fed.node("clinic") / "outbox.jsonl")
     fed.start("coordinator")
     try:
         fed.wait_said("clinic", "is not among the policy's coordinators", 200)
@@ -150,7 +151,9 @@ def test_poison_is_flagged_by_the_silo_that_it_harms(tmp_path: Path) -> None:
     try:
         # An expert on the clinic's own letters in an order that they never have.
         words = "fever dose chart nurse wound patient ward pulse fracture acute chronic left right unspecified"
-        fed.enrol("clinic", documents=900)  # what the noise of its figures leaves visible depends on how many there are
+        fed.enrol(
+            "clinic", documents=3000
+        )  # what the noise of its figures leaves visible depends on how many there are
         fed.enrol("poison", " ".join(word[::-1] for word in words.split()))
         fed.start("coordinator", "clinic", "court", "poison")
         training = ["training.steps=150", "training.learning_rate=0.02", "training.batch=8"]
@@ -166,6 +169,16 @@ def test_poison_is_flagged_by_the_silo_that_it_harms(tmp_path: Path) -> None:
         assert any("clinic" in str(expert) for expert in fed.status()["experts"] if expert["owner"] == "poison")
     finally:
         fed.stop()
+
+
+def _settled(path: Path) -> bytes:
+    """A file's content, once nothing has been added to it for a while: what was under way is through then."""
+    content, since = path.read_bytes(), time.monotonic()
+    while time.monotonic() - since < 3:
+        time.sleep(0.2)
+        if (now := path.read_bytes()) != content:
+            content, since = now, time.monotonic()
+    return content
 
 
 def _finished(fed: Federation, owner: str) -> object:

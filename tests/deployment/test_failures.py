@@ -226,7 +226,7 @@ def test_full_disk_stops_until_there_is_space(make: Callable[..., Federation], f
     with small_disk(place, "2m") as grow:
         fed.start("coordinator", "clinic")
         _called(fed, WHOLE)
-        fed.wait_said(full, "No space left" if full == "coordinator" else "disk is full", 200)
+        fed.wait_said(full, "No space left" if full == "coordinator" else "disk-full", 200)
         assert not fed.state().experts
         assert all(program.alive for program in fed.programs.values())
         grow("200m")

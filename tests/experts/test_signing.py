@@ -1,3 +1,4 @@
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -149,3 +150,11 @@ def test_a_key_with_a_passphrase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("ATOLL_KEY_PASSPHRASE_FILE", str(tmp_path / "gone"))
     with pytest.raises(ConfigError, match="gone"):
         OwnerKey.load(path)
+
+
+def test_a_fingerprint_is_half_of_the_keys_digest_in_groups_of_four() -> None:
+    """People compare it by telephone, with what earlier versions printed."""
+    key = PublicKey.from_hex("00" * 31 + "01")
+    digits = hashlib.sha256(bytes(31) + b"\x01").hexdigest()
+    assert key.fingerprint.replace("-", "") == digits[:32]
+    assert [len(group) for group in key.fingerprint.split("-")] == [4] * 8

@@ -204,3 +204,39 @@ def test_the_distance_is_the_mean_of_the_nearest(neighbours: int, seed: int) -> 
 def test_too_few_published_samples_are_refused() -> None:
     with pytest.raises(DataError, match="5 neighbours"):
         nearest_scores(torch.zeros(2, 4))
+
+
+def test_delongs_interval_is_that_of_the_paper() -> None:
+    """DeLong, DeLong and Clarke-Pearson 1988, equation 3: placements of each score among the others, by pairs."""
+    rng = np.random.default_rng(5)
+    x, y = rng.normal(0.8, 1, 23), rng.normal(0, 1, 17)
+    pairs = (x[:, None] > y[None]).astype(float) + 0.5 * (x[:, None] == y[None])
+    area = pairs.mean()
+    variance = pairs.mean(1).var(ddof=1) / len(x) + pairs.mean(0).var(ddof=1) / len(y)
+    logit, spread = np.log(area / (1 - area)), np.sqrt(variance) / (area * (1 - area))
+    for confidence, z in ((0.95, 1.959963984540054), (0.9, 1.6448536269514722)):
+        ends = [1 / (1 + np.exp(-(logit + side * z * spread))) for side in (-1, 1)]
+        assert auc_interval(x, y, confidence) == pytest.approx(ends, abs=1e-12)
+
+
+@pytest.mark.parametrize(("members", "others"), [(5, 5), (12, 30), (1, 40)])
+def test_separated_scores_have_newcombes_interval(members: int, others: int) -> None:
+    """Newcombe 2006, method 5: where (1 - A) / sqrt(V(A)) is z, V by Hanley and McNeil 1982 with mean of sizes."""
+    x, y, z = np.arange(members) + 100.0, np.arange(others) * 1.0, 1.959963984540054
+    low, high = auc_interval(x, y)
+    mean = (members + others) / 2 - 1
+
+    def far(area: float) -> float:
+        first, second = area / (2 - area), 2 * area**2 / (1 + area)
+        variance = area * (1 - area) + mean * (first - area**2) + mean * (second - area**2)
+        return float((1 - area) - z * np.sqrt(max(variance, 0) / (members * others)))
+
+    assert high == 1
+    assert far(low + 2e-4) <= 0 <= far(low - 2e-4)
+
+
+def test_intervals_of_one_side_are_those_of_the_other() -> None:
+    rng = np.random.default_rng(6)
+    x, y = rng.normal(1, 1, 9), rng.normal(0, 2, 14)
+    low, high = auc_interval(x, y)
+    assert auc_interval(y, x) == pytest.approx((1 - high, 1 - low))

@@ -18,8 +18,8 @@ class ArrivalConfig:
 
     Attributes:
         replay: Whether samples of the earlier domains are drawn from the frozen previous release and trained on.
-        distillation: What ties the new mixture to the previous release on them: ``forward-kl``, ``reverse-kl``,
-            ``mse`` (on logits), or ``none``: then they are trained on as if they were data.
+        distillation: What ties the new mixture to the previous release on them: ``forward-kl``, ``reverse-kl``, or
+            ``none``: then they are trained on as if they were data.
         temperature: Of the distillation, whose loss is scaled by its square (Hinton et al. 2015, arXiv 1503.02531).
         budget: Samples of replay in all, however many domains there are.
         start: What the new expert starts as: a copy of the ``anchor``'s block, the ``mean`` of the experts that are

@@ -4,7 +4,7 @@ An owner's :class:`Prior` is all that a generator keeps of it; a :class:`ReplayS
 """
 
 from atoll.replay.disclosure import Disclosure, NothingToTell
-from atoll.replay.distill import Distillation, followed, weights_by_domain
+from atoll.replay.distill import Distillation, followed
 from atoll.replay.draw import Draw, draw_replay, without_memorised
 from atoll.replay.filters import Memorised, nearly_repeated, repeated, too_near
 from atoll.replay.mixing import mix_weights, replay_loss
@@ -37,6 +37,5 @@ __all__ = [
     "repeated",
     "replay_loss",
     "too_near",
-    "weights_by_domain",
     "without_memorised",
 ]

@@ -1,11 +1,11 @@
 """Distillation: a student learns what a teacher says of the same inputs (Hinton, Vinyals and Dean 2015, arXiv
 1503.02531).
 
-Losses are means over the kept positions, in nats but for the squared error, and scaled by the squared temperature, so
-that gradients keep their size whatever it is (ibid., section 2). Shapes: any leading ones, here [...]; V candidates.
+Losses are means over the kept positions, in nats, and scaled by the squared temperature, so that gradients keep their
+size whatever it is (ibid., section 2). Shapes: any leading ones, here [...]; V candidates.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -60,29 +60,9 @@ def reverse_kl(
     return temperature**2 * kept.mean(_divergence(said, told))
 
 
-def squared_error(
-    teacher: Tensor,
-    student: Tensor,
-    mask: Tensor,
-    *,
-    temperature: float = 2.0,
-    weights: Tensor | None = None,
-    candidates: Tensor | None = None,
-) -> Tensor:
-    """Mean over candidates of the squared difference of centred logits.
-
-    Centred, since a shift of all logits changes no prediction. The temperature cancels with its square; half of this
-    over V is the limit of both divergences for high temperatures (Hinton et al. 2015, equation 4). Arguments and result
-    as of :func:`forward_kl`.
-    """
-    kept = _Kept.of(teacher, student, mask, weights, candidates)
-    return kept.mean(kept.centred().square().sum(-1) / kept.candidates.sum(-1).clamp_min(1))
-
-
 DIVERGENCES: Mapping[str, Callable[..., Tensor]] = {
     "forward-kl": forward_kl,
     "reverse-kl": reverse_kl,
-    "mse": squared_error,
 }
 
 
@@ -91,8 +71,8 @@ class Distillation:
     """Which loss, at which temperature.
 
     Attributes:
-        divergence: ``forward-kl``, ``reverse-kl`` or ``mse``.
-        temperature: Of both models' predictions; the squared error does not depend on it.
+        divergence: ``forward-kl`` or ``reverse-kl``.
+        temperature: Of both models' predictions.
 
     Raises:
         ConfigError: an unknown divergence, or a temperature that is not above zero.
@@ -120,33 +100,6 @@ class Distillation:
         return DIVERGENCES[self.divergence](
             teacher, student, mask, temperature=self.temperature, weights=weights, candidates=candidates
         )
-
-
-def weights_by_domain(domains: Sequence[str], mask: Tensor, shares: Mapping[str, float] | None = None) -> Tensor:
-    """Weights of samples, [B], by which each domain counts for its share, however many positions it has in the batch.
-
-    Args:
-        domains: Whose domain each sample stands in for.
-        mask: bool [B, ...], the positions that are kept.
-        shares: Of each domain; not negative; all alike if not given.
-
-    Returns:
-        float32; they make the weighted mean over positions the shares' mean of the domains' own means.
-
-    Raises:
-        ConfigError: a domain has no share, or a negative one.
-    """
-    given = dict.fromkeys(domains, 1.0) if shares is None else shares
-    if missing := sorted(set(domains) - set(given)):
-        raise ConfigError(f"distillation: no weight for '{missing[0]}'; there are {', '.join(sorted(given))}")
-    if any(not 0 <= share < float("inf") for share in given.values()):
-        raise ConfigError("distillation: a domain's weight must be zero or more")
-    positions = mask.flatten(1).sum(1).tolist() if mask.ndim > 1 else mask.long().tolist()
-    held = dict.fromkeys(domains, 0)
-    for domain, count in zip(domains, positions, strict=True):
-        held[domain] += count
-    found = [given[domain] / max(held[domain], 1) for domain in domains]
-    return torch.tensor(found, dtype=torch.float32, device=mask.device)
 
 
 def followed(mask_BS: Tensor) -> Tensor:
@@ -194,12 +147,6 @@ class _Kept:
 
     def _log_probabilities(self, logits: Tensor) -> Tensor:
         return logits.masked_fill(~self.candidates, float("-inf")).log_softmax(-1)
-
-    def centred(self) -> Tensor:
-        """Difference of the logits, each less its mean over candidates; zero at padding."""
-        apart = (self.teacher - self.student).masked_fill(~self.candidates, 0.0)
-        mean = apart.sum(-1, keepdim=True) / self.candidates.sum(-1, keepdim=True).clamp_min(1)
-        return (apart - mean).masked_fill(~self.candidates, 0.0)
 
     def mean(self, losses: Tensor) -> Tensor:
         """Weighted over positions."""

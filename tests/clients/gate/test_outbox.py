@@ -1,5 +1,6 @@
 """What left is known to the byte, whatever happened while it was written down."""
 
+import hashlib
 import json
 import resource
 from collections.abc import Iterator
@@ -192,3 +193,22 @@ def test_opening_reads_what_is_new_and_nothing_else(path: Path, monkeypatch: pyt
     assert again.answered("299")
     assert again.answered("0")
     assert not read, "what is indexed is not read again, however long the outbox is"
+
+
+def test_each_thing_is_written_where_it_belongs(path: Path) -> None:
+    """Receiver, request and nonce are all texts: one in another's place would be read as it is."""
+    entry = sent("receiver", "request", "nonce", "text", b"chunk", "sha256:blob", 7)
+    Outbox(path).write(entry)
+    (line,) = path.read_text("utf-8").splitlines()
+    told = json.loads(line)
+    assert told.pop("at").startswith(datetime.now(UTC).date().isoformat()[:4])
+    assert told == {
+        "to": "receiver",
+        "asks": "request",
+        "nonce": "nonce",
+        "text": "text",
+        "chunk": 5,
+        "chunk_sha256": hashlib.sha256(b"chunk").hexdigest(),
+        "blob": "sha256:blob",
+        "offset": 7,
+    }

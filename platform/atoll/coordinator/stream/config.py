@@ -24,7 +24,7 @@ class RefitConfig:
         learning_rate: Peak, with a cosine to a tenth of it.
         batch: Samples of a step, all of one domain; domains take turns.
         budget: Samples of replay in all, however many domains there are.
-        divergence: What ties the new mixture to the teachers: ``forward-kl``, ``reverse-kl`` or ``mse``.
+        divergence: What ties the new mixture to the teachers: ``forward-kl`` or ``reverse-kl``.
         temperature: Of it.
         stop: When a fitting ends before its steps are done; there is nothing in it but the router.
         fittings: How many fittings of a stream move everyone's rows. Later ones move the rows of those who came since,
