@@ -1,12 +1,13 @@
 """``atoll``: the front door. What a sub-command needs is imported when it is called, so that ``--help`` is quick."""
 
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from atoll.cli import anchor, coordinator, expert, ledger, mixture
+from atoll.cli.commands import add_commands
 from atoll.cli.entry import guarded
 
 app = typer.Typer(
@@ -23,10 +24,6 @@ app.add_typer(coordinator.app, name="coordinator", help="A coordinator that stay
 app.add_typer(expert.app, name="expert", help="Expert packages, as files: show, verify, pack, unpack.")
 app.add_typer(ledger.app, name="ledger", help="What is permitted, by whom, since when: show, verify.")
 app.add_typer(mixture.app, name="mixture", help="Mixtures, as folders: build, show, evaluate, generate, export.")
-
-# What other parts bring along, such as the institution's `node`: the platform does not know them by name.
-for _entry in sorted(entry_points(group="atoll.commands")):
-    app.add_typer(_entry.load(), name=_entry.name)
 
 
 def _show_version(wanted: bool) -> None:
@@ -81,6 +78,10 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="For machines.")
     from atoll.cli.doctor import doctor as check
 
     raise typer.Exit(check(as_json=as_json))
+
+
+# Last, so that it sees which names are taken.
+add_commands(app)
 
 
 def main() -> None:

@@ -11,6 +11,7 @@ from importlib.metadata import EntryPoint, PackageNotFoundError, entry_points, v
 from typing import Any, Literal
 
 from atoll.cli.requirements import ENCODER, SMOLLM2, Wanted, install, of_atoll
+from atoll.plugins import twice
 
 _EXTRAS = ("text", "smollm2", "privacy", "demo")
 _GROUPS = ("atoll.experts", "atoll.integrators", "atoll.routers", "atoll.workloads")
@@ -175,7 +176,8 @@ def plugins() -> Iterator[Check]:
             detail = "nothing is registered"
             yield Check(section="plug-ins", name=group, state="missing", detail=detail, mend=_REINSTALL, required=True)
         for entry in entries:
-            yield _plugin(entry)
+            same = [each for each in entries if each.name == entry.name]
+            yield _twice(group, same) if len({each.value for each in same}) > 1 else _plugin(entry)
 
 
 def _guarded(section: str, checks: Callable[[], Iterator[Check]]) -> Iterator[Check]:
@@ -189,6 +191,18 @@ def _guarded(section: str, checks: Callable[[], Iterator[Check]]) -> Iterator[Ch
         yield Check(
             section=section, name=section, state="broken", detail=_one_line(error), mend=mend, required=required
         )
+
+
+def _twice(group: str, entries: list[EntryPoint]) -> Check:
+    others = sorted({entry.dist.name for entry in entries if entry.dist and entry.dist.name != "atoll"})
+    return Check(
+        section="plug-ins",
+        name=f"{group.removeprefix('atoll.')}: {entries[0].name}",
+        state="broken",
+        detail=twice(group, entries),
+        mend=f"pip uninstall {others[-1]}" if others else _REINSTALL,
+        required="atoll" in {entry.dist.name for entry in entries if entry.dist},
+    )
 
 
 def _plugin(entry: EntryPoint) -> Check:

@@ -1,16 +1,17 @@
-"""Look up implementations of an extension point by name, through entry points."""
+"""Look up implementations of an extension point by name, through entry points.
+
+A name stands for one thing: where two packages register it, Atoll's own among them, whoever asks for it is told both,
+since which of the two answered would depend on the order of folders in an environment.
+"""
 
 import dataclasses
 import difflib
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from importlib.metadata import EntryPoints, entry_points
+from importlib.metadata import EntryPoint, EntryPoints, entry_points
 from typing import Any, cast
-
-from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from atoll.errors import ConfigError, PluginError
 
@@ -24,20 +25,53 @@ def load(group: str, name: str) -> Any:
     """The object registered as ``name`` under ``group``.
 
     Raises:
-        PluginError: nothing has that name, or it fails to import; the message lists what there is.
+        PluginError: nothing has that name (the message lists what there is), two packages register it, it fails to
+            import, or it calls itself otherwise.
     """
-    found = _registered(group).select(name=name)
+    entry = entry_of(group, name)
+    try:
+        made = entry.load()
+    except Exception as error:  # another package's code, which may raise anything
+        source = f"; it comes with the package {entry.dist.name}: update or uninstall that" if entry.dist else ""
+        raise PluginError(f"'{name}' of {group} is registered but does not import: {error}{source}") from error
+    own = getattr(made, "name", name)
+    if isinstance(own, str) and own != name:
+        raise PluginError(
+            f"'{name}' of {group}, of the package {package_of(entry)}, calls itself '{own}': what it does would be "
+            "recorded under a name that is another's; let its attribute `name` be the name that it is registered under"
+        )
+    return made
+
+
+def entry_of(group: str, name: str) -> EntryPoint:
+    """The one registration of ``name`` under ``group``.
+
+    Raises:
+        PluginError: there is none (the message lists what there is), or there are several for different objects.
+    """
+    found = list(_registered(group).select(name=name))
     if not found:
         known = names(group)
         close = difflib.get_close_matches(name, known, n=1)
         hint = f"did you mean '{close[0]}'? " if close else ""
         raise PluginError(f"'{name}' is not registered under {group}: {hint}there are {', '.join(known) or 'none'}")
-    entry = next(iter(found))
-    try:
-        return entry.load()
-    except Exception as error:  # another package's code, which may raise anything
-        source = f"; it comes with the package {entry.dist.name}: update or uninstall that" if entry.dist else ""
-        raise PluginError(f"'{name}' of {group} is registered but does not import: {error}{source}") from error
+    if len({entry.value for entry in found}) > 1:
+        raise PluginError(twice(group, found))
+    return min(found, key=package_of)
+
+
+def twice(group: str, found: Sequence[EntryPoint]) -> str:
+    """What is said of registrations that share a name."""
+    told = " and ".join(sorted(f"{package_of(entry)} ({entry.value})" for entry in found))
+    return (
+        f"'{found[0].name}' of {group} is registered twice, by {told}: which of them answers would be chance; "
+        "uninstall one, or let its author give it another name"
+    )
+
+
+def package_of(entry: EntryPoint) -> str:
+    """Name and version of the distribution that registers an entry point."""
+    return f"{entry.dist.name} {entry.dist.version}" if entry.dist else "an unknown package"
 
 
 def build(group: str, name: str, options: Mapping[str, Any]) -> Any:
@@ -48,6 +82,9 @@ def build(group: str, name: str, options: Mapping[str, Any]) -> Any:
         ConfigError: an option that it does not have, or of the wrong type, or one that refers to something else:
             options come in messages too, and must not be able to name our variables.
     """
+    from omegaconf import OmegaConf  # not above: the front door looks commands up, and must answer at once
+    from omegaconf.errors import OmegaConfBaseException
+
     kind = load(group, name)
     if not dataclasses.is_dataclass(kind):
         raise PluginError(f"'{name}' of {group} is not a dataclass, so it has no options to build it from")
@@ -89,4 +126,4 @@ def _changed(folder: str) -> int:
         return 0
 
 
-__all__ = ["build", "load", "names"]
+__all__ = ["build", "entry_of", "load", "names", "package_of", "twice"]
