@@ -5,17 +5,14 @@ It needs the package and the anchor, and nothing of a coordinator: no release, n
 
 import shutil
 import tempfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-
-import torch
-from torch import Tensor, nn
 
 from atoll.anchors import Anchor, cache_root
 from atoll.anchors.anchor import no_progress_bars
 from atoll.anchors.weights import write_anchor
 from atoll.coordinator.checkpoints import Checkpoint, dense_checkpoint, dense_state, moe_checkpoint
+from atoll.coordinator.export_check import Load, adapted_model, compare, logits_of, plain_model, probe
 from atoll.errors import AnchorError, MixtureError
 from atoll.experts import tensors
 from atoll.experts.integrator import Integrator
@@ -28,9 +25,6 @@ from atoll.workloads.workload import workload_class
 
 CHECKPOINT, PEFT = FORMS = ("checkpoint", "peft")
 README = "README.txt"
-_TOLERANCE = 1e-4
-"""Largest difference of a logit, of one more than the largest logit: what another order of sums in float32 makes."""
-_PROBES, _LENGTH = 2, 24
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +92,11 @@ def export_expert(
         try:
             name, load = _write_adapter(partial, expert, anchor) if form == PEFT else _write(partial, own, anchor)
             (partial / README).write_text(_readme(expert, anchor, name), encoding="utf-8")
-            difference, from_anchor = _compare(load, own, anchor)
+            inputs = probe(anchor)
+            with own.use(None):
+                wanted = logits_of(own, inputs)
+            difference = compare(load, wanted, inputs, "what was written")
+            from_anchor = float((logits_of(anchor.model(), inputs) - wanted).abs().max())
             partial.chmod(0o755)
             partial.replace(folder)
         finally:
@@ -124,10 +122,7 @@ def own_model(expert: ExpertPackage, anchor: Anchor) -> Mixture:
     return integrator.integrate(model, frame, [expert], build("atoll.routers", "top-k", {}))
 
 
-_Load = Callable[[], nn.Module]
-
-
-def _write(folder: Path, own: Mixture, anchor: Anchor) -> tuple[str, _Load]:
+def _write(folder: Path, own: Mixture, anchor: Anchor) -> tuple[str, Load]:
     """The checkpoint; what it is called, and how it is loaded without Atoll's mixtures."""
     if anchor.workload != "text":
         return _write_like_anchor(folder, own, anchor)
@@ -135,10 +130,10 @@ def _write(folder: Path, own: Mixture, anchor: Anchor) -> tuple[str, _Load]:
     with no_progress_bars():
         made.build().save_pretrained(folder)
     anchor.tokenizer().save_pretrained(folder)
-    return str(made.model_class.__name__), lambda: _plain(folder)
+    return str(made.model_class.__name__), lambda: plain_model(folder)
 
 
-def _write_like_anchor(folder: Path, own: Mixture, anchor: Anchor) -> tuple[str, _Load]:
+def _write_like_anchor(folder: Path, own: Mixture, anchor: Anchor) -> tuple[str, Load]:
     if own.composition != "weights":
         raise MixtureError(
             f"a coordinated expert of an anchor that reads {anchor.workload} is a mixture of two, and only language "
@@ -154,69 +149,12 @@ def _write_like_anchor(folder: Path, own: Mixture, anchor: Anchor) -> tuple[str,
     return type(model).__name__, lambda: Anchor.open(folder).model()
 
 
-def _plain(folder: Path) -> nn.Module:
-    """With transformers alone."""
-    from transformers import AutoModelForCausalLM
-
-    with no_progress_bars():
-        model: nn.Module = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True)
-    return model.eval()
-
-
-def _write_adapter(folder: Path, expert: ExpertPackage, anchor: Anchor) -> tuple[str, _Load]:
+def _write_adapter(folder: Path, expert: ExpertPackage, anchor: Anchor) -> tuple[str, Load]:
     (folder / "adapter_model.safetensors").write_bytes(tensors.save(expert.weights))
     for name, content in expert.extra.items():
         (folder / name).write_bytes(content)
 
-    def load() -> nn.Module:
-        from peft import PeftModel
-
-        model = _plain(anchor.path) if anchor.workload == "text" else anchor.model()
-        adapted: nn.Module = PeftModel.from_pretrained(model, str(folder))
-        return adapted.eval()
-
-    return "PEFT adapter", load
-
-
-@torch.no_grad()
-def _compare(load: _Load, own: Mixture, anchor: Anchor) -> tuple[float, float]:
-    """Largest differences of a logit: of what was written, and of the anchor, from the own expert.
-
-    Raises:
-        MixtureError: what was written computes something else.
-    """
-    inputs = _probe(anchor)
-    with own.use(None):
-        wanted = _logits(own, inputs)
-    try:
-        found, plain = _logits(load(), inputs), _logits(anchor.model(), inputs)
-    except (AttributeError, KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise MixtureError(
-            f"what was written cannot be loaded without Atoll ({error}): it is not left there"
-        ) from error
-    difference = float((found - wanted).abs().max())
-    if not difference <= _TOLERANCE * (1 + float(wanted.abs().max())):
-        raise MixtureError(
-            f"what was written computes other logits than the expert in Atoll, by up to {difference:g}: it is not left "
-            "there; tell the developers which anchor and which versions of transformers and peft it was"
-        )
-    return difference, float((plain - wanted).abs().max())
-
-
-def _logits(model: nn.Module, inputs: dict[str, Tensor]) -> Tensor:
-    logits: Tensor = model(**inputs, use_cache=False).logits
-    return logits.float()
-
-
-def _probe(anchor: Anchor) -> dict[str, Tensor]:
-    """Inputs that are the same every time: random tokens for text, else public samples of the workload."""
-    if anchor.workload == "text":
-        form = anchor.architecture
-        length = min(_LENGTH, int(getattr(form, "context", _LENGTH)))
-        generator = torch.Generator().manual_seed(0)
-        return {"input_ids": torch.randint(form.vocabulary, (_PROBES, length), generator=generator)}
-    workload = workload_class(anchor.workload).public(anchor)
-    return dict(workload.samples("train", list(range(_PROBES))).inputs)
+    return "PEFT adapter", lambda: adapted_model(folder, anchor)
 
 
 _USE = {

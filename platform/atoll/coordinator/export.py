@@ -7,6 +7,7 @@ from pathlib import Path
 
 from atoll.anchors.anchor import no_progress_bars
 from atoll.coordinator.checkpoints import Checkpoint, dense_checkpoint, moe_checkpoint
+from atoll.coordinator.export_check import adapted_model, compare, logits_of, only, plain_model, probe
 from atoll.errors import MixtureError
 from atoll.experts import tensors
 from atoll.experts.package import ExpertPackage
@@ -37,7 +38,8 @@ def export(opened: OpenRelease, folder: Path, without: Collection[str] = ()) -> 
 
     Raises:
         MixtureError: the release cannot be expressed so (says what can be done), the folder holds something, an owner
-            is unknown, nobody is left, or the disk refuses.
+            is unknown, nobody is left, the disk refuses, or what was written, loaded by transformers or PEFT alone,
+            does not compute what the release does.
     """
     if folder.is_symlink() or (folder.exists() and (not folder.is_dir() or any(folder.iterdir()))):
         raise MixtureError(f"{folder} is there already and not an empty folder: name a new one")
@@ -45,11 +47,17 @@ def export(opened: OpenRelease, folder: Path, without: Collection[str] = ()) -> 
     experts = [expert for expert in opened.experts if expert.card.owner not in without]
     if not experts:
         raise MixtureError("nobody is left to export: that would be the anchor by itself")
-    mixture = opened.mixture.restrict([expert.card.owner for expert in experts]) if without else opened.mixture
+    owners = [expert.card.owner for expert in experts]
+    mixture = opened.mixture.restrict(owners) if without else opened.mixture
     if mixture.composition == "outputs":
         raise MixtureError(
             "an ensemble mixes the predictions of whole models, and no single checkpoint computes that; "
             "build the release with --integrator flexolmo or soup to export it"
+        )
+    if opened.anchor.workload != "text" and (mixture.composition == "weights" or mixture.kind.name != "lora"):
+        raise MixtureError(
+            f"transformers has no class for an anchor that reads {opened.anchor.workload}: only lora experts are "
+            "exported from it, as adapters; one owner's expert in the anchor's form is written by `atoll expert export`"
         )
     if mixture.composition == "weights":
         checkpoint = dense_checkpoint(mixture)
@@ -65,17 +73,19 @@ def export(opened: OpenRelease, folder: Path, without: Collection[str] = ()) -> 
 def _write(
     folder: Path, opened: OpenRelease, experts: Sequence[ExpertPackage], form: str, checkpoint: Checkpoint | None
 ) -> str:
-    """Everything into a folder beside it, which then takes its name."""
+    """Everything into a folder beside it, which takes its name once it is known to compute the same."""
     partial = None
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         partial = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".partial", dir=folder.parent))
         if checkpoint is None:
             _write_adapters(partial, experts)
+            _check_adapters(partial, opened, [expert.card.owner for expert in experts])
         else:
             with no_progress_bars():
                 checkpoint.build().save_pretrained(partial)
             opened.anchor.tokenizer().save_pretrained(partial)
+            _check_checkpoint(partial, opened, [expert.card.owner for expert in experts])
         (partial / README).write_text(_readme(opened, experts, form), encoding="utf-8")
         partial.chmod(0o755)
         partial.replace(folder)
@@ -86,6 +96,23 @@ def _write(
         if partial is not None:
             shutil.rmtree(partial, ignore_errors=True)
     return form
+
+
+def _check_checkpoint(folder: Path, opened: OpenRelease, owners: Sequence[str]) -> None:
+    """Against the release as it answers for these owners, and not against what the checkpoint was made from."""
+    inputs = probe(opened.anchor)
+    with opened.mixture.use(owners):
+        wanted = logits_of(opened.mixture, inputs)
+    compare(lambda: plain_model(folder), wanted, inputs, "the checkpoint")
+
+
+def _check_adapters(folder: Path, opened: OpenRelease, owners: Sequence[str]) -> None:
+    """Each against the release with all weight on its owner's expert."""
+    inputs = probe(opened.anchor)
+    for owner in owners:
+        with only(opened.mixture, owner):
+            wanted = logits_of(opened.mixture, inputs)
+        compare(lambda own=folder / owner: adapted_model(own, opened.anchor), wanted, inputs, f"the adapter of {owner}")
 
 
 def _write_adapters(folder: Path, experts: Sequence[ExpertPackage]) -> None:

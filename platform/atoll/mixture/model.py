@@ -210,6 +210,12 @@ class Mixture(nn.Module):
         return self._again(self.members, rows)
 
     def _again(self, members: Sequence[Member], rows: Rows) -> "Mixture":
+        if type(self) is not Mixture:
+            raise MixtureError(
+                f"{type(self).__name__} is a mixture of a class of its own, and without some of its members it would "
+                "become a plain one, which computes something else: let its integrator make a Mixture with a kind or "
+                "router of its own, or let the class say what it becomes, in `_again`"
+            )
         return Mixture(
             _share(self.model, unwrap=True),
             self.anchor_descriptor,

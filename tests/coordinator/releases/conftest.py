@@ -126,6 +126,7 @@ def make(tmp_path: Path) -> Callable[..., OpenRelease]:
         router: str = "top-k",
         form: dict[str, Any] | None = None,
         until: dict[str, str] | None = None,
+        integrator_options: dict[str, Any] | None = None,
         **options: Any,
     ) -> OpenRelease:
         anchor = save_anchor(tmp_path / "anchor", family, **(form or {}))
@@ -134,7 +135,7 @@ def make(tmp_path: Path) -> Callable[..., OpenRelease]:
             ends = (until or {}).get(owner)
             path = tmp_path / f"{owner}.atoll"
             files.append(save_expert(path, anchor, owner, kind, layers, learned=learned, until=ends))
-        how, over = Choice(name=integrator), Choice(name=router, options=options)
+        how, over = Choice(name=integrator, options=integrator_options or {}), Choice(name=router, options=options)
         assemble(files, anchor, tmp_path / "release", integrator=how, router=over, keys={})
         return open_release(tmp_path / "release")
 

@@ -101,7 +101,7 @@ def test_what_has_no_plain_form_is_refused_by_name(tmp_path: Path) -> None:
 def test_a_model_that_computes_something_else_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     anchor = save_anchor(tmp_path / "anchor", "olmo2")
     package = save_expert(tmp_path / "clinic.atoll", anchor, "clinic", "ffn")
-    monkeypatch.setattr(expert_export, "_plain", lambda folder: anchor.model())
+    monkeypatch.setattr(expert_export, "plain_model", lambda folder: anchor.model())
     with pytest.raises(MixtureError, match="other logits"):
         export_expert(package, tmp_path / "out", form=CHECKPOINT, anchor=anchor)
     assert not any(path.name.startswith((".out", "out")) for path in tmp_path.iterdir())
