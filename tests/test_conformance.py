@@ -213,3 +213,77 @@ def test_a_mixture_that_keeps_who_withdrew_is_caught(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(Mixture, "restrict", lambda self, owners: self)
     with pytest.raises(AssertionError, match="restricting differs"):
         check_integrator(FlexOlmo(), Uniform())
+
+
+@dataclass(frozen=True)
+class Fittable(Broken):
+    """A router whose class says that its rows can be fitted, and which breaks that one promise."""
+
+    trainable: ClassVar[bool] = True
+
+    def row(
+        self, site: str, descriptor: Descriptor, anchor: Descriptor, learned: Mapping[str, Tensor]
+    ) -> Mapping[str, Tensor]:
+        row = dict(super().row(site, descriptor, anchor, learned))
+        if self.how == "width":
+            row["width"] = torch.tensor(0.01)
+        if self.how == "bound":
+            row["bound"] = torch.tensor(float("inf"))
+        return row
+
+    def route(self, state: Mapping[str, Tensor], x_BSD: Tensor, context: RoutingContext) -> Routing:
+        if self.how == "no grad":
+            with torch.no_grad():
+                return super().route(state, x_BSD, context)
+        found = super().route(state, x_BSD, context)
+        if self.how == "width":  # a number of a slot's that is valid as it begins, and not below zero
+            scaled = found.weights_TK * (1 + state["width"].sqrt())
+            return Routing(found.slots_TK, scaled / scaled.sum(-1, keepdim=True))
+        return found
+
+
+def test_the_fittable_router_of_these_tests_is_sound_until_it_is_broken() -> None:
+    check_router(Fittable())
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [("no grad", "no gradient reaches"), ("width", "not finite"), ("bound", "not finite after step 1")],
+)
+def test_a_router_whose_rows_do_not_bear_fitting_is_caught(how: str, told: str) -> None:
+    with pytest.raises(AssertionError, match=told):
+        check_router(Fittable(how=how))
+
+
+@dataclass(frozen=True)
+class Unsteady(Broken):
+    """A router that is decided by something else than its tokens."""
+
+    def route(self, state: Mapping[str, Tensor], x_BSD: Tensor, context: RoutingContext) -> Routing:
+        found = super().route(state, x_BSD, context)
+        weights = found.weights_TK
+        match self.how:
+            case "company":
+                weights = (weights + len(x_BSD)) / (weights + len(x_BSD)).sum(-1, keepdim=True)
+                weights = weights * context.allowed_N / (weights * context.allowed_N).sum(-1, keepdim=True)
+            case "chance":
+                weights = weights * torch.rand(()) / weights.sum(-1, keepdim=True)
+            case "less":
+                weights = weights / 2
+            case "more":
+                weights = weights * 2
+        return Routing(found.slots_TK, weights)
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [("company", "alone than beside"), ("less", "do not sum to one"), ("more", "do not sum to one")],
+)
+def test_a_router_that_something_else_decides_is_caught(how: str, told: str) -> None:
+    with pytest.raises(AssertionError, match=told):
+        check_router(Unsteady(how=how))
+
+
+def test_a_router_that_chance_decides_is_caught() -> None:
+    with pytest.raises(AssertionError):
+        check_router(Unsteady(how="chance"))

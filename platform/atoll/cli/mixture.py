@@ -43,6 +43,10 @@ _First = Annotated[
 ]
 _Older = Annotated[bool, typer.Option("--older", help="Although a newer one was opened before, or it has expired.")]
 _Unsigned = Annotated[bool, typer.Option("--unsigned", help="Although nobody signed it, as in earlier versions.")]
+_OtherPlugins = Annotated[
+    bool,
+    typer.Option("--other-plugins", help="With --ledger: although a plug-in is of another version than at its making."),
+]
 _Device = Annotated[str, typer.Option(metavar="DEVICE", help="cpu, cuda, …")]
 
 
@@ -188,6 +192,7 @@ def generate(
     trust_first: _First = False,
     older: _Older = False,
     unsigned: _Unsigned = False,
+    other_plugins: _OtherPlugins = False,
     device: _Device = "cpu",
 ) -> None:
     """Continue a text, and say who contributed.
@@ -210,7 +215,8 @@ def generate(
     if ledger and unsigned:
         raise ConfigError("--unsigned is for looking at old releases; what answers under a ledger is signed")
     sampling = Sampling(tokens=tokens, temperature=temperature, top_p=top_p, seed=seed)
-    opened = _open(release, anchor, without, device, trust(key, trust_first, older, unsigned))
+    signed_by = trust(key, trust_first, older, unsigned)
+    opened = _open(release, anchor, without, device, signed_by, other_plugins=other_plugins or not ledger)
     entitled = owners(entitlement)
     with contextlib.ExitStack() as stack:
         permitted = None
@@ -266,7 +272,15 @@ def export(
         register_export(registered, opened, folder, form)
 
 
-def _open(folder: Path, anchor: str, without: list[str] | None, device: str, trust: "Trust") -> "OpenRelease":
+def _open(
+    folder: Path,
+    anchor: str,
+    without: list[str] | None,
+    device: str,
+    trust: "Trust",
+    *,
+    other_plugins: bool = True,
+) -> "OpenRelease":
     import torch
 
     from atoll.errors import ConfigError
@@ -276,4 +290,4 @@ def _open(folder: Path, anchor: str, without: list[str] | None, device: str, tru
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
         raise ConfigError(f"--device {device} cannot be used here: {str(error).splitlines()[0]}") from error
-    return open_release(folder, trust, anchor=anchor, device=device, without=without or ())
+    return open_release(folder, trust, anchor=anchor, device=device, without=without or (), other_plugins=other_plugins)

@@ -10,8 +10,10 @@ from rich.text import Text
 from atoll.cli.plain import add_row, plain_table
 from atoll.coordinator.measure import Measured
 from atoll.coordinator.report.privacy import INTERVALS, privacy_grid
+from atoll.errors import PluginError
 from atoll.experts.package import ExpertPackage
 from atoll.federation.units import Choice
+from atoll.plugins.origin import PluginOrigin, difference
 from atoll.releases.envelope import ReleaseEnvelope
 from atoll.releases.release import Release
 
@@ -27,11 +29,22 @@ def release_table(release: Release, envelope: ReleaseEnvelope | None) -> Table:
         "integrator": _choice(release.integrator),
         "router": _choice(release.router),
         "guarantee": release.guarantee,
+        "plug-ins": "\n".join(_plugin(plugin) for plugin in release.plugins) or "not recorded",
         "signed": _signed(envelope),
     }
     for name, value in rows.items():
         table.add_row(name, Text(value))  # Text, since what others wrote is not markup
     return table
+
+
+def _plugin(plugin: PluginOrigin) -> str:
+    """What the release was made with, and what of it is another here."""
+    try:
+        other = difference(plugin)
+    except PluginError as error:
+        other = str(error)
+    made = f"{plugin.group.removeprefix('atoll.')}: {plugin.name}, of {plugin.title}"
+    return f"{made} ({other})" if other else made
 
 
 def _signed(envelope: ReleaseEnvelope | None) -> str:

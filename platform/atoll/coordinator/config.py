@@ -3,18 +3,18 @@
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 
-import torch
 from omegaconf import MISSING
 
-from atoll.coordinator.stream.config import StreamConfig
-from atoll.errors import ConfigError, MixtureError
+from atoll.coordinator.needs import check_beside, check_expert, check_fitting, check_router, check_rows
+from atoll.coordinator.stream.config import StreamConfig, generator_for
+from atoll.errors import ConfigError
 from atoll.experts.checks import SLUG
 from atoll.experts.privacy_config import PrivacyConfig
 from atoll.experts.training import ExpertConfig, TrainingConfig
 from atoll.federation.node_config import ConsentTerms, ReplayTerms
 from atoll.federation.units import Choice
-from atoll.mixture import ANCHOR, Descriptor, Router
-from atoll.plugins import build, load
+from atoll.mixture import ANCHOR, Router
+from atoll.plugins import build
 from atoll.privacy.unlearning_config import UnlearningConfig
 from atoll.workloads.data import DataConfig
 
@@ -89,20 +89,12 @@ class DescriptorConfig:
 
     def check_serves(self, router: Router) -> None:
         """Raise ConfigError when a router cannot make a row of what descriptors of this make hold."""
-        probe = Descriptor(
-            embedder=self.embedder,
-            samples=1,
-            tokens=1,
-            sites=("probe",),
-            mean=torch.zeros(1, 2),
-            variance=torch.ones(1, 2),
-            unigram=torch.full((2,), 0.5) if self.counted else None,
-            directions=torch.full((1, 1, 2), 0.1) if self.directions else None,
-        )
-        try:
-            router.row("probe", probe, probe, {})
-        except MixtureError as error:
-            raise ConfigError(f"router and descriptor do not fit each other: {error}") from error
+        check_rows(router, **self.told)
+
+    @property
+    def told(self) -> dict[str, bool]:
+        """What descriptors hold besides means and variances."""
+        return {"shares": bool(self.counted), "directions": bool(self.directions)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -239,8 +231,14 @@ class RunConfig:
 
     def _check_plugins(self) -> None:
         """Build what is named, so that a slip is known before anyone trains for hours."""
-        load("atoll.experts", self.expert.kind)
-        for router in (self.router, self.training_router):
-            self.descriptor.check_serves(build("atoll.routers", router.name, router.options))
+        told, workloads = self.descriptor.told, {silo.data.workload for silo in self.silos}
+        self.descriptor.check_serves(check_router(self.router, workloads))
+        self.descriptor.check_serves(check_router(self.training_router))
+        check_expert(self.expert, self.training_router, **told)
         for integrator in (self.integrator, *self.evaluation.baselines.values()):
             build("atoll.integrators", integrator.name, integrator.options)
+        if self.stream.on:
+            check_beside(self.integrator, len(self.stream.stages))
+            check_fitting(self.router, self.integrator, self.stream.refit, **told)
+            for workload in workloads:
+                generator_for(workload, self.stream.replay)

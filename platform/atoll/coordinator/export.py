@@ -1,5 +1,6 @@
 """A release in the formats of others: a standard transformers checkpoint, or PEFT adapters."""
 
+import functools
 import shutil
 import tempfile
 from collections.abc import Collection, Sequence
@@ -112,7 +113,8 @@ def _check_adapters(folder: Path, opened: OpenRelease, owners: Sequence[str]) ->
     for owner in owners:
         with only(opened.mixture, owner):
             wanted = logits_of(opened.mixture, inputs)
-        compare(lambda own=folder / owner: adapted_model(own, opened.anchor), wanted, inputs, f"the adapter of {owner}")
+        load = functools.partial(adapted_model, folder / owner, opened.anchor)
+        compare(load, wanted, inputs, f"the adapter of {owner}")
 
 
 def _write_adapters(folder: Path, experts: Sequence[ExpertPackage]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from atoll.errors import ConfigError
+from atoll.errors import ConfigError, MixtureError
 from atoll.mixture import Mixture
 from atoll.mixture.layer import average_shares
 
@@ -71,9 +71,14 @@ def generate(
         sampling: How; by default the likeliest token, 64 times at most.
 
     Raises:
-        MixtureError: the entitlement names somebody who is not in the mixture.
+        MixtureError: the entitlement names somebody who is not in the mixture, or its router is not causal.
         ConfigError: the prompt is longer than what the anchor can read.
     """
+    if not mixture.router.causal:
+        raise MixtureError(
+            f"router {mixture.router.name} declares that later positions change the choice at earlier ones: a text "
+            "cannot be continued with it piece by piece"
+        )
     how = sampling or Sampling()
     ids = _read(mixture, tokenizer, prompt)
     room = int(mixture.model.config.max_position_embeddings) - ids.shape[1]  # type: ignore[union-attr, arg-type]

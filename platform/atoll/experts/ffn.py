@@ -26,6 +26,7 @@ class FeedForward(ExpertKind):
 
     name: ClassVar[str] = "ffn"
     weights_file: ClassVar[str] = "expert.safetensors"
+    trainable: ClassVar[bool] = True
 
     def example(self, blocks: Sequence[str]) -> tuple[tuple[str, ...], Settings]:
         """The whole blocks, coordinated."""

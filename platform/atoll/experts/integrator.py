@@ -25,6 +25,9 @@ class Integrator(ABC):
     name: ClassVar[str]
     guarantee: ClassVar[str] = EXACT
     """``exact``, or ``co-adapted: …`` with what was fitted with all experts present, and when."""
+    trainable: ClassVar[bool] = False
+    """Whether it makes a plain :class:`~atoll.mixture.Mixture` of the modules' outputs: the one mixture in which a
+    router can be fitted, and beside which a later expert can be trained."""
 
     @abstractmethod
     def integrate(

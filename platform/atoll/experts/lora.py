@@ -26,6 +26,7 @@ class Lora(ExpertKind):
 
     name: ClassVar[str] = "lora"
     weights_file: ClassVar[str] = "adapter_model.safetensors"
+    trainable: ClassVar[bool] = True
 
     def example(self, blocks: Sequence[str]) -> tuple[tuple[str, ...], Settings]:
         """The blocks' first and last linear modules, rank 2."""

@@ -33,6 +33,8 @@ class ExpertKind(ABC):
     name: ClassVar[str]
     weights_file: ClassVar[str]
     """Name of the safetensors file inside an expert package."""
+    trainable: ClassVar[bool] = False
+    """Whether nodes train experts of this kind; of others, packages come from elsewhere."""
 
     @abstractmethod
     def example(self, blocks: Sequence[str]) -> tuple[tuple[str, ...], Settings]:

@@ -198,16 +198,21 @@ class Mixture(nn.Module):
         Raises:
             MixtureError: rows of other names or shapes than this router's.
         """
+        fitted: dict[str, dict[str, dict[str, Tensor]]] = {}
         for gate in self.gates:
             assert isinstance(gate, Gate)
-            own = {name: whole.shape[1:] for name, whole in gate.state().items()}
+            whole = gate.state()
+            own = {name: value.shape[1:] for name, value in whole.items()}
             for slot, state in rows.get(gate.site, {}).items():
                 if {name: value.shape for name, value in state.items()} != own:
                     raise MixtureError(
                         f"the fitted row of '{slot}' at '{gate.site}' is none of router {self.router.name} over this "
                         "anchor: it was fitted for another"
                     )
-        return self._again(self.members, rows)
+                # They are kept as float32, whatever they are: flags of a slot's among them.
+                cast = {name: value.to(whole[name].dtype) for name, value in state.items()}
+                fitted.setdefault(gate.site, {})[slot] = cast
+        return self._again(self.members, fitted)
 
     def _again(self, members: Sequence[Member], rows: Rows) -> "Mixture":
         if type(self) is not Mixture:

@@ -77,10 +77,26 @@ class Router(ABC):
         name: As registered.
         everywhere: Whether one choice, made at the first site, holds for all sites: for routers that look at the
             text and not at the site's states.
+        trainable: Whether its rows can be fitted: gradients reach every floating one through :meth:`route`, and rows
+            that an optimizer moved are valid ones.
+        causal: Whether later positions leave the choice at earlier ones as it is. What reads text piece by piece, or
+            is measured on what comes next, needs that.
+        reads_tokens: Whether it looks at the token ids, ``text_BS``, and so serves anchors only that read tokens.
+
+    What a use needs is checked against these before anything is trained; :func:`atoll.testing.check_router` holds a
+    router to them.
     """
 
     name: ClassVar[str]
     everywhere: ClassVar[bool] = False
+    trainable: ClassVar[bool] = False
+    causal: ClassVar[bool] = True
+    reads_tokens: ClassVar[bool] = False
+
+    @property
+    def sums_to_one(self) -> bool:
+        """Whether a token's weights sum to one; if not, to less."""
+        return True
 
     @abstractmethod
     def row(

@@ -1,14 +1,16 @@
 """The one way in which a release is opened: its envelope first, then its packages, then the model that answers."""
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
 from atoll.anchors import Anchor, resolve
-from atoll.errors import AnchorError, MixtureError
+from atoll.errors import AnchorError, MixtureError, PluginError
 from atoll.experts.package import ExpertPackage
 from atoll.mixture import Mixture
+from atoll.plugins.origin import difference
 from atoll.releases.envelope import ENVELOPE, digest_of, read_envelope
 from atoll.releases.erased import erased_owners, without_erased
 from atoll.releases.folder import read_description, read_shared
@@ -16,6 +18,8 @@ from atoll.releases.integration import integrate
 from atoll.releases.members import check_consent, read_members
 from atoll.releases.release import Release
 from atoll.releases.trust import Trust
+
+log = logging.getLogger("atoll.releases")
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -28,6 +32,7 @@ class OpenRelease:
         experts: The verified packages, in the release's order.
         mixture: The model.
         made: Digest of the release as it was made, before anybody was left out.
+        differences: What is said of plug-ins that are others here than those it was made with.
     """
 
     release: Release
@@ -35,6 +40,7 @@ class OpenRelease:
     experts: Sequence[ExpertPackage]
     mixture: Mixture
     made: str = ""
+    differences: tuple[str, ...] = ()
 
 
 def read_release(folder: Path, trust: Trust | None = None, *, unsigned: bool = False) -> Release:
@@ -87,6 +93,7 @@ def open_release(
     device: str = "cpu",
     without: Collection[str] = (),
     unsigned: bool = False,
+    other_plugins: bool = True,
 ) -> OpenRelease:
     """Load a release from its folder, without members whose experts were withdrawn and erased since.
 
@@ -97,11 +104,14 @@ def open_release(
         device: To load to.
         without: Owners whose experts are not even read.
         unsigned: Also one without an envelope, as all were before there were envelopes.
+        other_plugins: Also where a plug-in has another version or other code here than when the release was made, which
+            is then logged as a warning; what answers for others is opened without.
 
     Raises:
-        MixtureError, PackageError, AnchorError: it cannot be opened; the message says why.
+        MixtureError, PackageError, AnchorError, PluginError: it cannot be opened; the message says why.
     """
     release = read_release(folder, trust, unsigned=unsigned)
+    differences = check_plugins(release, folder, others=other_plugins)
     made, gone = release.digest, erased_owners(release, folder)
     for owner in dict.fromkeys([*gone, *without]):
         release = release.without(owner)
@@ -117,7 +127,32 @@ def open_release(
     # The mixture's own tensors, so that every expert is in memory once.
     weights = {member.owner: member.weights for member in mixture.members}
     experts = [replace(expert, weights=weights[expert.card.owner]) for expert in experts]
-    return OpenRelease(release, found, experts, mixture, made)
+    return OpenRelease(release, found, experts, mixture, made, differences)
+
+
+def check_plugins(release: Release, folder: Path, *, others: bool) -> tuple[str, ...]:
+    """What is said of plug-ins that are others here than those the release was made with; logged as well.
+
+    Args:
+        release: From an earlier version it names none, and nothing can be said.
+        folder: Its own.
+        others: Whether another version or other code of the same package will do.
+
+    Raises:
+        PluginError: one is not here, is another package's, or is another where that will not do.
+    """
+    try:
+        found = tuple(filter(None, map(difference, release.plugins)))
+    except PluginError as error:
+        raise PluginError(f"{folder}: {error}") from error
+    if found and not others:
+        raise PluginError(
+            f"{folder}: {'; '.join(found)}: its answers may be others than those of the release that was signed; "
+            "install what it was made with, or let it answer all the same with --other-plugins"
+        )
+    for one in found:
+        log.warning("%s: %s; its answers may be others than when it was made", folder, one)
+    return found
 
 
 def _find_anchor(release: Release, spec: str) -> Anchor:

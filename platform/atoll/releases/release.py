@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import ClassVar
 
 from atoll.anchors import DEFAULT, Anchor
@@ -13,6 +13,7 @@ from atoll.experts.arrival_config import ArrivalConfig
 from atoll.experts.integrator import EXACT, Integrator
 from atoll.federation.units import Choice, MemberRef, Past, Unit
 from atoll.plugins import build
+from atoll.plugins.origin import PluginOrigin, origin_of
 
 _READY = (DEFAULT, "smollm2")
 
@@ -31,6 +32,7 @@ class Release(Unit):
         members: The experts, by owner's name.
         guarantee: What withdrawal leaves: ``exact``, or ``co-adapted: …`` with what was fitted and when.
         shared: Digest of the shared part, what was fitted over all members; empty for none.
+        plugins: Which packages its router, integrator, kind and workload came from; empty in earlier releases.
     """
 
     # Earlier versions wrote an infinite option as such.
@@ -45,10 +47,15 @@ class Release(Unit):
     members: list[MemberRef]
     guarantee: str = EXACT
     shared: str = ""
+    plugins: list[PluginOrigin] = field(default_factory=list)
 
     @property
     def digest(self) -> str:
-        """Digest of all that decides what the mixture computes: not of signatures, keys, names of places or numbers."""
+        """Digest of all that decides what the mixture computes: not of signatures, keys, names of places or numbers.
+
+        Of plug-ins it covers those of other packages, with their versions and code. What Atoll's own compute is held by
+        this format, ``atoll release 1``, whichever version of Atoll reads it.
+        """
         content: dict[str, object] = {
             "anchor": self.anchor,
             "kind": self.kind,
@@ -59,6 +66,8 @@ class Release(Unit):
         }
         if self.shared:
             content["shared"] = self.shared
+        if outside := [asdict(plugin) for plugin in self.plugins if plugin.outside]:
+            content["plugins"] = sorted(outside, key=lambda plugin: (plugin["group"], plugin["name"]))
         raw = json.dumps(content, sort_keys=True, separators=(",", ":"))
         return f"sha256:{hashlib.sha256(b'atoll release 1' + raw.encode()).hexdigest()}"
 
@@ -103,6 +112,12 @@ def make_release(
         router=router,
         members=sorted(members, key=lambda member: member.owner),
         guarantee=made.guarantee,
+        plugins=[
+            origin_of("atoll.experts", kind),
+            origin_of("atoll.integrators", integrator.name),
+            origin_of("atoll.routers", router.name),
+            origin_of("atoll.workloads", anchor.workload),
+        ],
     )
 
 

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor
 
 from atoll.anchors.mobility.context import WIDTH, routing_width
+from atoll.errors import MixtureError
 from atoll.experts.integrator import Integrator
 from atoll.experts.package import ExpertPackage
 from atoll.mixture import Descriptor, ExpertKind, Mixture, Router, Routing, RoutingContext
+from atoll.mixture.rehearsal import rehearse_fitting
 from atoll.mixture.routing import stack_rows
 from atoll.plugins import load
 from atoll.testing.anchors import toy_anchor
@@ -23,9 +25,10 @@ _IDS = torch.tensor([[5, 17, 201, 17, 99, 3, 3, 64], [250, 1, 2, 120, 7, 7, 40, 
 
 
 def check_router(router: Router) -> None:
-    """Exact masking, causality, padding, reading in pieces, and weights that are weights.
+    """Exact masking, causality, padding, reading in pieces, weights that are weights, and what its class declares.
 
-    All of it for experts that learned how to be routed to and for experts that did not.
+    All of it for experts that learned how to be routed to and for experts that did not. Where it declares rows that can
+    be fitted, an optimizer moves them towards every slot, and they are written and read again.
 
     Raises:
         AssertionError: a promise that is broken.
@@ -38,6 +41,8 @@ def check_router(router: Router) -> None:
     for learned in (False, True):
         _check_masking(_Bench(router, frame, tuple(experts), x, learned))
         _check_reading(_Bench(router, frame, tuple(experts), x, learned))
+        _check_apart(_Bench(router, frame, tuple(experts), x, learned))
+    _check_declared(router)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +62,7 @@ class _Bench:
         mask_BS: Tensor | None = None,
         memory: dict[str, Tensor] | None = None,
         without: int = 0,
+        sequences: slice = slice(None),
     ) -> Tensor:
         """Weights [B, S, N] of the anchor and all experts but the first ``without``."""
         site = self.experts[0].card.sites[0]
@@ -64,10 +70,11 @@ class _Bench:
         for expert in self.experts[without:]:
             learned = _learned(site, expert) if self.learned else {}
             rows.append(self.router.row(site, expert.descriptor, self.frame, learned))
-        x = self.x_BSD[:, positions]
+        x = self.x_BSD[sequences, positions]
         width = routing_width(self.x_BSD.shape[-1])
-        features = torch.randn(*_IDS.shape, width, generator=torch.Generator().manual_seed(4))[:, positions]
-        context = RoutingContext(site, torch.tensor(allowed), mask_BS, _IDS[:, positions], memory, features)
+        features = torch.randn(*_IDS.shape, width, generator=torch.Generator().manual_seed(4))[sequences, positions]
+        ids = _IDS[sequences, positions]
+        context = RoutingContext(site, torch.tensor(allowed), mask_BS, ids, memory, features)
         found = self.router.route(stack_rows(rows), x, context)
         _check_routing(found, len(rows), x.shape[0] * x.shape[1])
         return found.dense(len(rows)).view(*x.shape[:2], -1)
@@ -87,6 +94,8 @@ def _check_masking(bench: _Bench) -> None:
 def _check_reading(bench: _Bench) -> None:
     everyone = [True] * (len(bench.experts) + 1)
     whole = bench.route(everyone)
+    if not bench.router.causal:
+        return
     assert torch.allclose(bench.route(everyone, slice(5)), whole[:, :5], atol=_TOLERANCE), (
         "a later token changed how an earlier one is routed"
     )
@@ -99,6 +108,32 @@ def _check_reading(bench: _Bench) -> None:
     assert torch.allclose(torch.cat(pieces, 1), whole, atol=_TOLERANCE), (
         "a text that is read in pieces is routed differently: keep what is needed of earlier positions in the memory"
     )
+
+
+def _check_apart(bench: _Bench) -> None:
+    """Neither chance nor company decides, and the weights sum to what is declared."""
+    everyone = [True] * (len(bench.experts) + 1)
+    whole = bench.route(everyone)
+    assert torch.equal(bench.route(everyone), whole), "the same tokens are routed differently the second time"
+    for at in range(len(whole)):
+        alone = bench.route(everyone, sequences=slice(at, at + 1))
+        assert torch.allclose(alone[0], whole[at], atol=_TOLERANCE), (
+            "a sequence is routed differently alone than beside another in its batch"
+        )
+    sums = whole.sum(-1)
+    if bench.router.sums_to_one:
+        assert torch.allclose(sums, torch.ones_like(sums), atol=_TOLERANCE), (
+            "the weights of a token do not sum to one: scale them, or say so with sums_to_one"
+        )
+    assert bool((sums <= 1 + _TOLERANCE).all()), "the weights of a token sum to more than one"
+
+
+def _check_declared(router: Router) -> None:
+    if router.trainable:
+        try:
+            rehearse_fitting(router, steps=100, learning_rate=1e-2, shares=True, directions=True)
+        except MixtureError as error:
+            raise AssertionError(str(error)) from error
 
 
 def _learned(site: str, expert: ExpertPackage) -> dict[str, Tensor]:
@@ -186,6 +221,12 @@ def check_integrator(integrator: Integrator, router: Router, kind: str = "lora")
         frame = toy_frame(anchor, experts[0].card.sites)
         model = anchor.model()
     before = {name: value.clone() for name, value in model.state_dict().items()}
+    if integrator.trainable:
+        made = integrator.integrate(model, frame, experts, router)
+        plainly = type(made) is Mixture and made.composition == "modules"
+        assert plainly, (
+            "it declares a mixture that can be trained (trainable = True), and makes none of the modules' outputs"
+        )
     plain = _plain(model)
     whole = integrator.integrate(model, frame, experts, router)
     turned = integrator.integrate(model, frame, experts[::-1], router)

@@ -109,6 +109,8 @@ class Workload(ABC):
     """
 
     name: ClassVar[str]
+    reads_tokens: ClassVar[bool] = False
+    """Whether its anchors take token ids, ``input_ids``."""
     Config: ClassVar[type[DataConfig]]
     unit: ClassVar[str]
     """What losses are given per: ``token``, ``visit``."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from atoll.anchors import resolve
 from atoll.config import read_config, to_yaml
+from atoll.coordinator.needs import check_fitting, check_router, check_rows
 from atoll.coordinator.stream.config import RefitConfig, generator_for
 from atoll.errors import ConfigError
 from atoll.experts.files import write_atomic
@@ -16,6 +17,7 @@ from atoll.federation.handover import Invitation
 from atoll.federation.units import Choice
 from atoll.ledger import Ledger
 from atoll.ledger.head_file import head_file_of
+from atoll.plugins import build
 from atoll.releases.trust import ReleaseMemory
 
 log = logging.getLogger(__name__)
@@ -116,6 +118,15 @@ class ServerConfig:
         given = [name for name in ("certificate", "key", "ca") if getattr(self, name)]
         if given and len(given) < 3:
             raise ConfigError("give certificate, key and ca together, or none of them")
+
+    def check_plugins(self) -> None:
+        """Raise ConfigError or PluginError for plug-ins that would fail once owners have trained.
+
+        What descriptors will hold is said by whoever calls for training, so they are taken to hold everything.
+        """
+        build("atoll.integrators", self.integrator.name, self.integrator.options)
+        check_rows(check_router(self.router), shares=True, directions=True)
+        check_fitting(self.router, self.integrator, self.refit, shares=True, directions=True)
 
 
 @dataclass(frozen=True, slots=True)

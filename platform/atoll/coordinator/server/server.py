@@ -54,6 +54,7 @@ def serve_coordinator(root: Path, stop: threading.Event) -> None:
     """
     folder = ServerFolder(root.absolute())
     config = folder.read_config()
+    config.check_plugins()
     left = expires(folder.tls().certificate) - datetime.now(UTC)
     if left < _WARN:
         log.warning(

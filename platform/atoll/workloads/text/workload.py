@@ -45,6 +45,7 @@ class Text(Workload):
     """
 
     name: ClassVar[str] = "text"
+    reads_tokens: ClassVar[bool] = True
     Config: ClassVar[type[DataConfig]] = TextConfig
     unit: ClassVar[str] = "token"
     cached_below: ClassVar[bool] = True

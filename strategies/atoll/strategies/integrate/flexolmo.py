@@ -19,6 +19,7 @@ class FlexOlmo(Integrator):
     """Concatenation: the router's rows are stacked, the experts are stacked, nothing is fitted."""
 
     name: ClassVar[str] = "flexolmo"
+    trainable: ClassVar[bool] = True
 
     def integrate(
         self, anchor: nn.Module, anchor_descriptor: Descriptor, experts: Sequence[ExpertPackage], router: Router

@@ -36,6 +36,7 @@ class Domain(Router):
     """
 
     name: ClassVar[str] = "domain"
+    trainable: ClassVar[bool] = True
     temperature: float = 64.0
     k: int = 0
     anchor: float = 0.0

@@ -35,6 +35,7 @@ class Mobility(Router):
     """
 
     name: ClassVar[str] = "mobility"
+    trainable: ClassVar[bool] = True
     k: int = 2
     gain: float = 4.0
     context: bool = True

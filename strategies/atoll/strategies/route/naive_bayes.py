@@ -37,6 +37,8 @@ class NaiveBayes(Router):
 
     name: ClassVar[str] = "naive-bayes"
     everywhere: ClassVar[bool] = True
+    trainable: ClassVar[bool] = True
+    reads_tokens: ClassVar[bool] = True
     smoothing: float = 0.05
     temperature: float = 2.0
     anchor: float = -4.0

@@ -37,6 +37,7 @@ class TopK(Router):
     """
 
     name: ClassVar[str] = "top-k"
+    trainable: ClassVar[bool] = True
     k: int = 2
     gain: float = 4.0
     relative: bool = True
@@ -47,6 +48,11 @@ class TopK(Router):
     def __post_init__(self) -> None:
         if self.k < 1:
             raise ConfigError(f"router top-k: k is {self.k}; it must be at least 1")
+
+    @property
+    def sums_to_one(self) -> bool:
+        """Where the kept weights are scaled."""
+        return self.renormalise
 
     def row(
         self, site: str, descriptor: Descriptor, anchor: Descriptor, learned: Mapping[str, Tensor]
