@@ -15,6 +15,7 @@ from pathlib import Path
 from atoll.cli.output import finish_output, prepare_output
 from atoll.errors import MachineError
 from atoll.errors.explain import explained
+from atoll.federation.proxies import bypass_loopback
 
 INTERRUPTED = 130
 """Exit code after Ctrl-C, as shells have it."""
@@ -41,6 +42,7 @@ def guarded(run: Callable[[], object]) -> None:
         SystemExit: always, with the code: 0, an error's own, 130 after Ctrl-C, 70 for a fault of ours.
     """
     prepare_output()
+    bypass_loopback()
     logging.basicConfig(level=logging.WARNING, format="%(message)s")
     before, threading.excepthook = threading.excepthook, _thread_failed
     code: str | int | None = 0

@@ -22,6 +22,8 @@ from flwr.serverapp import Grid
 from flwr.supercore.run import Run
 
 from atoll.errors import FederationError
+from atoll.errors.explain import explained
+from atoll.federation.last_words import tail, why_it_ended
 from atoll.federation.logs import shorten_log
 from atoll.federation.messages import local_message
 from atoll.federation.progress import Progress
@@ -235,7 +237,7 @@ class _Worker:
         self._slots, self._done, self._on_progress = slots, done, on_progress
         self._queue: queue.Queue[Message | None] = queue.Queue()
         self._process: subprocess.Popen[bytes] | None = None
-        self._deaths = 0
+        self._deaths, self._log_began = 0, 0
         self._stopping = False
         self._thread: threading.Thread | None = None
 
@@ -279,8 +281,8 @@ class _Worker:
         except (FederationError, OSError) as error:
             self._deaths += 1
             ended, self._process = self._process, None
-            why = _obituary(ended) if ended is not None else str(error)
             log = self.silo.folder / "worker.log"
+            why = _obituary(ended, tail(log, self._log_began)) if ended is not None else str(explained(error) or error)
             return self._error(message, ErrorCode.CLIENT_APP_CRASHED, f"its worker died ({why}); see {log}")
         self._deaths = 0
         shorten_log(self.silo.folder / "worker.log")
@@ -307,9 +309,12 @@ class _Worker:
             "OMP_NUM_THREADS": threads,
             "MKL_NUM_THREADS": threads,
             "FLWR_TELEMETRY_ENABLED": "0",
+            "FLWR_DISABLE_UPDATE_CHECK": "1",
+            "PYTHONIOENCODING": "utf-8:backslashreplace",  # so that its log is, whatever the locale
             **self.silo.environment,
         }
         with (self.silo.folder / "worker.log").open("ab") as log:
+            self._log_began = log.tell()
             self._process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.PIPE,
@@ -334,7 +339,7 @@ class _Worker:
         return Message(Error(code, reason), reply_to=message)
 
 
-def _obituary(process: subprocess.Popen[bytes]) -> str:
+def _obituary(process: subprocess.Popen[bytes], said: str) -> str:
     """How a worker ended; one that sent nonsense is ended here."""
     try:
         code = process.wait(_GRACE)
@@ -344,7 +349,7 @@ def _obituary(process: subprocess.Popen[bytes]) -> str:
         return "it sent something that is no reply"
     finally:
         _close(process)
-    return f"signal {-code}" if code < 0 else f"exit code {code}"
+    return why_it_ended(said, code)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

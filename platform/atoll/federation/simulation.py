@@ -120,6 +120,7 @@ class SimulationGrid(Grid):
         """
         threads = str(self._threads)
         environment = {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "FLWR_TELEMETRY_ENABLED": "0"}
+        environment["FLWR_DISABLE_UPDATE_CHECK"] = "1"
         self._session.enter_context(ray_session(self._parallel, environment))
         self._thread.start()
         return self

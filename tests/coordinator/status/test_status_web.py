@@ -8,7 +8,7 @@ from fastapi import FastAPI
 
 from atoll.coordinator.status.snapshot import Snapshot
 from atoll.coordinator.status.web import Server, create_status_app, serve
-from atoll.errors import ConfigError, LedgerError
+from atoll.errors import AtollError, ConfigError, LedgerError, MachineError
 
 from .conftest import TOKEN, Asker
 
@@ -119,13 +119,15 @@ def test_a_ledger_that_cannot_be_read_is_said(tmp_path: Path) -> None:
 
 def test_a_port_that_is_taken(server: Server) -> None:
     port = int(server.url.rstrip("/").rpartition(":")[2])
-    with pytest.raises(ConfigError, match=rf"127\.0\.0\.1:{port}.*choose another"):
+    with pytest.raises(MachineError, match=rf"127\.0\.0\.1:{port}.*choose another"):
         serve(FastAPI(), "127.0.0.1", port)
 
 
-@pytest.mark.parametrize(("host", "port"), [("no such host.", 0), ("127.0.0.1", 70_000)])
-def test_an_address_that_is_none(host: str, port: int) -> None:
-    with pytest.raises(ConfigError, match="the status cannot listen on"):
+@pytest.mark.parametrize(
+    ("host", "port", "error"), [("no such host.", 0, MachineError), ("127.0.0.1", 70_000, ConfigError)]
+)
+def test_an_address_that_is_none(host: str, port: int, error: type[AtollError]) -> None:
+    with pytest.raises(error, match="the status cannot listen on"):
         serve(FastAPI(), host, port)
 
 

@@ -16,6 +16,7 @@ from atoll.clients.gate.gate import Gate
 from atoll.clients.gate.health import HealthMonitor
 from atoll.clients.gate.setup import NodeFolder
 from atoll.errors import FederationError
+from atoll.errors.explain import explained
 from atoll.experts.files import write_atomic
 from atoll.federation.flower.clock import clock_offset, shift_clock
 from atoll.federation.flower.loopback import free_port
@@ -24,6 +25,7 @@ from atoll.federation.flower.superlink import secret_file
 from atoll.federation.flower.supernode import start_supernode
 from atoll.federation.flower.tasks import serve_tasks
 from atoll.federation.handover import Invitation
+from atoll.federation.proxies import leave_proxies, proxy_for, shown_proxy
 
 log = logging.getLogger(__name__)
 _FIRST, _LONGEST = 1.0, 20.0
@@ -72,6 +74,10 @@ class Link:
     def __init__(self, folder: NodeFolder, invited: Invitation, gate: Gate) -> None:
         self._folder, self._gate = folder, gate
         self._address = invited.address
+        # Read once, and then forgotten: what else this process connects to is on this machine.
+        self._proxy = proxy_for(invited.address)
+        self._by = "" if self._proxy is None else f" by the proxy {shown_proxy(self._proxy)}"
+        leave_proxies()
         self._flower = folder.root / "flower"
         self._flower.mkdir(exist_ok=True)
         self._ca = self._flower / "ca.crt"
@@ -88,8 +94,10 @@ class Link:
             try:
                 why = self._connect_once(stop)
             except Exception as error:
-                log.exception("the connection failed")
-                why = f"the connection failed ({type(error).__name__})"
+                told = explained(error)
+                if told is None:
+                    log.exception("the connection failed")
+                why = f"the connection failed ({told or type(error).__name__})"
             if stop.is_set():
                 return
             pause = _FIRST if time.monotonic() - began > 60 else min(2 * pause, _LONGEST)
@@ -100,7 +108,7 @@ class Link:
     def _connect_once(self, stop: threading.Event) -> str:
         """Serve as long as it goes well; returns what ended it."""
         try:
-            offset = clock_offset(self._address, self._ca)
+            offset = clock_offset(self._address, self._ca, self._proxy)
         except OSError as error:
             return self._unreachable(error)
         if abs(offset) > _SKEW:
@@ -116,6 +124,7 @@ class Link:
             key=self._folder.node_key,
             port=port,
             clock_offset=offset,
+            proxy=self._proxy,
         )
         self.vitals.wait_anew()
         try:
@@ -130,7 +139,7 @@ class Link:
         while supernode.alive and not stop.is_set() and not self._is_dead():
             connected = "SuperNode ID:" in supernode.said()
             if connected:
-                self._tell(f"connected to the coordinator at {self._address}")
+                self._tell(f"connected to the coordinator at {self._address}{self._by}")
             # It has not opened its port yet, has just ended, or knows us no more.
             with contextlib.suppress(httpx.HTTPError):
                 serve_tasks(
@@ -165,18 +174,18 @@ class Link:
                 "or another node with the same keys is connected (if that is not yours, they are stolen); hand "
                 f"{self._folder.enrolment} to its operator"
             )
-        return f"the connection ended; {supernode.log} says more"
+        return f"the connection{self._by} ended ({supernode.why()}); {supernode.log} says more"
 
     def _unreachable(self, error: OSError) -> str:
-        reason = getattr(error, "reason", error)
-        if isinstance(reason, ssl.SSLCertVerificationError):
+        if isinstance(error, ssl.SSLCertVerificationError):
             return (
-                f"what answers at {self._address} is not the coordinator of the invitation "
-                f"({reason.verify_message}); nothing was sent; ask its operator"
+                f"what answers at {self._address}{self._by} is not the coordinator of the invitation "
+                f"({error.verify_message}); nothing was sent; ask its operator"
             )
-        if isinstance(reason, ssl.SSLError):
-            return f"what answers at {self._address} does not speak TLS ({reason.reason}); nothing was sent"
-        return f"no coordinator answers at {self._address} ({reason})"
+        if isinstance(error, ssl.SSLError):
+            return f"what answers at {self._address}{self._by} does not speak TLS ({error.reason}); nothing was sent"
+        hint = "" if self._proxy is None else "; to go there without it, name its host in no_proxy"
+        return f"no coordinator answers at {self._address}{self._by} ({error}){hint}"
 
     def _tell(self, what: str) -> None:
         """Once, however often it happens."""

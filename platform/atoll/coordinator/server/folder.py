@@ -91,7 +91,7 @@ class ServerConfig:
         """Where the coordinator reaches its own SuperLink; an operator's certificate is for its host's name only."""
         if self.certificate:
             return self.hosts[0]
-        return "127.0.0.1" if self.bind in ("0.0.0.0", "::", "127.0.0.1") else self.bind
+        return {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(self.bind, self.bind)
 
     def generator(self, workload: str) -> Choice:
         """The generator of replay for an anchor's workload.

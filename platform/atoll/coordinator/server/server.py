@@ -27,6 +27,7 @@ from atoll.coordinator.status.live import Live
 from atoll.coordinator.status.snapshot import reader
 from atoll.coordinator.status.web import create_status_app, serve
 from atoll.errors import AtollError, FederationError
+from atoll.errors.explain import explained
 from atoll.experts.files import write_atomic
 from atoll.experts.signing import OwnerKey
 from atoll.federation.blobs import BlobStore
@@ -34,10 +35,14 @@ from atoll.federation.certificates import expires
 from atoll.federation.flower.process import FlowerProcess
 from atoll.federation.flower.run import Control, open_grid, wait_until_up
 from atoll.federation.flower.superlink import DATABASE, secret_file, set_aside_corrupt, start_superlink
+from atoll.federation.listening import expect_listening
+from atoll.federation.proxies import leave_proxies
 
 log = logging.getLogger(__name__)
 _PAUSE = 0.2
 _LONGEST = 20.0
+_TRIES = 3
+"""Starts after which an engine that has never worked is given up."""
 _WARN = timedelta(days=60)
 
 
@@ -49,9 +54,11 @@ def serve_coordinator(root: Path, stop: threading.Event) -> None:
         stop: Set to end.
 
     Raises:
+        MachineError: a port that it is to listen on cannot be had.
         LedgerError: another coordinator works on the ledger; or it is an older or another one than there was.
         ConfigError: the folder cannot be used.
     """
+    leave_proxies()
     folder = ServerFolder(root.absolute())
     config = folder.read_config()
     config.check_plugins()
@@ -66,6 +73,7 @@ def serve_coordinator(root: Path, stop: threading.Event) -> None:
     know_own(key.public)
     with contextlib.ExitStack() as stack:
         stack.enter_context(sole_coordinator(config.ledger or folder.root / "ledger.db"))
+        expect_listening(config.bind, config.port, "the coordinator", stop)
         ledger = stack.enter_context(folder.open_ledger(create=True))
         check_history(folder, ledger, key.public)
         ledger.mark()
@@ -110,18 +118,27 @@ class _Engine:
         self._eraser = Eraser(shop.ledger, Holdings(shop.folder.root, shop.packages, shop.folder.releases, shop.key))
         self._registered: tuple[object, ...] = ()
         self._nodes: dict[str, int] = {}
+        self._was_up = False
 
     def run(self, stop: threading.Event) -> None:
-        """Until told to stop."""
-        pause = 1.0
+        """Until told to stop: what has worked is started again as often as it takes.
+
+        Raises:
+            AtollError, httpx.HTTPError, OSError: it has never worked, in several tries.
+        """
+        pause, failures = 1.0, 0
         while not stop.is_set():
             began = time.monotonic()
             try:
                 self._run_once(stop)
             except (AtollError, httpx.HTTPError, OSError) as error:
-                log.error("the engine stopped: %s; started again", error)
-                self._shop.live.failed("", "engine", str(error))
-                self._shop.live.stopped(str(error))
+                failures += 1
+                why = str(explained(error) or error)
+                if not self._was_up and failures >= _TRIES:
+                    raise
+                log.error("the engine stopped: %s; started again", why)
+                self._shop.live.failed("", "engine", why)
+                self._shop.live.stopped(why)
             except Exception as error:  # whatever it is, the coordinator stays up, and says so
                 log.exception("the engine stopped; started again")
                 self._shop.live.failed("", "engine", f"{type(error).__name__}: {error}")
@@ -135,6 +152,7 @@ class _Engine:
             why = f"SuperLink's database was corrupt and is set aside as {aside.name}; nodes are registered anew"
             log.error("%s", why)
             self._shop.live.failed("", "engine", why)
+        expect_listening(config.bind, config.port, "the coordinator", stop)
         superlink = start_superlink(
             flower,
             host=config.bind,
@@ -150,6 +168,7 @@ class _Engine:
             secret = secret_file(flower)
             with contextlib.closing(Control(self._address, self._tls.ca, secret)) as control:
                 self._registered = ()
+                self._was_up = True
                 log.info("listening on %s:%d", config.bind, config.port)
                 while not stop.is_set():
                     with open_grid(self._address, self._tls.ca, secret, control) as grid:
@@ -163,7 +182,7 @@ class _Engine:
         refused = RefusedSessions(superlink.log)
         while not stop.is_set():
             if not superlink.alive:
-                raise FederationError(f"SuperLink ended; its log says why: {superlink.log}")
+                raise FederationError(f"SuperLink ended ({superlink.why()}); see {superlink.log}")
             self._sync_nodes(control)
             state = self._shop.ledger.state()
             if not state.doubted:

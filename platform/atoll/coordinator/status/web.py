@@ -20,7 +20,8 @@ from atoll.coordinator.status.access import Access, PatienceBySource, source_of
 from atoll.coordinator.status.metrics import metrics_text
 from atoll.coordinator.status.page import content_policy, login_page, status_page
 from atoll.coordinator.status.snapshot import Snapshot
-from atoll.errors import AtollError, ConfigError
+from atoll.errors import AtollError, ConfigError, MachineError
+from atoll.federation.listening import cannot_listen
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +167,8 @@ def serve(app: FastAPI, host: str, port: int, certfile: Path | None = None, keyf
         keyfile: The certificate's key, where it is not in the same file.
 
     Raises:
-        ConfigError: the address or port cannot be had, or the certificate cannot be used.
+        ConfigError: there is no such port, or the certificate cannot be used.
+        MachineError: the address or port cannot be had.
     """
     config = uvicorn.Config(
         app,
@@ -215,9 +217,7 @@ def _listen(host: str, port: int) -> socket.socket:
         family = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0][0]
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        raise ConfigError(
-            f"the status cannot listen on {host}:{port}: {error}; stop what has this port, or choose another"
-        ) from error
+        raise MachineError(cannot_listen("the status", host, port, error)) from error
 
 
 def _bearer(request: Request) -> bytes | None:

@@ -17,6 +17,7 @@ from atoll.federation.flower.process import FlowerProcess
 from atoll.federation.flower.run import Control, open_grid, wait_until_up
 from atoll.federation.flower.superlink import secret_file, start_superlink
 from atoll.federation.flower.supernode import start_supernode
+from atoll.federation.proxies import bypass_loopback
 
 _HOST = "127.0.0.1"
 
@@ -42,6 +43,7 @@ def deployed(
     Raises:
         FederationError: SuperLink or a node does not come up.
     """
+    bypass_loopback()
     folder.mkdir(parents=True, exist_ok=True)
     tls = make_certificates(folder / "tls", [_HOST])
     port = free_port()

@@ -9,6 +9,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from atoll.federation.last_words import why_it_ended
+from atoll.federation.listening import PARENT
+from atoll.federation.proxies import without_proxies
+
 _GRACE = 5.0
 
 
@@ -24,7 +28,13 @@ class FlowerProcess:
             log: Where its output is added.
             environment: Variables beside our own.
         """
-        quiet = {"FLWR_TELEMETRY_ENABLED": "0", "FLWR_HOME": str(log.parent / "flwr"), "NO_COLOR": "1"}
+        quiet = {
+            "FLWR_TELEMETRY_ENABLED": "0",
+            "FLWR_DISABLE_UPDATE_CHECK": "1",
+            "FLWR_HOME": str(log.parent / "flwr"),
+            "NO_COLOR": "1",
+        }
+        quiet["PYTHONIOENCODING"] = "utf-8:backslashreplace"  # so that its log is, whatever the locale
         # Pieces of experts come and go through many threads; glibc would keep the memory of each for good.
         quiet |= {"MALLOC_ARENA_MAX": "2", "MALLOC_MMAP_THRESHOLD_": str(1 << 20)}
         command = [sys.executable, "-m", module, *arguments]
@@ -39,7 +49,8 @@ class FlowerProcess:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                env={**os.environ, **quiet, **environment, "ATOLL_PARENT": str(os.getpid())},
+                # What it connects to is on this machine; one that goes elsewhere is told by which proxy.
+                env={**without_proxies(os.environ), **quiet, **environment, PARENT: str(os.getpid())},
                 start_new_session=True,  # Ctrl-C is for us; we end it in our own time
             )
 
@@ -59,6 +70,10 @@ class FlowerProcess:
             handle.seek(self._began)
             return handle.read().decode("utf-8", errors="replace")
 
+    def why(self) -> str:
+        """Why it ended, in one line."""
+        return why_it_ended(self.said(), self._process.poll())
+
     def stop(self) -> None:
         """End it: first by asking."""
         if self.alive:
@@ -76,4 +91,4 @@ def end_with_parent() -> None:
     """In the child: end at once when the process that started us is gone."""
     from flwr.supercore.app_utils import start_parent_process_monitor
 
-    start_parent_process_monitor(int(os.environ["ATOLL_PARENT"]))
+    start_parent_process_monitor(int(os.environ[PARENT]))

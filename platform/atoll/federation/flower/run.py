@@ -109,8 +109,7 @@ def wait_until_up(
             return
         except OSError as error:
             if not superlink.alive:
-                last = superlink.said().strip().splitlines()[-1:] or ["it said nothing"]
-                raise FederationError(f"SuperLink ended at once ({last[0]}); see {superlink.log}") from error
+                raise FederationError(f"SuperLink ended at once ({superlink.why()}); see {superlink.log}") from error
             if time.monotonic() > end:
                 raise FederationError(f"SuperLink does not answer at {address}: {error}") from error
         time.sleep(0.1)

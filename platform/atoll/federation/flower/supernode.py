@@ -12,7 +12,7 @@ from atoll.federation.flower.superlink import secret_file
 
 
 def start_supernode(
-    folder: Path, *, address: str, ca: Path, key: Path, port: int, clock_offset: float = 0.0
+    folder: Path, *, address: str, ca: Path, key: Path, port: int, clock_offset: float = 0.0, proxy: str | None = None
 ) -> FlowerProcess:
     """Start it.
 
@@ -23,12 +23,13 @@ def start_supernode(
         key: The node's private key, PEM, on the curve P-384.
         port: On this machine's loopback, for its tasks.
         clock_offset: Seconds that its clock is behind the SuperLink's.
+        proxy: URL of the proxy by which it goes to the SuperLink; by none if not given.
     """
     folder.mkdir(parents=True, exist_ok=True)
     arguments = ["--superlink", address, "--root-certificates", str(ca), "--isolation", "process"]
     arguments += ["--auth-supernode-private-key", str(key), "--host", "127.0.0.1", "--port", str(port)]
     arguments += ["--superexec-auth-secret-file", str(secret_file(folder))]
-    environment = {VARIABLE: str(clock_offset)}
+    environment = {VARIABLE: str(clock_offset)} | ({} if proxy is None else {"https_proxy": proxy})
     return FlowerProcess(__name__, arguments, log=folder / "supernode.log", environment=environment)
 
 
