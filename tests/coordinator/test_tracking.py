@@ -186,3 +186,16 @@ def test_the_printed_command_shows_the_run(server: str) -> None:
     )
     with urllib.request.urlopen(request, timeout=60) as answer:
         assert [run["info"]["run_name"] for run in json.load(answer)["runs"]] == ["shown"]
+
+
+@pytest.mark.parametrize("name", ["a?b", "a%41b#c", "[x] &=;@:", "${y}\n‘é."])
+def test_a_store_is_in_its_folder_whatever_that_is_called(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    with Tracker(folder, "odd") as tracker:
+        tracker.log_metrics({"loss": 1.0})
+        (tmp_path / "page.txt").write_text("page", encoding="utf-8")
+        tracker.log_artifact(tmp_path / "page.txt")
+    assert client(folder).get_run(tracker.run_id).data.metrics == {"loss": 1.0}
+    assert (folder / "mlflow.db").is_file()
+    assert list(folder.rglob("page.txt"))
+    assert {path.name for path in tmp_path.iterdir()} == {name, "page.txt"}

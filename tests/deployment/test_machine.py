@@ -5,11 +5,15 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 from tests.deployment.federation import Federation, atoll, free_port, wait
 
-from atoll.errors import MachineError
+from atoll.errors import FederationError, MachineError
+from atoll.federation.certificates import make_certificates, make_node_key
+from atoll.federation.flower.run import Control, wait_until_up
+from atoll.federation.flower.superlink import secret_file, start_superlink
 
 
 def reaches_itself(fed: Federation, proxy: str) -> None:
@@ -103,3 +107,33 @@ def remote(fed: Federation) -> None:
     shutil.rmtree(fed.folder / "tls")
     atoll("coordinator", "init", fed.folder, "--host", "atoll.test")
     shutil.copyfile(fed.folder / "invitation.json", fed.node("clinic") / "invitation.json")
+
+
+@pytest.mark.slow
+def test_a_superlink_keeps_its_state_in_its_folder_whatever_that_is_called(tmp_path: Path) -> None:
+    tls, port = make_certificates(tmp_path / "tls", ["127.0.0.1"]), free_port()
+    home = tmp_path / "a?b#c%41 [x]" / "flower"
+    superlink = start_superlink(home, host="127.0.0.1", port=port, certificate=tls.certificate, key=tls.key, ca=tls.ca)
+    try:
+        wait_until_up(f"127.0.0.1:{port}", tls.ca, superlink)
+        with contextlib.closing(Control(f"127.0.0.1:{port}", tls.ca, secret_file(home))) as control:
+            control.admit(make_node_key(tmp_path / "node.key"))
+    finally:
+        superlink.stop()
+    assert (home / "superlink.db").is_file()
+    assert {path.name for path in tmp_path.iterdir()} == {"tls", "a?b#c%41 [x]", "node.key"}
+
+
+@pytest.mark.slow
+def test_a_superlink_that_cannot_start_says_why(tmp_path: Path) -> None:
+    tls, port = make_certificates(tmp_path / "tls", ["127.0.0.1"]), free_port()
+    with socket.create_server(("127.0.0.1", port)):
+        home = tmp_path / "flower"
+        superlink = start_superlink(
+            home, host="127.0.0.1", port=port, certificate=tls.certificate, key=tls.key, ca=tls.ca
+        )
+        try:
+            with pytest.raises(FederationError, match="address already in use"):
+                wait_until_up("127.0.0.1:1", tls.ca, superlink)
+        finally:
+            superlink.stop()

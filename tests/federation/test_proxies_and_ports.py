@@ -162,7 +162,7 @@ PermissionError: [Errno 13] Permission denied: '/x'
         ("", 3, "exit code 3"),
         ("", None, "it said nothing"),
         ("one\ntwo\n", 0, "two"),
-        (TRACEBACK, -9, "signal 9 (SIGKILL)"),
+        (TRACEBACK, -9, "signal 9"),
         ("x.y.OutOfMemoryError: CUDA out of memory\n", 1, "x.y.OutOfMemoryError: CUDA out of memory"),
     ],
 )

@@ -1,6 +1,7 @@
 """``atoll node``: an institution's node. Found by the command line through its entry point."""
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -261,7 +262,11 @@ def health(folder: _Folder, as_json: Annotated[bool, typer.Option("--json", help
     NodeFolder(folder).read_config()
     found = read_health(folder)
     if found is None:
-        typer.echo(json.dumps({"ready": False, "live": False}) if as_json else f"no node runs: atoll node up {folder}")
+        typer.echo(
+            json.dumps({"ready": False, "live": False})
+            if as_json
+            else f"no node runs: atoll node up {shlex.quote(str(folder))}"
+        )
         raise typer.Exit(FederationError.exit_code)
     if as_json:
         typer.echo(json.dumps({"ready": found.ready, "live": found.live, **asdict(found)}, indent=2))
@@ -328,7 +333,12 @@ def train(
         raise ConfigError("a connected node trains when its coordinator calls; give --offline to train without one")
     made = train_offline(folder, overrides or [])
     typer.echo(f"Trained: {made}")
-    typer.echo(f"Next:    atoll expert pack {made} --key {folder / 'owner.key'} --out {made}.atoll")
+    typer.echo(
+        "Next:    "
+        + shlex.join(
+            ["atoll", "expert", "pack", str(made), "--key", str(folder / "owner.key"), "--out", f"{made}.atoll"]
+        )
+    )
 
 
 @app.command()
@@ -434,4 +444,4 @@ def _say_enrolment(folder: Path) -> None:
     typer.echo(f"Hand this file to the operator: {found.enrolment}")
     typer.echo(f"Read out to the operator, who sees the same: {PublicKey.from_hex(enrolment.public_key).fingerprint}")
     typer.echo(f"The operator reads out to you:               {PublicKey.from_hex(invited.public_key).fingerprint}")
-    typer.echo(f"Then: atoll node up {folder}")
+    typer.echo(f"Then: atoll node up {shlex.quote(str(folder))}")

@@ -7,4 +7,4 @@ from pathlib import Path
 def cache_root() -> Path:
     """``$ATOLL_CACHE``, or ``~/.cache/atoll``."""
     given = os.environ.get("ATOLL_CACHE")
-    return Path(given).expanduser() if given else Path.home() / ".cache" / "atoll"
+    return Path(os.path.expanduser(given)) if given else Path.home() / ".cache" / "atoll"

@@ -1,6 +1,7 @@
 """From the name or path in a configuration to an anchor."""
 
 import difflib
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def resolve(spec: str, cache: Path | None = None, progress: Callable[[str], None
     if spec == _SMOLLM2:
         folder = ensure_smollm2(cache or cache_root(), progress or (lambda line: None))
         return Anchor.open(folder, _SMOLLM2)
-    path = Path(spec).expanduser()
+    path = Path(os.path.expanduser(spec))
     if not path.exists():
         raise AnchorError(f"no anchor '{spec}': {_nearest(spec, path)}")
     if not path.is_dir():

@@ -1,5 +1,7 @@
 """``atoll coordinator``: the operator's commands."""
 
+import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -57,13 +59,14 @@ def init(
     """
     from atoll.coordinator.server.folder import ServerConfig, StatusConfig, init_server
     from atoll.experts.signing import PublicKey
+    from atoll.ledger.location import absolute_ledger
 
     config = ServerConfig(
         hosts=host,
         bind=bind,
         port=port,
-        anchor=_absolute(anchor) if Path(anchor).expanduser().is_dir() else anchor,
-        ledger=ledger,
+        anchor=_absolute(anchor) if os.path.isdir(os.path.expanduser(anchor)) else anchor,
+        ledger=absolute_ledger(ledger) if ledger else "",
         certificate=_absolute(certificate),
         key=_absolute(key),
         ca=_absolute(ca),
@@ -73,7 +76,7 @@ def init(
     typer.echo(f"Made {folder}.")
     typer.echo(f"Hand to institutions: {made.invitation}")
     typer.echo(f"Read out to them:     {PublicKey.load(folder / 'coordinator.pub').fingerprint}")
-    typer.echo(f"Then: atoll coordinator up {folder}")
+    typer.echo(f"Then: atoll coordinator up {shlex.quote(str(folder))}")
 
 
 @app.command()
@@ -357,4 +360,4 @@ def _say(folder: Path, called: "Called", wait: float) -> None:
 
 
 def _absolute(path: str) -> str:
-    return str(Path(path).expanduser().absolute()) if path else ""
+    return str(Path(os.path.expanduser(path)).absolute()) if path else ""

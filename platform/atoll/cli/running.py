@@ -1,6 +1,7 @@
 """``atoll demo`` and ``atoll run``: an embedded federation with a progress bar for every silo."""
 
 import logging
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -32,7 +33,7 @@ console = Console()
 def run_config(path: Path, overrides: Sequence[str]) -> None:
     """``atoll run``."""
     config = read_config(RunConfig, path, overrides)
-    command = f"atoll run {path} {' '.join(overrides)}".strip()
+    command = shlex.join(["atoll", "run", str(path), *overrides])
     if config.stream.on:
         _run_stream(config, command)
     else:
@@ -47,7 +48,7 @@ def run_demo(*, quick: bool, anchor: str, output: Path | None, seed: int, overri
     config = demo_config(folder, quick=quick, anchor=anchor, seed=seed, progress=console.print)
     if overrides:
         config = read_config(RunConfig, _saved(config, folder), overrides)
-    command = f"atoll demo{' --quick' if quick else ''} --anchor {anchor} --seed {seed} {' '.join(overrides)}".strip()
+    command = shlex.join(["atoll", "demo", *["--quick"] * quick, "--anchor", anchor, "--seed", str(seed), *overrides])
     _run(replace(config, output=str(folder)), command)
 
 

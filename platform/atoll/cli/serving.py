@@ -1,6 +1,7 @@
 """What goes with a coordinator that runs: its log, and waiting for what was called."""
 
 import logging
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -33,8 +34,9 @@ def wait_for(folder: Path, called: Called, seconds: float) -> None:
     Raises:
         FederationError: it failed, or was not done in time.
     """
+    shown = shlex.quote(str(folder))
     if find_contact(folder) is None:
-        typer.echo(f"the coordinator does not run; it is done when it does: atoll coordinator up {folder}", err=True)
+        typer.echo(f"the coordinator does not run; it is done when it does: atoll coordinator up {shown}", err=True)
     if seconds <= 0:
         return
     end, told = time.monotonic() + seconds, ""
@@ -57,5 +59,5 @@ def wait_for(folder: Path, called: Called, seconds: float) -> None:
                 typer.echo(call.finished.result if call.finished else f"{len(done)} owners have answered")
                 return
             if time.monotonic() > end:
-                raise FederationError(f"not done within {seconds:g} s; it goes on: atoll coordinator status {folder}")
+                raise FederationError(f"not done within {seconds:g} s; it goes on: atoll coordinator status {shown}")
             time.sleep(0.3)

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import enum
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -60,6 +61,11 @@ def read_config(schema: type[T], file: Path | None, overrides: Sequence[str]) ->
 def to_yaml(config: Any) -> str:
     """A configuration as YAML that :func:`read_config` reads to an equal one; keys in the dataclass's order."""
     return yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True, width=100)
+
+
+def literal(text: str) -> str:
+    """The text as it is written in a configuration so that no ``${…}`` in it is taken for a reference."""
+    return re.sub(r"(\\*)\$\{", lambda found: found[1] * 2 + "\\${", text)
 
 
 def _cleared(defaults: Any, given: dict[str, Any]) -> Any:
@@ -121,5 +127,5 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, str):
-        return value.replace("${", "\\${")  # text by now, and no longer a reference
+        return literal(value)  # text by now, and no longer a reference
     return value

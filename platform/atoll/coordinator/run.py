@@ -168,8 +168,8 @@ def _prepare(config: RunConfig, silo: SiloConfig, folder: Path) -> SiloProcess:
     workload = workload_class(silo.data.workload)
     data = workload.absolute(silo.data)
     anchor = config.anchor
-    if Path(anchor).expanduser().is_dir():
-        anchor = str(Path(anchor).expanduser().absolute())
+    if Path(os.path.expanduser(anchor)).is_dir():
+        anchor = str(Path(os.path.expanduser(anchor)).absolute())
     node = NodeConfig(
         owner=silo.name,
         domain=silo.domain,

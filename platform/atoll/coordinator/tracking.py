@@ -34,7 +34,11 @@ def store_file(run_folder: Path) -> Path:
 
 def store_uri(run_folder: Path) -> str:
     """Address of a run folder's tracking store."""
-    return f"sqlite:///{store_file(run_folder)}"
+    from sqlalchemy import URL
+
+    url = URL.create("sqlite", database=str(store_file(run_folder))).render_as_string()
+    # MLflow makes the folder that it reads in such a URL, escapes and all, unless the driver is named.
+    return url.replace("sqlite:", "sqlite+pysqlite:", 1) if "%" in url else url
 
 
 def ui_command(run_folder: Path) -> str:

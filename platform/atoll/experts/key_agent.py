@@ -8,7 +8,6 @@ import os
 import socket
 import struct
 from dataclasses import dataclass
-from pathlib import Path
 
 from atoll.errors import ConfigError
 from atoll.experts.signing import PublicKey
@@ -83,7 +82,7 @@ def _ask(address: str, request: bytes) -> bytes:
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as link:
             link.settimeout(_PATIENCE)
-            link.connect(str(Path(named).expanduser()))
+            link.connect(os.path.expanduser(named))
             link.sendall(_text(request))
             (size,) = struct.unpack(">I", _exactly(link, 4))
             if not 0 < size <= _LIMIT:

@@ -188,7 +188,7 @@ def passphrase_here() -> bytes | None:
     """
     if named := os.environ.get(f"{PASSPHRASE}_FILE"):
         try:
-            return Path(named).expanduser().read_bytes().split(b"\n", 1)[0].rstrip(b"\r") or None
+            return Path(os.path.expanduser(named)).read_bytes().split(b"\n", 1)[0].rstrip(b"\r") or None
         except OSError as error:
             raise ConfigError(
                 f"{named}: {PASSPHRASE}_FILE names it, and it cannot be read ({error.strerror})"

@@ -23,7 +23,7 @@ from flwr.supercore.run import Run
 
 from atoll.errors import FederationError
 from atoll.errors.explain import explained
-from atoll.federation.last_words import tail, why_it_ended
+from atoll.federation.last_words import KILLED, tail, why_it_ended
 from atoll.federation.logs import shorten_log
 from atoll.federation.messages import local_message
 from atoll.federation.progress import Progress
@@ -283,7 +283,8 @@ class _Worker:
             ended, self._process = self._process, None
             log = self.silo.folder / "worker.log"
             why = _obituary(ended, tail(log, self._log_began)) if ended is not None else str(explained(error) or error)
-            return self._error(message, ErrorCode.CLIENT_APP_CRASHED, f"its worker died ({why}); see {log}")
+            hint = ", as when the machine's memory runs out" if why == KILLED else ""
+            return self._error(message, ErrorCode.CLIENT_APP_CRASHED, f"its worker died ({why}){hint}; see {log}")
         self._deaths = 0
         shorten_log(self.silo.folder / "worker.log")
         return reply

@@ -7,12 +7,14 @@ from pathlib import Path
 _ERROR = re.compile(r"^[\w.]*(?:Error|Exception|Interrupt)(?::|$)|\[Errno \d+\]|\bERROR\b|\berror:")
 _DECORATION = re.compile(r"\x1b\[[0-9;]*m")
 _LEVEL = re.compile(r"^(?:\S+ \S+ )?(?:\[?[\d:., TZ/-]*\]?\s*)?(?:ERROR|CRITICAL)\s*:?\s*")
+KILLED = f"signal {signal.SIGKILL:d}"
+"""Why a process ended that was killed: by somebody, or by the system for want of memory."""
 _LONGEST = 400
 _TAIL = 64 * 1024
 
 
 def why_it_ended(said: str, code: int | None) -> str:
-    """One line: the last error that a process wrote, or failing that its last line; and a signal by its name.
+    """One line: the last error that a process wrote, or failing that its last line; and a signal by its number.
 
     Args:
         said: What it wrote.
@@ -23,7 +25,7 @@ def why_it_ended(said: str, code: int | None) -> str:
     last = next((line for line in reversed(lines) if _ERROR.search(line)), lines[-1] if lines else "")
     last = _LEVEL.sub("", last)[:_LONGEST].rstrip(".")
     if code is not None and code < 0:
-        return _signal(-code)
+        return KILLED if -code == signal.SIGKILL else f"signal {-code}"
     ended = f"exit code {code}" if code else ""
     return "; ".join(part for part in (last, ended) if part) or "it said nothing"
 
@@ -37,12 +39,3 @@ def tail(log: Path, since: int = 0) -> str:
             return handle.read().decode("utf-8", errors="replace")
     except OSError:
         return ""
-
-
-def _signal(number: int) -> str:
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = "unknown"
-    hint = ", as when the machine's memory runs out" if name == "SIGKILL" else ""
-    return f"signal {number} ({name}){hint}"

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, select
-from sqlalchemy.engine import make_url
+from sqlalchemy import URL, Connection, Engine, create_engine, event, insert, select
 from sqlalchemy.exc import ArgumentError, IntegrityError, NoSuchModuleError, SQLAlchemyError
 
 from atoll.errors import LedgerError
@@ -20,6 +19,7 @@ from atoll.ledger.event import START, Event, Head
 from atoll.ledger.fact import Fact
 from atoll.ledger.fold.rules import SKEW
 from atoll.ledger.head_file import head_file_of, note_head, read_head
+from atoll.ledger.location import ledger_file, ledger_url
 from atoll.ledger.migrate import migrate
 from atoll.ledger.schema import events
 from atoll.ledger.state import State
@@ -66,15 +66,14 @@ class Ledger:
             LedgerError: no such file, not a ledger, a database that does not answer, a driver that is missing, or a
                 ledger without the head that was noted.
         """
-        url = str(where) if "://" in str(where) else f"sqlite:///{Path(where).absolute()}"
+        database = ledger_url(where)
         try:
-            database = make_url(url)
-            file = Path(database.database) if database.get_backend_name() == "sqlite" and database.database else None
+            file = ledger_file(database)
             if file is not None and not create and not file.exists():
                 raise LedgerError(f"{file}: there is no such ledger")
             if file is not None and not file.parent.exists():
                 raise LedgerError(f"{file}: the folder {file.parent} does not exist")
-            engine = _engine(url, file is not None)
+            engine = _engine(database, file is not None)
             migrate(engine)
         except (ArgumentError, NoSuchModuleError) as error:
             raise LedgerError(f"'{where}' is neither a file nor a database URL that can be used: {error}") from error
@@ -315,7 +314,7 @@ def _read(connection: Connection, after: int) -> Iterator[Event]:
         yield Event(**row._mapping)
 
 
-def _engine(url: str, is_sqlite: bool) -> Engine:
+def _engine(url: URL, is_sqlite: bool) -> Engine:
     if not is_sqlite:
         return create_engine(url, pool_pre_ping=True)
     engine = create_engine(url, connect_args={"timeout": _WAIT})

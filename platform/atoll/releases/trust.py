@@ -27,7 +27,7 @@ def state_root() -> Path:
     """``$ATOLL_STATE``, or ``atoll`` in ``$XDG_STATE_HOME`` or ``~/.local/state``: what is trusted, not a cache."""
     given, base = os.environ.get("ATOLL_STATE"), os.environ.get("XDG_STATE_HOME")
     if given:
-        return Path(given).expanduser()
+        return Path(os.path.expanduser(given))
     return (Path(base) if base else Path.home() / ".local" / "state") / "atoll"
 
 

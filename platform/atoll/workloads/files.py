@@ -1,11 +1,11 @@
 """From paths, folders and globs to a sorted list of files."""
 
-import glob
 import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from atoll.errors import ConfigError, DataError
+from atoll.workloads.paths import matches, split_pattern, user_path
 
 
 def find_files(paths: Iterable[str], workload: str) -> tuple[Path, ...]:
@@ -24,7 +24,7 @@ def find_files(paths: Iterable[str], workload: str) -> tuple[Path, ...]:
 
 
 def _expand(entry: str, workload: str) -> list[Path]:
-    path = Path(entry).expanduser()
+    path = user_path(entry)
     if path.is_dir():
         files = _walk(path)
         if not files:
@@ -32,9 +32,10 @@ def _expand(entry: str, workload: str) -> list[Path]:
         return files
     if path.is_file():
         return [path]
-    if not glob.has_magic(entry):
+    fixed, pattern = split_pattern(entry)
+    if not pattern:
         raise ConfigError(f"{workload}: path '{entry}' does not exist, or is neither a file nor a folder")
-    files = [Path(match) for match in glob.glob(str(path), recursive=True) if os.path.isfile(match)]
+    files = [match for match in matches(fixed, pattern) if os.path.isfile(match)]
     if not files:
         raise ConfigError(f"{workload}: glob '{entry}' matches no file")
     return files

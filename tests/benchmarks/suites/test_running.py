@@ -15,6 +15,7 @@ import pytest
 
 from atoll.benchmarks.suites.record import SuiteFolder
 from atoll.benchmarks.suites.suite import read_suite
+from atoll.coordinator.tracking import store_uri
 
 pytestmark = [pytest.mark.slow]
 
@@ -38,7 +39,7 @@ def times_run(folder: SuiteFolder) -> list[int]:
 
 @pytest.mark.timeout(600)
 def test_a_suite_is_run_once_tracked_reported_and_compared(coins: Path, tmp_path: Path) -> None:
-    work = tmp_path / "work"
+    work = tmp_path / "work?#%41 [x]=${y}"
     few = ["vary={chance: [0.3]}"]
     said = bench("run", str(coins), *few, "--jobs", "2", "--work", str(work), "--device", "cpu")
     assert "yes: 0.3: lucky, much against honest" in said
@@ -56,7 +57,7 @@ def test_a_suite_is_run_once_tracked_reported_and_compared(coins: Path, tmp_path
     shares = {(row["method"], row["seed"]): float(row["value"]) for row in rows if row["figure"] == "share"}
     assert shares["lucky, much", "0"] == pytest.approx(shares["honest", "0"] + 0.2)
 
-    client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{work / 'mlflow.db'}")
+    client = mlflow.MlflowClient(tracking_uri=store_uri(work))
     experiment = client.get_experiment_by_name("bench/coins")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id], max_results=100)

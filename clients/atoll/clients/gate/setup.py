@@ -11,7 +11,7 @@ from atoll.clients.gate.peers import Peers
 from atoll.clients.gate.policy import Policy
 from atoll.clients.node import check_node_config
 from atoll.clients.owner_keys import KeyInForce, OwnerKeys
-from atoll.config import read_config, to_commented_yaml, to_yaml
+from atoll.config import literal, read_config, to_commented_yaml, to_yaml
 from atoll.errors import ConfigError, FederationError
 from atoll.experts.files import write_atomic
 from atoll.experts.signing import Signer
@@ -174,7 +174,8 @@ def init_node(
 
 def _data(name: str, paths: list[str], settings: Sequence[str]) -> DataConfig:
     workload = workload_class(name)
-    given = read_config(workload.Config, None, [f"paths={json.dumps(paths)}", *settings])
+    listed = json.dumps([literal(path) for path in paths], ensure_ascii=False)
+    given = read_config(workload.Config, None, [f"paths={listed}", *settings])
     return workload.absolute(given)
 
 

@@ -1,5 +1,6 @@
 """Admitting an institution: as the coordinator's own rules want it, with what speaks for its key."""
 
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -61,7 +62,7 @@ def check_vouched(
     given = [member for member in members if member[0] != enrolment.owner]
     if len(given) < config.cosigners and not config.roots:
         return  # the first members can be vouched for by nobody
-    roots = read_roots(folder.root / Path(config.roots).expanduser()) if config.roots else ()
+    roots = read_roots(folder.root / os.path.expanduser(config.roots)) if config.roots else ()
     # Without cosigners in the rules, members' words count for nothing: more are wanted than there are.
     vouching = Vouching(cosigners=config.cosigners or len(given) + len(proofs) + 1, roots=roots)
     everything = [*map(read_proof, state.proofs), *proofs]

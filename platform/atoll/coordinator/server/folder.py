@@ -1,6 +1,7 @@
 """The coordinator's folder: made once; its keys and its authority are never made again."""
 
 import logging
+import os
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,6 +106,10 @@ class ServerConfig:
         """Raise ConfigError for what cannot be."""
         if not self.hosts:
             raise ConfigError("hosts is empty: name at least one host or address by which nodes reach the coordinator")
+        if odd := [host for host in self.hosts if not host or "[" in host or "/" in host]:
+            raise ConfigError(
+                f"hosts names '{odd[0]}': write a name or an address alone, such as atoll.example.org or 2001:db8::7"
+            )
         if not 1 <= self.port < 65536:
             raise ConfigError(f"port is {self.port}; it is 1 to 65535")
         if not 1 <= self.piece_mib <= 32:
@@ -223,7 +228,7 @@ class ServerFolder:
         if not config.certificate:
             names = dict.fromkeys([*config.hosts, config.own_host, "localhost"])
             return make_certificates(self.root / "tls", list(names))
-        given = [Path(text).expanduser() for text in (config.ca, config.certificate, config.key)]
+        given = [Path(os.path.expanduser(text)) for text in (config.ca, config.certificate, config.key)]
         found = Tls(*(path if path.is_absolute() else self.root / path for path in given))
         check_certificate(found.certificate, found.key)
         return found

@@ -5,9 +5,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from filelock import FileLock, Timeout
-from sqlalchemy import create_engine, make_url, text
+from sqlalchemy import create_engine, text
 
 from atoll.errors import LedgerError
+from atoll.ledger.location import ledger_file, ledger_url
 
 _NAME = 0x41746F6C6C
 """PostgreSQL's number for the lock of the coordinator of a ledger."""
@@ -23,12 +24,14 @@ def sole_coordinator(where: str | Path) -> Iterator[None]:
     Raises:
         LedgerError: another coordinator holds it.
     """
-    shown = make_url(str(where)).render_as_string() if "://" in str(where) else str(where)  # without a password
+    url = ledger_url(where)
+    file = ledger_file(url)
+    shown = url.render_as_string() if file is None else str(file)  # without a password
     refusal = LedgerError(
         f"{shown}: another coordinator works on this ledger, and a ledger has one; stop that one first"
     )
-    if "://" in str(where) and not str(where).startswith("sqlite"):
-        engine = create_engine(str(where), pool_pre_ping=True)
+    if file is None:
+        engine = create_engine(url, pool_pre_ping=True)
         try:
             with engine.connect() as connection:
                 if not connection.execute(text("SELECT pg_try_advisory_lock(:name)"), {"name": _NAME}).scalar():
@@ -38,7 +41,8 @@ def sole_coordinator(where: str | Path) -> Iterator[None]:
         finally:
             engine.dispose()
         return
-    lock = FileLock(f"{str(where).removeprefix('sqlite:///')}.coordinator")
+    # By where it is in truth: a link, a relative path and a URL can all mean one file.
+    lock = FileLock(f"{file.resolve()}.coordinator")
     try:
         lock.acquire(timeout=0)
     except Timeout:

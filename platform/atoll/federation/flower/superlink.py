@@ -14,6 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import URL
+
 from atoll.experts.files import write_atomic
 from atoll.federation.flower.process import FlowerProcess, end_with_parent
 
@@ -37,7 +39,9 @@ def start_superlink(folder: Path, *, host: str, port: int, certificate: Path, ke
     folder.mkdir(parents=True, exist_ok=True)
     arguments = ["--host", host, "--port", str(port), "--isolation", "process", "--enable-supernode-auth"]
     arguments += ["--ssl-certfile", str(certificate), "--ssl-keyfile", str(key), "--ssl-ca-certfile", str(ca)]
-    arguments += ["--database", str(folder / DATABASE), "--disable-runtime-dependency-installation"]
+    # As a URL: of a path Flower makes one itself, in which some characters mean something else.
+    database = URL.create("sqlite", database=str(folder.absolute() / DATABASE)).render_as_string()
+    arguments += ["--database", database, "--disable-runtime-dependency-installation"]
     arguments += ["--superexec-auth-secret-file", str(secret_file(folder))]
     environment = {"ATOLL_CONTROL": secret_file(folder).read_text("ascii")}
     return FlowerProcess(__name__, arguments, log=folder / "superlink.log", environment=environment)

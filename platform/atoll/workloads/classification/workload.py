@@ -4,7 +4,6 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,6 +21,7 @@ from atoll.workloads.classification.loss import class_loss
 from atoll.workloads.classification.samples import LabelledSamples, Shares, numbered
 from atoll.workloads.excluded import Excluded
 from atoll.workloads.order import batch_indices, evaluation_indices
+from atoll.workloads.paths import absolute_path
 from atoll.workloads.workload import SPLITS, Batch, Progress, Sources, Split, SplitCounts, Workload
 
 
@@ -252,7 +252,7 @@ class Classification(Workload):
 
 def absolute_paths(paths: Sequence[str]) -> list[str]:
     """From the root, with ``~`` written out."""
-    return [str(Path(path).expanduser().absolute()) for path in paths]
+    return [absolute_path(path) for path in paths]
 
 
 def _batch(inputs: Mapping[str, Any], label: Tensor) -> Batch:

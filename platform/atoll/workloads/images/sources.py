@@ -12,6 +12,7 @@ from atoll.errors import ConfigError, DataError
 from atoll.workloads.classification.classes import ClassList
 from atoll.workloads.classification.samples import LabelledSamples, numbered
 from atoll.workloads.images.convert import Bytes, as_read
+from atoll.workloads.paths import user_path
 
 
 def read_pictures(paths: Iterable[str], classes: ClassList, form: ImagesForm) -> LabelledSamples:
@@ -22,7 +23,7 @@ def read_pictures(paths: Iterable[str], classes: ClassList, form: ImagesForm) ->
         DataError: a picture or array that cannot be read, a class that is not listed, persons in some files only, or
             nothing at all.
     """
-    found = [_read(Path(path).expanduser(), classes, form) for path in paths]
+    found = [_read(user_path(path), classes, form) for path in paths]
     if not any(len(part) for part in found):
         raise DataError(f"images: there is no picture in {', '.join(map(str, paths))}")
     if len({part.person is None for part in found}) > 1:

@@ -1,7 +1,5 @@
 """From a silo's configuration to its city and trajectories."""
 
-from pathlib import Path
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,6 +13,7 @@ from atoll.workloads.mobility.lines import read_trajectories
 from atoll.workloads.mobility.measures import measured
 from atoll.workloads.mobility.table import read_positions
 from atoll.workloads.mobility.trajectories import Trajectories
+from atoll.workloads.paths import user_path
 
 
 def read_silo(config: MobilityConfig, excluded: Excluded | None = None) -> tuple[City, Trajectories]:
@@ -65,5 +64,5 @@ def read_city(config: MobilityConfig) -> City:
     Raises:
         DataError: the file cannot be read, or a bad value in it.
     """
-    path = Path(config.locations).expanduser()
+    path = user_path(config.locations)
     return read_locations(path, config.city or path.stem, config.scale_km, cell_km=config.cell_km or None)

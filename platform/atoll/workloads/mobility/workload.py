@@ -33,6 +33,7 @@ from atoll.workloads.mobility.split import split_indices
 from atoll.workloads.mobility.table import read_positions, user_number
 from atoll.workloads.mobility.trajectories import Trajectories
 from atoll.workloads.order import batch_indices, evaluation_indices
+from atoll.workloads.paths import absolute_path
 from atoll.workloads.workload import SPLITS, Batch, Progress, Sources, Split, SplitCounts, Workload
 
 _NUMBER = re.compile(r"-?\d{1,18}")
@@ -71,9 +72,9 @@ class Mobility(Workload):
     @classmethod
     def absolute(cls, config: MobilityConfig) -> MobilityConfig:
         """Paths from the root, with ``~`` written out."""
-        locations = str(Path(config.locations).expanduser().absolute()) if config.locations else ""
-        paths = [str(Path(path).expanduser().absolute()) for path in config.paths]
-        places = str(Path(config.table.locations).expanduser().absolute()) if config.table.locations else ""
+        locations = absolute_path(config.locations)
+        paths = [absolute_path(path) for path in config.paths]
+        places = absolute_path(config.table.locations)
         return replace(config, paths=paths, locations=locations, table=replace(config.table, locations=places))
 
     @classmethod

@@ -1,13 +1,13 @@
 """From paths, folders and globs to a sorted list of files."""
 
 import difflib
-import glob
 import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from atoll.errors import ConfigError, DataError
+from atoll.workloads.paths import matches, split_pattern, user_path
 from atoll.workloads.text.config import TextConfig
 
 _SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
@@ -80,12 +80,11 @@ def digest(source: Source) -> str:
 
 def fixed_part(entry: str) -> Path:
     """The file or folder that an entry of ``paths`` names; for a glob the folder above its first wildcard."""
-    path = Path(entry).expanduser()
-    return _fixed(path) if glob.has_magic(entry) else path
+    return split_pattern(entry)[0]
 
 
 def _expand(entry: str) -> list[tuple[str, Path]]:
-    path = Path(entry).expanduser()
+    path = user_path(entry)
     if path.is_dir():
         # Not resolved before: a folder that is a link keeps the name it has in the configuration.
         parent = Path(os.path.abspath(path)).parent
@@ -94,13 +93,13 @@ def _expand(entry: str) -> list[tuple[str, Path]]:
         return [(path.name, path)]
     if path.exists():
         raise ConfigError(f"text: path '{entry}' is neither a file nor a folder")
-    if not glob.has_magic(entry):
+    root, pattern = split_pattern(entry)
+    if not pattern:
         raise ConfigError(f"text: path '{entry}' does not exist: {_nearest(path)}")
-    root = _fixed(path)
-    matches = [Path(match) for match in glob.glob(str(path), recursive=True)]
-    files = [match for match in matches if match.is_file()]
+    found = matches(root, pattern)
+    files = [match for match in found if match.is_file()]
     if not files:
-        why = f"matches only folders (try '{entry}/**/*')" if matches else f"matches nothing: {_nearest(root)}"
+        why = f"matches only folders (try '{entry}/**/*')" if found else f"matches nothing: {_nearest(root)}"
         raise ConfigError(f"text: glob '{entry}' {why}")
     return [(file.relative_to(root).as_posix(), file) for file in files]
 
@@ -122,13 +121,6 @@ def _source(name: str, path: Path, wanted: str) -> Source:
     status = path.stat()
     kind = _SUFFIXES.get(path.suffix.lower(), "text") if wanted == "auto" else wanted
     return Source(path, name, kind, status.st_size, status.st_mtime_ns)
-
-
-def _fixed(pattern: Path) -> Path:
-    """The folder above the first wildcard of a glob."""
-    parts = pattern.parts
-    first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
-    return Path(*parts[:first])
 
 
 def _nearest(path: Path) -> str:

@@ -21,6 +21,7 @@ from atoll.mixture import Descriptor
 from atoll.replay import Vocabulary, followed
 from atoll.workloads.data import DataConfig
 from atoll.workloads.excluded import Excluded
+from atoll.workloads.paths import absolute_path
 from atoll.workloads.text.check import check, empty, wanted
 from atoll.workloads.text.config import TextConfig, validate
 from atoll.workloads.text.files import find, fixed_part
@@ -82,7 +83,7 @@ class Text(Workload):
     @classmethod
     def absolute(cls, config: TextConfig) -> TextConfig:
         """Paths from the root, with ``~`` written out."""
-        return replace(config, paths=[str(Path(path).expanduser().absolute()) for path in config.paths])
+        return replace(config, paths=[absolute_path(path) for path in config.paths])
 
     @classmethod
     def private_paths(cls, config: TextConfig) -> tuple[Path, ...]:
