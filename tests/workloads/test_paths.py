@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from atoll.clients.gate.setup import _data
 from atoll.config import read_config, to_yaml
 from atoll.errors import ConfigError
-from atoll.workloads.data import DataConfig
 from atoll.workloads.files import find_files
 from atoll.workloads.paths import absolute_path, split_pattern, user_path
 from atoll.workloads.text.config import TextConfig
@@ -60,7 +59,8 @@ def test_paths_come_back_from_a_configuration(paths: list[str], tmp_path_factory
 
 @given(name=NAMES)
 def test_paths_of_a_node_are_text_and_no_references(name: str) -> None:
-    data: DataConfig = _data("text", [f"/somewhere/{name}"], [])
+    data = _data("text", [f"/somewhere/{name}"], [])
+    assert isinstance(data, TextConfig)
     assert data.paths == [str(Path(f"/somewhere/{name}"))]
 
 
