@@ -6,7 +6,6 @@ It asks Docker's registry, as `docker pull` does, for the manifest's digest. Not
 import json
 import re
 import sys
-import urllib.error
 import urllib.request
 from pathlib import Path
 

@@ -96,8 +96,8 @@ def test_the_same_packages_give_the_same_digest_in_any_order_and_spelling(made: 
 
 def test_show_needs_no_anchor_and_shows_all_there_is_to_know(made: Path, tmp_path: Path) -> None:
     digest = build(made, "--option", "k=2").split()[1]
-    raw = json.loads(Path("mix/release.json").read_text())
-    Path("mix/release.json").write_text(json.dumps({**raw, "anchor_name": "/gone"}))
+    raw = json.loads(Path("mix/release.json").read_text(encoding="utf-8"))
+    Path("mix/release.json").write_text(json.dumps({**raw, "anchor_name": "/gone"}), encoding="utf-8")
     Path("mix/envelope.json").unlink()
     output = run("show", "mix", "--unsigned")
     fingerprint = read_package(made / "office.atoll", trusted=None).public_key.fingerprint
@@ -126,7 +126,7 @@ def test_evaluate_measures_files_under_an_entitlement(made: Path) -> None:
     build(made, "--router", "uniform")
     Path("notes").mkdir()
     Path("notes/a.jsonl").write_text(
-        "".join(json.dumps({"body": f"note {n} of the clinic" * 4}) + "\n" for n in range(9))
+        "".join(json.dumps({"body": f"note {n} of the clinic" * 4}) + "\n" for n in range(9)), encoding="utf-8"
     )
     ask = ("evaluate", "mix", "notes", "--field", "body")
     found = json.loads(run(*ask, "--json", "--windows", "3"))
@@ -158,7 +158,7 @@ def test_generate_answers_and_says_who_contributed(made: Path) -> None:
 def test_export_writes_a_checkpoint(made: Path) -> None:
     build(made, "--router", "top-k")
     assert "out: FlexOlmoForCausalLM" in run("export", "mix", "out", "--without", "office")
-    assert json.loads(Path("out/config.json").read_text())["num_experts"] == 3
+    assert json.loads(Path("out/config.json").read_text(encoding="utf-8"))["num_experts"] == 3
     assert "--router top-k" in str(fail("export", _domain(made), "other"))
 
 
@@ -171,7 +171,7 @@ def test_integrators_have_options_too(made: Path) -> None:
     build(made, "--integrator", "ensemble", "--integrator-option", "weighting=uniform", "--router", "uniform")
     output = run("generate", "mix", "he", "--tokens", "2")
     assert output.count("33.3%") == 3
-    Path("a.txt").write_text("a clerk " * 40)
+    Path("a.txt").write_text("a clerk " * 40, encoding="utf-8")
     assert "No token is routed: ensemble" in run("evaluate", "mix", "a.txt")
 
 
@@ -222,8 +222,8 @@ def test_build_refuses_the_wrong_anchor_and_a_folder_in_use(made: Path) -> None:
 
 def test_an_opened_release_refuses_bad_requests(made: Path) -> None:
     build(made)
-    Path("a.txt").write_text("some text")
-    Path("empty.txt").write_text("\n")
+    Path("a.txt").write_text("some text", encoding="utf-8")
+    Path("empty.txt").write_text("\n", encoding="utf-8")
     expected: list[tuple[type[AtollError], str, tuple[Any, ...]]] = [
         (MixtureError, "no release", ("show", "nowhere")),
         (MixtureError, "no release", ("generate", "nowhere", "he")),

@@ -132,7 +132,11 @@ def test_coordinator_and_superlink_killed(make: Callable[..., Federation], undis
     fed.start("coordinator")
     wait("it goes on", lambda: fed.state().head.sequence > head.sequence)
     superlink = wait("SuperLink", lambda: processes("atoll.federation.flower.superlink --host 127.0.0.1"))
-    mine = [pid for pid in superlink if str(fed.folder) in Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")]
+    mine = [
+        pid
+        for pid in superlink
+        if str(fed.folder) in Path(f"/proc/{pid}/cmdline").read_text("utf-8").replace("\0", " ")
+    ]
     for pid in mine:
         os.kill(pid, signal.SIGKILL)
     assert mine

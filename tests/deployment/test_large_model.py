@@ -138,8 +138,8 @@ def memory(text: str) -> Iterator[dict[str, int]]:
         while not done.wait(0.2):
             for pid in processes(text):
                 try:
-                    status = Path(f"/proc/{pid}/status").read_text()
-                    command = Path(f"/proc/{pid}/cmdline").read_text()
+                    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+                    command = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8")
                 except OSError:
                     continue
                 lines = dict(line.split(":", 1) for line in status.splitlines() if ":" in line)

@@ -56,7 +56,7 @@ def mutants(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
 
 @pytest.mark.parametrize("file", COMPOSE, ids=lambda path: path.stem)
 def test_compose_files(file: Path) -> None:
-    schema, content = compose_schema(), yaml.safe_load(file.read_text())
+    schema, content = compose_schema(), yaml.safe_load(file.read_text(encoding="utf-8"))
     validator = jsonschema.Draft201909Validator(schema)
     validator.validate(content)
     wrong = copy.deepcopy(content)
@@ -67,7 +67,7 @@ def test_compose_files(file: Path) -> None:
 
 @pytest.mark.parametrize("file", KUBERNETES, ids=lambda path: path.stem)
 def test_kubernetes_manifests(file: Path) -> None:
-    for document in yaml.safe_load_all(file.read_text()):
+    for document in yaml.safe_load_all(file.read_text(encoding="utf-8")):
         kubernetes_validate.validate(document, "1.31", strict=True)
         for wrong in mutants(document):
             with pytest.raises(kubernetes_validate.ValidationError):
@@ -78,7 +78,7 @@ def test_kubernetes_manifests(file: Path) -> None:
 def test_systemd_units(file: Path, tmp_path: Path) -> None:
     unit = configparser.ConfigParser(strict=True, interpolation=None)
     unit.optionxform = str  # type: ignore[assignment, method-assign]
-    unit.read_string(file.read_text())
+    unit.read_string(file.read_text(encoding="utf-8"))
     program, *arguments = unit["Service"]["ExecStart"].split()
     assert program.endswith("/atoll")
     parse(arguments)
@@ -89,7 +89,7 @@ def test_systemd_units(file: Path, tmp_path: Path) -> None:
     if shutil.which("systemd-analyze") is None:
         pytest.skip("systemd-analyze is not here; the unit's own structure was checked")
     made = tmp_path / file.name.replace("@", "@north")
-    made.write_text(file.read_text().replace(program, "/bin/true").replace("User=atoll", "User=root"))
+    made.write_text(file.read_text(encoding="utf-8").replace(program, "/bin/true").replace("User=atoll", "User=root"))
     done = subprocess.run(["systemd-analyze", "verify", made], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
@@ -124,7 +124,7 @@ def test_compose_starts_what_there_is() -> None:
 
 @pytest.mark.parametrize("file", KUBERNETES, ids=lambda path: path.stem)
 def test_kubernetes_starts_what_there_is(file: Path) -> None:
-    by_kind = {document["kind"]: document for document in yaml.safe_load_all(file.read_text())}
+    by_kind = {document["kind"]: document for document in yaml.safe_load_all(file.read_text(encoding="utf-8"))}
     stateful, service, network = (by_kind[kind]["spec"] for kind in ("StatefulSet", "Service", "NetworkPolicy"))
     pod = stateful["template"]["spec"]
     (init,), (container,) = pod["initContainers"], pod["containers"]

@@ -34,7 +34,7 @@ SEVERAL = 2 * PIECE // 4 + 5
 
 def resident(field: str) -> float:
     """MiB of this process: ``VmRSS`` now, ``VmHWM`` at most so far."""
-    lines = Path("/proc/self/status").read_text().splitlines()
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
     return int(next(line for line in lines if line.startswith(f"{field}:")).split()[1]) / 1024
 
 

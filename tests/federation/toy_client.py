@@ -40,7 +40,7 @@ def query(message: Message, context: Context) -> Message:
         time.sleep(float(value))
     if what == "read":
         try:
-            said["read"] = Path(value).read_text()
+            said["read"] = Path(value).read_text(encoding="utf-8")
         except PermissionError as error:
             said["refused"] = str(error)
     if what == "list":

@@ -28,7 +28,7 @@ def test_recorded_bounds_hold_for_what_was_found_and_not_for_a_change(coins: Pat
     found = yaml.safe_load(text)
     assert set(found["bounds"]) == {"0.3", "0.6"}
     assert "recording" in found["bounds_origin"]
-    coins.write_text(coins.read_text() + text)
+    coins.write_text(coins.read_text(encoding="utf-8") + text, encoding="utf-8")
     guarded = read_suite(str(coins))
     assert breaches(guarded, finished(coins, tmp_path / "work").done()) == []
     worse = breaches(guarded, finished(coins, tmp_path / "worse", shift=-0.05).done())

@@ -54,7 +54,7 @@ def test_what_cannot_be_run_is_said_before_anything_runs(coins: Path, override: 
 
 
 def test_a_claim_about_nobody_is_a_slip(coins: Path) -> None:
-    coins.write_text(coins.read_text().replace("than: honest", "than: honset"))
+    coins.write_text(coins.read_text(encoding="utf-8").replace("than: honest", "than: honset"), encoding="utf-8")
     with pytest.raises(ConfigError, match="did you mean 'honest'"):
         read_suite(str(coins))
 

@@ -160,7 +160,7 @@ def report(settings: Settings, rows: list[Row], left_out: list[str]) -> dict[str
 
 def _processor() -> str:
     described = Path("/proc/cpuinfo")
-    lines = described.read_text().splitlines() if described.exists() else []
+    lines = described.read_text(encoding="utf-8").splitlines() if described.exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
 

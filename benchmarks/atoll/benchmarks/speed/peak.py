@@ -92,13 +92,13 @@ def forget_highest() -> None:
     if torch.cuda.is_available():
         torch.cuda.reset_peak_memory_stats()
     if _CLEAR.exists():
-        _CLEAR.write_text("5")
+        _CLEAR.write_text("5", encoding="utf-8")
 
 
 def _field(name: str) -> int:
     # Not getrusage where it can be helped: a process that another started inherits that one's maximum there.
     if _STATUS.exists():
-        for line in _STATUS.read_text().splitlines():
+        for line in _STATUS.read_text(encoding="utf-8").splitlines():
             if line.startswith(f"{name}:"):
                 return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024

@@ -16,6 +16,7 @@ from atoll.benchmarks.suites.record import SuiteFolder
 from atoll.benchmarks.suites.suite import Cell
 from atoll.benchmarks.suites.worker import PROGRESS, Job
 from atoll.errors import ConfigError
+from atoll.federation.last_words import tail, why_it_ended
 
 _JOB, _LOG = "job.json", "log.txt"
 
@@ -111,8 +112,8 @@ class _Running:
         with self._lock:
             if self.stopped:
                 return None
-            env = {**os.environ, "OMP_NUM_THREADS": str(threads)}
-            made = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=env)
+            env = {**os.environ, "OMP_NUM_THREADS": str(threads), "PYTHONIOENCODING": "utf-8:backslashreplace"}
+            made = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, encoding="utf-8", env=env)
             self._processes.append(made)
             return made
 
@@ -162,6 +163,4 @@ def _run(
         code = process.wait()
     if code == 0 and folder.is_done(cell):
         return None
-    said = [line for line in (own / _LOG).read_text("utf-8", errors="replace").splitlines() if line.strip()]
-    reason = said[-1] if said else f"the process ended with code {code}"
-    return Failure(cell=cell, reason=reason, log=str(own / _LOG))
+    return Failure(cell=cell, reason=why_it_ended(tail(own / _LOG), code), log=str(own / _LOG))
