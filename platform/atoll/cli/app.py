@@ -65,11 +65,19 @@ def run(
     overrides: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=VALUE]…", help="Values that go before the file's.")
     ] = None,
+    retrain: Annotated[
+        list[str] | None,
+        typer.Option(metavar="OWNER", help="Train anew although its expert arrived before; repeatable."),
+    ] = None,
 ) -> None:
-    """Run a federation on this machine, one worker process a silo, from a configuration file."""
+    """Run a federation on this machine, one worker process a silo, from a configuration file.
+
+    Run again in the same folder, it goes on where it was cut short. Where data or settings have changed since, it says
+    what, and stops: what arrived under one never counts under another.
+    """
     from atoll.cli.running import run_config
 
-    run_config(config, overrides or [])
+    run_config(config, overrides or [], retrain or [])
 
 
 @app.command(epilog="Example: atoll doctor")

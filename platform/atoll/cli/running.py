@@ -30,14 +30,14 @@ from atoll.coordinator.tracking import ui_command
 console = Console()
 
 
-def run_config(path: Path, overrides: Sequence[str]) -> None:
+def run_config(path: Path, overrides: Sequence[str], retrain: Sequence[str] = ()) -> None:
     """``atoll run``."""
     config = read_config(RunConfig, path, overrides)
     command = shlex.join(["atoll", "run", str(path), *overrides])
     if config.stream.on:
-        _run_stream(config, command)
+        _run_stream(config, command, retrain)
     else:
-        _run(config, command)
+        _run(config, command, retrain)
 
 
 def run_demo(*, quick: bool, anchor: str, output: Path | None, seed: int, overrides: Sequence[str]) -> None:
@@ -61,22 +61,22 @@ def _saved(config: RunConfig, folder: Path) -> Path:
     return path
 
 
-def _run(config: RunConfig, command: str) -> None:
+def _run(config: RunConfig, command: str, retrain: Sequence[str] = ()) -> None:
     config.check()
     began = time.monotonic()
     with _progress([silo.name for silo in config.silos]) as on_progress:
-        outcome = execute(config, command=command, on_progress=on_progress)
+        outcome = execute(config, command=command, on_progress=on_progress, retrain=retrain)
     _show(outcome, time.monotonic() - began)
 
 
-def _run_stream(config: RunConfig, command: str) -> None:
+def _run_stream(config: RunConfig, command: str, retrain: Sequence[str]) -> None:
     from atoll.coordinator.stream.run import execute_stream
 
     config.check()
     began = time.monotonic()
     bars = [silo.name for silo in config.silos] + (["baselines"] if config.stream.baselines else [])
     with _progress(bars) as on_progress:
-        outcome = execute_stream(config, command=command, on_progress=on_progress)
+        outcome = execute_stream(config, command=command, on_progress=on_progress, retrain=retrain)
     console.print()
     for table in stream_tables(outcome.results):
         console.print(table)

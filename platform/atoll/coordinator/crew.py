@@ -35,6 +35,7 @@ from atoll.releases.members import verify
 log = logging.getLogger("atoll.coordinator")
 EXIT = f"{MessageType.EVALUATE}.exit"
 """Flower's name of the message that asks for an exit's scorecard."""
+_EVALUATED = "evaluated"
 U = TypeVar("U", bound=Unit)
 Reply = TypeVar("Reply", TrainReply, EvaluateReply)
 
@@ -112,9 +113,21 @@ class Crew:
         return found
 
     def evaluate(self, owners: Sequence[str], unit: EvaluateUnit) -> dict[str, EvaluateReply]:
-        """What each measured on its own data."""
-        replies = self._work(owners, MessageType.EVALUATE, unit, EvaluateReply)
-        return {owner: said for owner, (said, _) in replies.items()}
+        """What each measured on its own data; who measured the same before is not asked again."""
+        found = {owner: said for owner in owners if (said := self._measured(owner, unit)) is not None}
+        waiting = [owner for owner in owners if owner not in found]
+        for owner, (said, _) in self._work(waiting, MessageType.EVALUATE, unit, EvaluateReply).items():
+            self.journal.write(_EVALUATED, owner, unit.address, {"json": said.to_json()})
+            found[owner] = said
+        return {owner: found[owner] for owner in owners if owner in found}
+
+    def _measured(self, owner: str, unit: EvaluateUnit) -> EvaluateReply | None:
+        """What an earlier run has heard already."""
+        entry = self.journal.find(_EVALUATED, owner, unit.address)
+        try:
+            return None if entry is None else EvaluateReply.from_json(str(entry["json"]))
+        except (FederationError, KeyError):
+            return None
 
     def measure_exit(self, owner: str, unit: ExitUnit) -> dict[str, float]:
         """Figures of an exit's scorecard, asked of the owner that leaves; none where it is not there or cannot.

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,21 @@ class Journal:
         """What was written of this event, owner and unit; ``None`` if nothing."""
         return self._entries.get((event, owner, unit))
 
+    def owners(self, event: str) -> set[str]:
+        """Of whom anything of this event was written."""
+        return {owner for kind, owner, _ in self._entries if kind == event}
+
+    def lines(self, event: str, *, without: Collection[str]) -> list[str]:
+        """What was written of this event, but for some owners, as lines."""
+        return [
+            _line(kind, owner, unit, content)
+            for (kind, owner, unit), content in self._entries.items()
+            if kind == event and owner not in without
+        ]
+
     def write(self, event: str, owner: str, unit: str, content: dict[str, Any]) -> None:
         """Write, to disk before returning."""
-        line = json.dumps({"event": event, "owner": owner, "unit": unit, "content": content}, sort_keys=True)
+        line = _line(event, owner, unit, content)
         with self._path.open("a", encoding="utf-8") as handle:
             # A line that a crash cut short must not swallow this one.
             handle.write(("\n" if self._torn() else "") + line + "\n")
@@ -40,3 +53,7 @@ class Journal:
     def _torn(self) -> bool:
         raw = self._path.read_bytes() if self._path.exists() else b""
         return bool(raw) and not raw.endswith(b"\n")
+
+
+def _line(event: str, owner: str, unit: str, content: dict[str, Any]) -> str:
+    return json.dumps({"event": event, "owner": owner, "unit": unit, "content": content}, sort_keys=True)

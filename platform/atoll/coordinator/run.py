@@ -4,20 +4,23 @@ import contextlib
 import logging
 import os
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from atoll.config import to_yaml
+from atoll.config.folder_lock import sole_owner
 from atoll.coordinator.app import Coordinator, Findings
 from atoll.coordinator.config import SIMULATION, EngineConfig, RunConfig, SiloConfig
 from atoll.coordinator.erasure.inventory import TRACKED, record_copy
+from atoll.coordinator.journal import Journal
 from atoll.coordinator.memory import MemoryWatch
 from atoll.coordinator.report.figures import draw
 from atoll.coordinator.report.page import write_report
 from atoll.coordinator.results import RunResults
+from atoll.coordinator.run_basis import RunBasis, check_basis, set_aside
 from atoll.coordinator.summary import summarize
 from atoll.coordinator.tracking import Tracker
 from atoll.coordinator.traffic import TrafficLog
@@ -58,18 +61,30 @@ class Outcome:
     release: Path
 
 
-def execute(config: RunConfig, *, command: str, on_progress: OnProgress | None = None) -> Outcome:
+def execute(
+    config: RunConfig, *, command: str, on_progress: OnProgress | None = None, retrain: Collection[str] = ()
+) -> Outcome:
     """Run to the end, or go on where an earlier run in the same folder was cut short.
 
     Args:
         config: The run.
         command: What the user typed, for the report.
         on_progress: Listener for the silos' work; hears nothing in simulation.
+        retrain: Owners whose experts are trained anew, for what they rest on has changed.
 
     Raises:
+        ConfigError: the folder's run rests on something else.
+        LedgerError: another process works in the folder.
         AtollError: the run cannot be made; what had arrived is kept.
     """
-    folder, silos = prepared(config)
+    with run_folder(config) as folder:
+        return _execute(config, folder, command, on_progress, retrain)
+
+
+def _execute(
+    config: RunConfig, folder: Path, command: str, on_progress: OnProgress | None, retrain: Collection[str]
+) -> Outcome:
+    silos = prepared(config, folder, retrain)
     traffic = TrafficLog(folder / "traffic.jsonl")
     with MemoryWatch() as memory, opened(config, silos, traffic, on_progress) as grid:
         found = _coordinate(grid, folder)
@@ -83,17 +98,40 @@ def execute(config: RunConfig, *, command: str, on_progress: OnProgress | None =
     return Outcome(results, folder, report, release)
 
 
-def prepared(config: RunConfig) -> tuple[Path, list[SiloProcess]]:
-    """Check a configuration, and make the run folder with a folder for every silo.
+@contextlib.contextmanager
+def run_folder(config: RunConfig) -> Iterator[Path]:
+    """The run folder, made where it is not there, and this process's alone as long as it works in it.
 
     Raises:
-        ConfigError, PluginError: what cannot be.
+        ConfigError, PluginError: a configuration that cannot be.
+        LedgerError: another process works in it.
     """
     config.check()
     folder = Path(config.output).resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    with sole_owner(folder / ".lock", folder, ", or use another folder (output=FOLDER)"):
+        yield folder
+
+
+def prepared(config: RunConfig, folder: Path, retrain: Collection[str] = ()) -> list[SiloProcess]:
+    """Write down what a run rests on, and make a folder for every silo.
+
+    Args:
+        config: The run.
+        folder: The run folder.
+        retrain: Owners whose experts are trained anew.
+
+    Raises:
+        ConfigError: what arrived in the folder rests on something else, or an owner to be trained anew is none.
+    """
+    if odd := sorted(set(retrain) - {silo.name for silo in config.silos}):
+        raise ConfigError(f"--retrain names '{odd[0]}'; the silos are {', '.join(silo.name for silo in config.silos)}")
+    basis, trained = RunBasis.of(config), Journal(folder / "journal.jsonl").owners("trained")
+    if not check_basis(basis, folder, trained, retrain):
+        set_aside(folder, retrain)
     (folder / "config.yaml").write_text(to_yaml(config), encoding="utf-8")
-    return folder, [_prepare(config, silo, folder) for silo in config.silos]
+    basis.save(folder)
+    return [_prepare(config, silo, folder) for silo in config.silos]
 
 
 def opened(

@@ -4,6 +4,8 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
+from flwr.app import MessageType
+
 from atoll.federation.embedded import Traffic
 
 
@@ -19,11 +21,17 @@ class TrafficLog:
             handle.write(json.dumps(asdict(item)) + "\n")
 
     def read(self) -> list[Traffic]:
-        """All of it, from the run's beginning."""
-        found = []
+        """All of it, from the run's beginning; what every start announces anew is counted once."""
+        found: list[Traffic] = []
+        announced: set[tuple[str, str]] = set()
         for line in self._path.read_text("utf-8").splitlines() if self._path.exists() else ():
             try:
-                found.append(Traffic(**json.loads(line)))
+                item = Traffic(**json.loads(line))
             except (ValueError, TypeError):
                 continue
+            if item.message_type == MessageType.QUERY:
+                if (item.silo, item.direction) in announced:
+                    continue
+                announced.add((item.silo, item.direction))
+            found.append(item)
         return found

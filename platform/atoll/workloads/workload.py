@@ -153,6 +153,19 @@ class Workload(ABC):
         """Files and folders that nobody but the owner's own process should read."""
 
     @classmethod
+    def data_files(cls, config: Any) -> list[Path]:
+        """The files that the data is in, sorted; those of folders with their subfolders, hidden ones left out.
+
+        Raises:
+            ConfigError, DataError: what is named is not there.
+        """
+        found: set[Path] = set()
+        for path in cls.private_paths(config):
+            inside = path.rglob("*") if path.is_dir() else [path]
+            found |= {each for each in inside if each.is_file() and not each.name.startswith(".")}
+        return sorted(found)
+
+    @classmethod
     @abstractmethod
     def frame(cls, anchor: "Anchor", model: nn.Module, sites: Sequence[str], cache: Path) -> Descriptor:
         """The anchor's own domain descriptor at these sites, from public data: the same for everyone.

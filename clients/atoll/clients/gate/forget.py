@@ -1,13 +1,10 @@
 """``atoll node forget``: records are passed over for good; an expert without them succeeds the one that had them."""
 
-import contextlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from atoll.clients.forgotten import open_forgotten, write_forgotten
 from atoll.clients.gate.offers import offer
@@ -18,7 +15,8 @@ from atoll.clients.node import Node
 from atoll.clients.own_experts import OwnExpert, own_experts
 from atoll.clients.succession import Succession, ended, pending
 from atoll.clients.training.kept_checkpoints import usable_checkpoint
-from atoll.errors import ConfigError, FederationError
+from atoll.config.folder_lock import sole_owner
+from atoll.errors import ConfigError
 from atoll.federation.blobs import BlobStore
 from atoll.federation.talk import DONE, WorkReply
 from atoll.federation.units import TrainReply
@@ -62,12 +60,12 @@ def forget(root: Path, paths: Sequence[str], names: Sequence[str], *, anew: bool
         anew: Not from a checkpoint that had not seen them, but from the beginning.
 
     Raises:
-        FederationError: the node runs; its process would go on with the records.
+        LedgerError: the node runs; its process would go on with the records.
         ConfigError: no record, one that is not there, or an expert of which it is not known how it was trained.
         Refusal: the node's own policy does not allow the training.
         AtollError: the data cannot be used, or training diverged.
     """
-    with _alone(root):
+    with sole_owner(root / ".lock", root, "; the node would go on with the records"):
         folder, begun = NodeFolder(root), pending(root)
         experts = own_experts(root)
         records = samples = 0
@@ -96,19 +94,6 @@ def forget(root: Path, paths: Sequence[str], names: Sequence[str], *, anew: bool
         ended(root)
         digests = [each.digest for each in old]
         return Forgotten(records, samples, digests, said.digest, package, begun.step, tuple(statements))
-
-
-@contextlib.contextmanager
-def _alone(root: Path) -> Iterator[None]:
-    lock = FileLock(root / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise FederationError(f"{root}: the node runs, and would go on with the records; stop it first") from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _exclude(

@@ -9,13 +9,12 @@ from functools import partial
 from pathlib import Path
 
 import httpx
-from filelock import FileLock, Timeout
 from flwr.app import Message
 
 from atoll.clients.gate.gate import Gate
 from atoll.clients.gate.health import HealthMonitor
 from atoll.clients.gate.setup import NodeFolder
-from atoll.errors import FederationError
+from atoll.config.folder_lock import sole_owner
 from atoll.errors.explain import explained
 from atoll.experts.files import write_atomic
 from atoll.federation.flower.clock import clock_offset, shift_clock
@@ -47,20 +46,15 @@ def serve_node(root: Path, stop: threading.Event) -> None:
         stop: Set to end.
 
     Raises:
-        FederationError: another process serves this folder.
+        LedgerError: another process serves this folder.
         ConfigError: the folder cannot be used.
     """
     folder = NodeFolder(root.absolute())
     config, key = folder.read_config(), folder.read_key()
     folder.read_policy()
     invited = Invitation.load(folder.invitation)
-    lock = FileLock(root / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise FederationError(f"{root}: is served by another process already; stop that one first") from None
     with contextlib.ExitStack() as stack:
-        stack.callback(lock.release)
+        stack.enter_context(sole_owner(root / ".lock", root))
         gate = Gate(folder.root, config.owner, key, folder.read_policy)
         gate.stopping = stop
         gate.works.start()

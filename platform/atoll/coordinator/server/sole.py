@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from sqlalchemy import create_engine, text
 
+from atoll.config.folder_lock import in_use, sole_owner
 from atoll.errors import LedgerError
 from atoll.ledger.location import ledger_file, ledger_url
 
@@ -27,27 +27,17 @@ def sole_coordinator(where: str | Path) -> Iterator[None]:
     url = ledger_url(where)
     file = ledger_file(url)
     shown = url.render_as_string() if file is None else str(file)  # without a password
-    refusal = LedgerError(
-        f"{shown}: another coordinator works on this ledger, and a ledger has one; stop that one first"
-    )
     if file is None:
         engine = create_engine(url, pool_pre_ping=True)
         try:
             with engine.connect() as connection:
                 if not connection.execute(text("SELECT pg_try_advisory_lock(:name)"), {"name": _NAME}).scalar():
-                    raise refusal
+                    raise LedgerError(in_use(shown))
                 connection.commit()
                 yield
         finally:
             engine.dispose()
         return
     # By where it is in truth: a link, a relative path and a URL can all mean one file.
-    lock = FileLock(f"{file.resolve()}.coordinator")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        raise refusal from None
-    try:
+    with sole_owner(Path(f"{file.resolve()}.coordinator"), shown):
         yield
-    finally:
-        lock.release()

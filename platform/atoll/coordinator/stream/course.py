@@ -261,24 +261,12 @@ class StreamCoordinator:
             audit=None if audit is None else replace(audit, release=MIXTURE, seed=self.config.seed),
             replay=None if audit is None else self.replay,
         )
-        found = {owner: said for owner in self.crew.owners if (said := self._measured(owner, unit)) is not None}
-        waiting = [owner for owner in self.crew.owners if owner not in found]
-        for owner, said in self.crew.evaluate(waiting, unit).items():
-            self.crew.journal.write("evaluated", owner, unit.address, {"json": said.to_json()})
-            found[owner] = said
+        found = self.crew.evaluate(self.crew.owners, unit)
         if not found:
             raise FederationError(f"no silo could evaluate release {release.number}: {self.crew.reasons()}")
         folder = release_folder(self.folder / "releases", release.number)
         write_audits(folder, {owner: said.audit for owner, said in found.items() if said.audit})
         return found
-
-    def _measured(self, owner: str, unit: EvaluateUnit) -> EvaluateReply | None:
-        """What an earlier run has heard already."""
-        entry = self.crew.journal.find("evaluated", owner, unit.address)
-        try:
-            return None if entry is None else EvaluateReply.from_json(str(entry["json"]))
-        except (FederationError, KeyError):
-            return None
 
     def _variants(self, release: Release, arrived: Sequence[str], *, anchor: bool) -> list[Variant]:
         models = [whole(release, MIXTURE)]

@@ -1,6 +1,6 @@
 """A whole stream on this machine: engine, stages, baselines, results, tracking, report."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from atoll.continual import over_stages
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.erasure.inventory import TRACKED, record_copy
 from atoll.coordinator.memory import MemoryWatch
-from atoll.coordinator.run import OnProgress, opened, prepared, versions
+from atoll.coordinator.run import OnProgress, opened, prepared, run_folder, versions
 from atoll.coordinator.stream.baselines import BaselineResults, run_baselines
 from atoll.coordinator.stream.collect import collect
 from atoll.coordinator.stream.course import Course, StreamCoordinator
@@ -39,18 +39,30 @@ class StreamOutcome:
     release: Path
 
 
-def execute_stream(config: RunConfig, *, command: str, on_progress: OnProgress | None = None) -> StreamOutcome:
+def execute_stream(
+    config: RunConfig, *, command: str, on_progress: OnProgress | None = None, retrain: Collection[str] = ()
+) -> StreamOutcome:
     """Run to the end, or go on at the stage where an earlier run in the same folder was cut short.
 
     Args:
         config: The run, with a stream.
         command: What the user typed, for the report.
         on_progress: Listener for the silos' work and the baselines'.
+        retrain: Owners whose experts are trained anew, for what they rest on has changed.
 
     Raises:
+        ConfigError: the folder's run rests on something else.
+        LedgerError: another process works in the folder.
         AtollError: the stream cannot be made; what had arrived is kept.
     """
-    folder, silos = prepared(config)
+    with run_folder(config) as folder:
+        return _execute_stream(config, folder, command, on_progress, retrain)
+
+
+def _execute_stream(
+    config: RunConfig, folder: Path, command: str, on_progress: OnProgress | None, retrain: Collection[str]
+) -> StreamOutcome:
+    silos = prepared(config, folder, retrain)
     traffic = TrafficLog(folder / "traffic.jsonl")
     with MemoryWatch() as memory:
         with opened(config, silos, traffic, on_progress) as grid:

@@ -91,6 +91,11 @@ class Text(Workload):
         return tuple(Path(path) for path in map(fixed_part, config.paths))
 
     @classmethod
+    def data_files(cls, config: TextConfig) -> list[Path]:
+        """What the paths, folders and globs name."""
+        return [source.path for source in find(config)]
+
+    @classmethod
     def frame(cls, anchor: Anchor, model: nn.Module, sites: Sequence[str], cache: Path) -> Descriptor:
         """From the public text that ships with Atoll."""
         return public_descriptor(anchor, model, sites, cache)
