@@ -150,7 +150,7 @@ def test_two_coordinators_on_one_ledger(make: Callable[..., Federation]) -> None
     fed.start("coordinator")
     fed.wait_said("coordinator", "listening")
     said = atoll("coordinator", "up", fed.folder, code=9)
-    assert "another coordinator works on this ledger" in said
+    assert "another process works here, and only one may" in said
     assert fed.programs["coordinator"].alive
 
 

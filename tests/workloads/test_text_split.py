@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from atoll.errors import ConfigError, DataError
 from atoll.workloads.text import TextConfig
 from atoll.workloads.text.check import check
-from atoll.workloads.text.split import split_of
+from atoll.workloads.text.split import Splitting, split_of
+from atoll.workloads.workload import SPLITS
 
 shares = st.tuples(st.floats(0, 0.99), st.floats(0, 0.99)).filter(lambda pair: sum(pair) < 1)
 
@@ -98,3 +99,54 @@ def test_files_without_text(tmp_path: Path) -> None:
     (tmp_path / "one.txt").write_text("\n")
     with pytest.raises(DataError, match=r"no readable document: the files in .* hold no text"):
         check(config(tmp_path))
+
+
+KEYS = st.lists(st.text("abcdefgh", min_size=1, max_size=6), min_size=0, max_size=40)
+SHARES = st.sampled_from([(0.05, 0.05), (0.1, 0.0), (0.0, 0.1), (0.01, 0.3), (0.3, 0.01), (0.49, 0.49), (0.0, 0.0)])
+
+
+def shared_out(keys: list[str], shares: tuple[float, float], salt: str = "") -> dict[str, set[str]]:
+    splitting = Splitting.of(keys, validation=shares[0], test=shares[1], salt=salt)
+    found: dict[str, set[str]] = {split: set() for split in SPLITS}
+    for key in keys:
+        found[splitting.split_of(key)].add(key.strip())
+    return found
+
+
+@given(KEYS, SHARES, st.text(max_size=3))
+def test_no_split_that_has_a_share_is_empty_where_there_are_documents_enough(
+    keys: list[str], shares: tuple[float, float], salt: str
+) -> None:
+    found = shared_out(keys, shares, salt)
+    wanted = {"train"} | {name for name, share in zip(("validation", "test"), shares, strict=True) if share}
+    if len(set(keys)) >= len(wanted):
+        assert {split for split, held in found.items() if held} >= wanted
+    assert not any(found[split] for split in set(SPLITS) - wanted), "and none without a share gets any"
+
+
+@given(KEYS, SHARES)
+def test_what_the_shares_fill_by_themselves_stays_as_it_was(keys: list[str], shares: tuple[float, float]) -> None:
+    natural: dict[str, set[str]] = {split: set() for split in SPLITS}
+    for key in keys:
+        natural[split_of(key, validation=shares[0], test=shares[1])].add(key)
+    wanted = {"train"} | {name for name, share in zip(("validation", "test"), shares, strict=True) if share}
+    found = shared_out(keys, shares)
+    if all(natural[split] for split in wanted):
+        assert found == natural
+    elif len(set(keys)) >= len(wanted):
+        moved = sum(len(natural[split] - found[split]) for split in SPLITS)
+        assert moved <= 2
+
+
+@given(KEYS, st.text("ijkl", min_size=1, max_size=5), SHARES)
+def test_one_more_document_moves_at_most_two_others(keys: list[str], more: str, shares: tuple[float, float]) -> None:
+    before, after = shared_out(keys, shares), shared_out([*keys, more], shares)
+    moved = {key for split in SPLITS for key in before[split] if key not in after[split]}
+    assert len(moved) <= 2
+
+
+def test_thirty_documents_have_all_splits_whatever_they_are() -> None:
+    """Of thirty, four silos in ten had an empty split."""
+    for silo in range(300):
+        found = shared_out([f"{silo} {number}" for number in range(30)], (0.05, 0.05))
+        assert all(found.values())

@@ -26,7 +26,7 @@ from atoll.clients.node import Node
 from atoll.clients.own_experts import own_experts
 from atoll.clients.training.kept_checkpoints import keep
 from atoll.clients.work import train_expert
-from atoll.errors import ConfigError, FederationError
+from atoll.errors import ConfigError, LedgerError
 from atoll.experts.card import ExpertCard
 from atoll.experts.package import ExpertPackage, read_package
 from atoll.experts.statements import Statement
@@ -241,7 +241,7 @@ def test_a_crash_in_between_is_taken_up(make: Make, monkeypatch: pytest.MonkeyPa
 
 def test_a_node_that_runs_is_stopped_first(make: Make) -> None:
     folder = make("node")
-    with FileLock(folder / ".lock"), pytest.raises(FederationError, match="stop it first"):
+    with FileLock(folder / ".lock"), pytest.raises(LedgerError, match="stop it first"):
         forget(folder, [], [name_of(folder, 7)])
 
 

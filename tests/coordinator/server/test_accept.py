@@ -66,7 +66,7 @@ def test_only_an_owner_speaks_for_itself(shop: Shop, tmp_path: Path) -> None:
 
 def test_a_ledger_has_one_coordinator(tmp_path: Path) -> None:
     place = tmp_path / "ledger.db"
-    with sole_coordinator(place), pytest.raises(LedgerError, match="another coordinator"), sole_coordinator(place):
+    with sole_coordinator(place), pytest.raises(LedgerError, match="another process works"), sole_coordinator(place):
         pass
     with sole_coordinator(place):
         pass

@@ -1,6 +1,7 @@
 """Samples by column, and which split each is in."""
 
 import hashlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 
 from atoll.errors import ConfigError, DataError
 from atoll.workloads.excluded import Excluded
-from atoll.workloads.text.split import split_of
+from atoll.workloads.text.split import Splitting
 from atoll.workloads.workload import SPLITS, Split
 
 
@@ -59,7 +60,8 @@ class LabelledSamples:
         """
         keys = self._keys()
         names, place = np.unique(keys, return_inverse=True)
-        chosen = np.array([SPLITS.index(shares.split_of(name)) for name in names.tolist()], dtype=np.int64)
+        splitting = shares.splitting(names.tolist())
+        chosen = np.array([SPLITS.index(splitting.split_of(name)) for name in names.tolist()], dtype=np.int64)
         found = {split: np.flatnonzero(chosen[place] == number) for number, split in enumerate(SPLITS)}
         for split in SPLITS:
             if shares.of(split) and not len(found[split]):
@@ -106,9 +108,9 @@ class Shares:
         left = 1 - self.validation - self.test
         return {"train": left, "validation": self.validation, "test": self.test}[split]
 
-    def split_of(self, key: str) -> Split:
-        """The split of what has this key."""
-        return split_of(key, validation=self.validation, test=self.test, salt=self.salt)
+    def splitting(self, keys: Iterable[str]) -> Splitting:
+        """How what has these keys is split."""
+        return Splitting.of(keys, validation=self.validation, test=self.test, salt=self.salt)
 
 
 def numbered(names: NDArray[np.str_]) -> NDArray[np.int64]:

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from atoll.workloads.mobility.config import MobilityConfig
 from atoll.workloads.mobility.trajectories import Trajectories
-from atoll.workloads.text.split import split_of
+from atoll.workloads.text.split import Splitting
 from atoll.workloads.workload import SPLITS, Split
 
 
@@ -16,9 +16,8 @@ def split_indices(trajectories: Trajectories, config: MobilityConfig) -> dict[Sp
     and a change of the share of validation does not change what is tested on.
     """
     users, place = np.unique(trajectories.user, return_inverse=True)
-    chosen = [
-        SPLITS.index(split_of(str(user), validation=config.validation, test=config.test, salt=config.salt))
-        for user in users.tolist()
-    ]
+    names = [str(user) for user in users.tolist()]
+    splitting = Splitting.of(names, validation=config.validation, test=config.test, salt=config.salt)
+    chosen = [SPLITS.index(splitting.split_of(name)) for name in names]
     of_trajectory = np.array(chosen, dtype=np.int64)[place]
     return {split: np.flatnonzero(of_trajectory == number) for number, split in enumerate(SPLITS)}

@@ -7,7 +7,7 @@ from atoll.errors import DataError
 from atoll.workloads.excluded import Excluded
 from atoll.workloads.text.config import TextConfig, validate
 from atoll.workloads.text.sources import documents
-from atoll.workloads.text.split import split_of
+from atoll.workloads.text.split import Splitting
 from atoll.workloads.workload import SPLITS, Split
 
 
@@ -20,13 +20,25 @@ def check(config: TextConfig, excluded: Excluded | None = None) -> None:
     """
     validate(config)
     found: Counter[Split] = Counter()
+    splitting = splitting_of(config, excluded)
     for document in documents(config, excluded):
-        found[split_of(document.text, validation=config.validation, test=config.test, salt=config.salt)] += 1
+        found[splitting.split_of(document.text)] += 1
     if not found:
         raise DataError(f"text: no readable document: the files in {', '.join(config.paths)} hold no text")
     for split in wanted(config):
         if not found[split]:
             raise DataError(empty(split, "no documents", found, config))
+
+
+def splitting_of(config: TextConfig, excluded: Excluded | None = None) -> Splitting:
+    """How a silo's documents are split; reads some of them.
+
+    Raises:
+        ConfigError: a path or glob that cannot be used.
+        DataError: a file that cannot be read.
+    """
+    texts = (document.text for document in documents(config, excluded))
+    return Splitting.of(texts, validation=config.validation, test=config.test, salt=config.salt)
 
 
 def wanted(config: TextConfig) -> tuple[Split, ...]:

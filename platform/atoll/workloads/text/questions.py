@@ -17,9 +17,10 @@ from torch import Tensor
 
 from atoll.errors import DataError
 from atoll.workloads.excluded import Excluded
+from atoll.workloads.text.check import splitting_of
 from atoll.workloads.text.config import TextConfig
 from atoll.workloads.text.files import Source, find
-from atoll.workloads.text.split import split_of
+from atoll.workloads.text.split import Splitting
 from atoll.workloads.text.tokens import Tokenizer
 from atoll.workloads.workload import Question, Split
 
@@ -41,21 +42,22 @@ def read_questions(
     Raises:
         DataError: a question without its answers, with file and line.
     """
+    splitting = splitting_of(config, excluded)
     found = [
         record
         for source in find(config)
         if source.format == "jsonl"
         for record in _records(source)
-        if _counts(str(record.get(config.field, "")), config, split, excluded)
+        if _counts(str(record.get(config.field, "")), splitting, split, excluded)
     ]
     chosen = found if len(found) <= limit else [found[number * len(found) // limit] for number in range(limit)]
     return [_encoded(record, tokenizer, config.sequence_length) for record in chosen]
 
 
-def _counts(text: str, config: TextConfig, split: Split, excluded: Excluded | None) -> bool:
+def _counts(text: str, splitting: Splitting, split: Split, excluded: Excluded | None) -> bool:
     if excluded is not None and excluded.holds(text.strip().encode()):
         return False
-    return split_of(text, validation=config.validation, test=config.test, salt=config.salt) == split
+    return splitting.split_of(text) == split
 
 
 def _records(source: Source) -> Iterator[Mapping[str, Any]]:

@@ -13,10 +13,10 @@ from typing import Any, Protocol
 
 from atoll.errors import ConfigError, DataError
 from atoll.workloads.excluded import Excluded
+from atoll.workloads.text.check import splitting_of
 from atoll.workloads.text.config import TextConfig
 from atoll.workloads.text.files import Source, changed, digest
 from atoll.workloads.text.sources import read
-from atoll.workloads.text.split import split_of
 from atoll.workloads.text.store import LAYOUT, SplitWriter, open_store, write_index
 from atoll.workloads.workload import SPLITS, Progress, Split
 
@@ -176,11 +176,11 @@ def _write(
 
 
 def _pieces(config: TextConfig, sources: tuple[Source, ...], excluded: Excluded | None) -> Iterator[_Piece]:
-    before = 0
+    before, splitting = 0, splitting_of(config, excluded)
     for source in sources:
         for document in read(source, config, excluded):
             text = document.text
-            split = split_of(text, validation=config.validation, test=config.test, salt=config.salt)
+            split = splitting.split_of(text)
             start = 0
             while start < len(text):
                 end = _cut(text, start)

@@ -22,14 +22,13 @@ from atoll.replay import Vocabulary, followed
 from atoll.workloads.data import DataConfig
 from atoll.workloads.excluded import Excluded
 from atoll.workloads.paths import absolute_path
-from atoll.workloads.text.check import check, empty, wanted
+from atoll.workloads.text.check import check, empty, splitting_of, wanted
 from atoll.workloads.text.config import TextConfig, validate
 from atoll.workloads.text.files import find, fixed_part
 from atoll.workloads.text.loss import next_token_loss
 from atoll.workloads.text.order import shuffled
 from atoll.workloads.text.questions import read_questions
 from atoll.workloads.text.sources import documents
-from atoll.workloads.text.split import split_of
 from atoll.workloads.text.store import TokenSplit, open_store
 from atoll.workloads.text.tokens import Tokenizer, build, cache_key, end_of_text
 from atoll.workloads.workload import SPLITS, Batch, Progress, Question, Sources, Split, SplitCounts, Workload
@@ -139,11 +138,9 @@ class Text(Workload):
         """Windows that hold a token of one of these documents."""
         documents_of: dict[Split, int] = dict.fromkeys(SPLITS, 0)
         found: dict[Split, list[int]] = {split: [] for split in SPLITS}
-        length = self.config.sequence_length
+        length, splitting = self.config.sequence_length, splitting_of(self.config, self._excluded)
         for document in documents(self.config, self._excluded):
-            split = split_of(
-                document.text, validation=self.config.validation, test=self.config.test, salt=self.config.salt
-            )
+            split = splitting.split_of(document.text)
             number, documents_of[split] = documents_of[split], documents_of[split] + 1
             if excluded.holds(document.content):
                 ends = self._split(split).ends
