@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 from tests.workloads.mobility.samples import city, same
@@ -17,6 +17,7 @@ from atoll.workloads.mobility.measures import measured
 from atoll.workloads.mobility.sources import read_silo
 from atoll.workloads.mobility.split import split_indices
 from atoll.workloads.mobility.trajectories import Trajectories, starts
+from atoll.workloads.text.split import split_of
 from atoll.workloads.workload import SPLITS
 
 TOWN = city(200)
@@ -89,11 +90,17 @@ def test_other_users_and_shares_move_nobody(users: list[int], validation: float,
     value = walks(len(users), 1).select(np.arange(len(users)))
     value = replace(value, user=np.array(users))
     config = MobilityConfig(validation=validation, test=test)
+    changed = replace(config, validation=other)
+
+    def natural(shares: MobilityConfig) -> list[str]:
+        return [split_of(str(user), validation=shares.validation, test=shares.test) for user in users]
+
+    for each in (config, changed):  # of few users a split that would be empty is given one
+        wanted = {"train"} | ({"validation"} if each.validation else set()) | ({"test"} if each.test else set())
+        assume(wanted <= set(natural(each)))
     whole = split_indices(value, config)
-    alone = split_indices(value.select([0]), config)
-    assert [split for split in SPLITS if len(alone[split])] == [split for split in SPLITS if 0 in whole[split]]
-    tested = split_indices(value, replace(config, validation=other))["test"]
-    np.testing.assert_array_equal(tested, whole["test"])
+    assert [next(split for split in SPLITS if n in whole[split]) for n in range(len(users))] == natural(config)
+    np.testing.assert_array_equal(split_indices(value, changed)["test"], whole["test"])
 
 
 def test_shares_and_salt() -> None:
