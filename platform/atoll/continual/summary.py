@@ -27,6 +27,19 @@ _MEASURES: Mapping[str, Callable[[StreamMatrix], float | None]] = {
 }
 _PAIRED = ("forgetting_max", "forgetting_first", "backward_transfer", "accumulated_error_first")
 """What is forgetting by any name, and never goes without the average."""
+FIGURES = tuple(_MEASURES)
+"""Names of a stream's figures."""
+_LOST = ("forgetting_max", "forgetting_first", "intransigence", "accumulated_error_first")
+_OWN = ("average_final", "average_incremental")
+
+
+def higher_is_better(figure: str, metric: bool) -> bool:
+    """Whether more of a stream's figure is better, where ``metric`` says it of what was measured.
+
+    Averages are as the metric is; the others are turned so that they mean the same for all: what was lost is better
+    when it is less, what was gained or kept when it is more.
+    """
+    return metric if figure in _OWN else figure not in _LOST
 
 
 @final

@@ -115,6 +115,8 @@ class Workload(ABC):
     unit: ClassVar[str]
     """What losses are given per: ``token``, ``visit``."""
     score_names: ClassVar[tuple[str, ...]] = ()
+    lower_scores: ClassVar[tuple[str, ...]] = ()
+    """Those of them that are better when they are lower, as a loss is."""
     """Figures beside the loss that :meth:`finish` gives of whole splits, but for those of groups."""
     cached_below: ClassVar[bool] = False
     """Whether states below the first expert are a function of a sample's token ids alone, and worth keeping on disk:
@@ -133,6 +135,11 @@ class Workload(ABC):
         Raises:
             ConfigError: values that make no sense.
         """
+
+    @classmethod
+    def higher_is_better(cls, figure: str) -> bool:
+        """Whether more is better of the loss or of a score, a group's (``NAME@GROUP``) as well."""
+        return figure != "loss" and figure not in cls.lower_scores and figure.partition("@")[0] not in cls.lower_scores
 
     @classmethod
     @abstractmethod

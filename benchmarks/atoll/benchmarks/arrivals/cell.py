@@ -20,6 +20,7 @@ from atoll.coordinator.stream.world import world_of
 from atoll.coordinator.traffic import TrafficLog
 from atoll.errors import ConfigError
 from atoll.plugins import load, names
+from atoll.workloads.workload import workload_class
 
 
 def known_methods() -> dict[str, str]:
@@ -79,7 +80,7 @@ def _baseline(config: RunConfig, work: Work) -> Outcome:
             world,
             folder / "baselines",
             metric=config.stream.metric,
-            higher_is_better=config.stream.metric != "loss",
+            higher_is_better=workload_class(config.silos[0].data.workload).higher_is_better(config.stream.metric),
             split=config.evaluation.split,
             windows=config.evaluation.windows,
             batch=config.evaluation.batch,

@@ -7,6 +7,7 @@ from typing import ClassVar, final
 
 from atoll.benchmarks.arrivals.cell import known_methods, run_cell
 from atoll.benchmarks.stream.cities import cities
+from atoll.benchmarks.suites.figure import Figures, workload_streams
 from atoll.benchmarks.suites.outcome import Outcome
 from atoll.benchmarks.suites.study import Study, Work
 
@@ -36,6 +37,10 @@ class Cities(Study):
     def methods(self) -> Mapping[str, str]:
         """Atoll and all baselines."""
         return known_methods()
+
+    def figures(self) -> Figures:
+        """Loss, accuracies and mean reciprocal rank."""
+        return workload_streams(["mobility"])
 
     def run(self, work: Work) -> Outcome:
         """All arrivals."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar, final
 
 from atoll.benchmarks.arrivals.cell import known_methods, run_cell
+from atoll.benchmarks.suites.figure import Figures, workload_streams
 from atoll.benchmarks.suites.outcome import Outcome
 from atoll.benchmarks.suites.study import Study, Work
 from atoll.config import read_config
@@ -35,6 +36,10 @@ class Federation(Study):
     def methods(self) -> Mapping[str, str]:
         """Atoll and all baselines."""
         return known_methods()
+
+    def figures(self) -> Figures:
+        """Whatever the workload of the silos measures."""
+        return workload_streams()
 
     def run(self, work: Work) -> Outcome:
         """As the file says, with the cell's seed."""

@@ -6,6 +6,7 @@ from typing import ClassVar, final
 
 from atoll.benchmarks.arrivals.cell import known_methods, run_cell
 from atoll.benchmarks.stream.texts import texts
+from atoll.benchmarks.suites.figure import Figures, workload_streams
 from atoll.benchmarks.suites.outcome import Outcome
 from atoll.benchmarks.suites.study import Study, Work
 
@@ -27,6 +28,10 @@ class Texts(Study):
     def methods(self) -> Mapping[str, str]:
         """Atoll and all baselines."""
         return known_methods()
+
+    def figures(self) -> Figures:
+        """The loss."""
+        return workload_streams(["text"])
 
     def run(self, work: Work) -> Outcome:
         """All six arrivals."""

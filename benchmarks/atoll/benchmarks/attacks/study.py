@@ -6,6 +6,7 @@ from typing import ClassVar, final
 
 from atoll.benchmarks.attacks import inversion, membership, nested, shares, tokens, versions
 from atoll.benchmarks.attacks.scenario import DEFAULT, OFF, AttackResult, Scenario
+from atoll.benchmarks.suites.figure import Figures, lower, neither
 from atoll.benchmarks.suites.outcome import Outcome
 from atoll.benchmarks.suites.study import Study, Work
 from atoll.errors import ConfigError
@@ -48,6 +49,15 @@ class NodeAttacks(Study):
     def methods(self) -> Mapping[str, str]:
         """The attacks, with what is counted."""
         return {name: statistic for name, (statistic, _) in ATTACKS.items()}
+
+    def figures(self) -> Figures:
+        """Less success is better for the silo."""
+        return Figures(
+            metrics=(
+                *lower("success", "success_low", "success_high", "ungated", "ungated_low", "ungated_high"),
+                *neither("chance", "models", "trainings", "refusals"),
+            )
+        )
 
     def run(self, work: Work) -> Outcome:
         """One attack on all of its targets, without a gate and with one."""

@@ -9,9 +9,10 @@ from typing import ClassVar, cast, final
 from atoll.anchors import Anchor
 from atoll.benchmarks.arrivals.cell import known_methods, run_cell
 from atoll.benchmarks.clinical.config import clinical_run, read_set
-from atoll.benchmarks.clinical.fairness import between_groups, columns_of, over_sites, positives_of
+from atoll.benchmarks.clinical.fairness import BY_SITE, between_groups, columns_of, over_sites, positives_of
 from atoll.benchmarks.clinical.outside import OUTSIDE, cross_site, run_outside
 from atoll.benchmarks.datasets.clinical_set import ClinicalSet
+from atoll.benchmarks.suites.figure import Figures, higher, lower, with_metrics, workload_streams
 from atoll.benchmarks.suites.outcome import Outcome
 from atoll.benchmarks.suites.study import Study, Work
 from atoll.continual import StreamMatrix
@@ -56,6 +57,16 @@ class Clinical(Study):
         """Atoll, all baselines, and what is known outside of federated learning."""
         crossed = {CROSS: "logistic regression of every site on every other's patients, as auroc/ONE to OTHER"}
         return {**known_methods(), **OUTSIDE, **crossed}
+
+    def figures(self) -> Figures:
+        """Figures of every site, over sites, between groups, and of a site whose source is unknown."""
+        return with_metrics(
+            workload_streams(["tabular"]),
+            higher("auroc/mean", "accuracy/mean", "tpr/mean", "auroc/* to *", "tpr@*/pooled"),
+            lower("brier/mean", "ece/mean", *(f"{name}/gap" for name in BY_SITE), "tpr/* gap"),
+            lower("unknown/loss", "unknown/brier*", "unknown/ece*"),
+            higher("unknown/accuracy*", "unknown/auroc*", "unknown/tpr*"),
+        )
 
     def run(self, work: Work) -> Outcome:
         """One method; figures of every site, and over sites."""

@@ -16,6 +16,7 @@ from torch import nn
 from atoll.anchors import cache_root, resolve
 from atoll.benchmarks.integration.arms import ARMS, Model
 from atoll.benchmarks.integration.silo import Job, evaluate, train, write_nodes
+from atoll.benchmarks.suites.figure import Figures, lower
 from atoll.benchmarks.suites.outcome import Outcome
 from atoll.benchmarks.suites.study import Study, Work
 from atoll.continual.baseline import World, measure
@@ -52,6 +53,10 @@ class Merging(Study):
     def methods(self) -> Mapping[str, str]:
         """Three."""
         return _METHODS
+
+    def figures(self) -> Figures:
+        """Losses: the mean over silos, the worst, and each."""
+        return Figures(metrics=lower("loss", "loss/worst", "loss/*"))
 
     def run(self, work: Work) -> Outcome:
         """Loss in nats a token, mean over silos and each."""

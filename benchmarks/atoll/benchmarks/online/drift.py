@@ -17,6 +17,7 @@ from atoll.benchmarks.online.prequential import prequential
 from atoll.benchmarks.online.scores import after_drifts, curves, most_frequent, no_change, scores
 from atoll.benchmarks.online.streams import Stream, read_stream
 from atoll.benchmarks.online.timeline import draw_timeline
+from atoll.benchmarks.suites.figure import Figures, higher, lower
 from atoll.benchmarks.suites.outcome import PEAK_MEMORY, SECONDS, Outcome
 from atoll.benchmarks.suites.study import Study, Work
 from atoll.errors import ConfigError
@@ -50,6 +51,15 @@ class Drifting(Study):
     def methods(self) -> Mapping[str, str]:
         """All registered learners."""
         return {name: load(GROUP, name).about for name in names(GROUP)}
+
+    def figures(self) -> Figures:
+        """Accuracy and kappas, and what a learner costs."""
+        return Figures(
+            metrics=(
+                *higher("accuracy", "kappa", "kappa_m", "kappa_temporal", "accuracy_after_drifts"),
+                *lower("cpu_seconds", "model_bytes"),
+            )
+        )
 
     def run(self, work: Work) -> Outcome:
         """One learner over the stream that the seed draws; a stream with a fixed order changes with no seed.

@@ -11,6 +11,7 @@ from atoll.benchmarks.partitions.partition import Part
 from atoll.benchmarks.partitions.pictures import Pictures, pooled
 from atoll.benchmarks.partitions.read import read_partition
 from atoll.benchmarks.silos.written import written
+from atoll.benchmarks.suites.figure import Figures, workload_streams
 from atoll.benchmarks.suites.outcome import Outcome
 from atoll.benchmarks.suites.study import Study, Work
 from atoll.coordinator.config import DescriptorConfig, EvaluationConfig, RunConfig, SiloConfig
@@ -81,6 +82,10 @@ class Silos(Study):
     def methods(self) -> Mapping[str, str]:
         """Atoll and all baselines."""
         return known_methods()
+
+    def figures(self) -> Figures:
+        """What is measured of pictures."""
+        return workload_streams(["images"])
 
     def run(self, work: Work) -> Outcome:
         """All arrivals."""

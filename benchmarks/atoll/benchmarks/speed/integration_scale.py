@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from atoll.benchmarks.speed.peak import forget_highest, highest
 from atoll.benchmarks.speed.timing import threads
 from atoll.benchmarks.speed.tiny_packages import TinyExperts, ledger_of
+from atoll.benchmarks.suites.figure import Figures, lower
 from atoll.benchmarks.suites.outcome import PEAK_MEMORY, SECONDS, Outcome
 from atoll.benchmarks.suites.study import Study, Work
 from atoll.coordinator.assemble import assemble
@@ -56,6 +57,13 @@ class Watch:
         self.found[what] = statistics.median(taken)
 
 
+_WORK = (
+    *("pack", "assemble", "open", "integrate", "restrict", "mask"),
+    *("permitted", "route", "answer_all", "answer_few"),
+)
+_SIZES = ("package_bytes", "release_bytes", "mixture_bytes")
+
+
 @final
 @dataclass(frozen=True, kw_only=True)
 class IntegrationScale(Study):
@@ -89,6 +97,10 @@ class IntegrationScale(Study):
     def methods(self) -> Mapping[str, str]:
         """The routers that read text."""
         return {name: f"router {name}" for name in names("atoll.routers") if name != "mobility"}
+
+    def figures(self) -> Figures:
+        """Seconds and bytes."""
+        return Figures(metrics=lower(*(f"{what}_seconds" for what in _WORK), *_SIZES))
 
     def run(self, work: Work) -> Outcome:
         """Pack, integrate, use.

@@ -10,6 +10,7 @@ from atoll.benchmarks.speed.methods import ATOLL, DENSE, METHODS, peers
 from atoll.benchmarks.speed.paired import Spread
 from atoll.benchmarks.speed.peak import memory_of
 from atoll.benchmarks.speed.timing import Timed, threads, time_case
+from atoll.benchmarks.suites.figure import Figures, higher, lower
 from atoll.benchmarks.suites.outcome import PEAK_MEMORY, SECONDS, Outcome
 from atoll.benchmarks.suites.study import Study, Work
 from atoll.errors import ConfigError
@@ -40,6 +41,15 @@ class MixtureSpeed(Form, Study):
     def methods(self) -> Mapping[str, str]:
         """Atoll, the anchor and the peers."""
         return METHODS
+
+    def figures(self) -> Figures:
+        """Tokens a second, by themselves and of what others reach, and bytes."""
+        return Figures(
+            metrics=(
+                *higher("tokens_per_second", "ratio_to_dense", "ratio_to_atoll", "ratio_to_*", "*/low", "*/high"),
+                *lower("held_bytes", "step_bytes"),
+            )
+        )
 
     def run(self, work: Work) -> Outcome:
         """Check, time, weigh.

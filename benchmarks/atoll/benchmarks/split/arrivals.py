@@ -16,6 +16,7 @@ from atoll.benchmarks.datasets.image_set import ImageSet
 from atoll.benchmarks.datasets.images import read_images
 from atoll.benchmarks.silos.written import written
 from atoll.benchmarks.split.vectors import AboveStem, vectors
+from atoll.benchmarks.suites.figure import Figures, workload_streams
 from atoll.benchmarks.suites.outcome import PARAMETERS, SECONDS, Outcome
 from atoll.benchmarks.suites.study import Study, Work
 from atoll.coordinator.config import EvaluationConfig, RunConfig, SiloConfig
@@ -86,6 +87,10 @@ class SplitArrivals(Study):
         # Its generator draws pixels, and the stem's vectors are none.
         theirs = {name: known.about for name, known in BASELINES.items() if name != "generative-replay"}
         return known_methods() | {f"{_AVALANCHE}{name}": f"Avalanche: {about}" for name, about in theirs.items()}
+
+    def figures(self) -> Figures:
+        """What is measured of pictures."""
+        return workload_streams(["images"])
 
     def run(self, work: Work) -> Outcome:
         """All arrivals.

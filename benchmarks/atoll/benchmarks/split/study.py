@@ -16,6 +16,7 @@ from atoll.benchmarks.datasets.images import read_images
 from atoll.benchmarks.split.data import context_of
 from atoll.benchmarks.split.networks import Autoencoder, perceptron
 from atoll.benchmarks.split.own import class_means, generative_replay
+from atoll.benchmarks.suites.figure import Figures, higher
 from atoll.benchmarks.suites.outcome import PARAMETERS, SECONDS, Outcome
 from atoll.benchmarks.suites.study import Study, Work
 from atoll.continual import StreamMatrix
@@ -75,6 +76,10 @@ class SplitDigits(Study):
     def methods(self) -> Mapping[str, str]:
         """Avalanche's strategies, and those of our own."""
         return {**{name: known.about for name, known in BASELINES.items()}, **_OWN}
+
+    def figures(self) -> Figures:
+        """Accuracy."""
+        return Figures(streams=higher("accuracy"))
 
     def run(self, work: Work) -> Outcome:
         """All contexts.

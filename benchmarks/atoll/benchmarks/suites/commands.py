@@ -33,10 +33,11 @@ def list_suites(
     work: Work = WORK,
 ) -> None:
     """What suites there are, and how much of each is done; or the cases and methods of one."""
-    from atoll.benchmarks.suites.showing import list_table, suite_tables
+    from atoll.benchmarks.suites.showing import list_table, study_table, suite_tables
 
-    for table in [list_table(work)] if suite is None else suite_tables(suite):
-        console.print(table)
+    for table in [list_table(work), study_table()] if suite is None else suite_tables(suite):
+        if table is not None:
+            console.print(table)
 
 
 @app.command(epilog="Example: atoll bench run three-domains --jobs 2 'seeds=[0]'")
@@ -68,7 +69,11 @@ def run(
         console.print(f"[red]failed:[/] {where}: {failure.reason} ({failure.log})", highlight=False, soft_wrap=True)
     if failures:
         raise FederationError(f"{len(failures)} of {len(read.cells)} cells failed; the same command runs them again")
-    if found := breaches(read, folder.done()):
+    done = folder.done()
+    if done and not any(read.config.metric in one.figures for one in done):
+        known = ", ".join(sorted({name for one in done for name in one.figures}))
+        raise FederationError(f"no cell reported the metric '{read.config.metric}'; there are {known}")
+    if found := breaches(read, done):
         raise FederationError("out of recorded bounds: " + "; ".join(map(str, found)))
 
 
@@ -98,7 +103,7 @@ def compare(
     against: Annotated[str, typer.Option(help="Method that the others are held against; else the first.")] = "",
     metric: Annotated[str, typer.Option(help="Another figure than the suite's metric.")] = "",
     lower_is_better: Annotated[
-        bool, typer.Option("--lower-is-better", help="Of the figure given by --metric.")
+        bool, typer.Option("--lower-is-better", help="Of the figure given by --metric, where its study does not say.")
     ] = False,
     other: Annotated[
         Path | None, typer.Option("--with", help="Another --work folder: compare the same cells of two runs.")
@@ -114,7 +119,8 @@ def compare(
     read = folder.suite
     _nothing(folder)
     name = metric or read.config.metric
-    higher = not lower_is_better if metric else read.config.higher_is_better
+    said = False if lower_is_better else None
+    higher = read.direction(metric, said, "--metric") if metric else read.higher_is_better
     if other is None:
         grids = method_grids(folder, against, name, higher)
     else:

@@ -65,7 +65,7 @@ def _metric(suite: Suite, mine: Sequence[Done], case: str, folder: Path) -> list
     axes.set_yticks(range(len(found)), labels=[short(name) for name in found], size=FONT, parse_math=False)
     axes.invert_yaxis()
     quiet(axes)
-    axes.set_xlabel(better(config.metric, config.higher_is_better), size=FONT, parse_math=False)
+    axes.set_xlabel(better(config.metric, suite.higher_is_better), size=FONT, parse_math=False)
     axes.set_title("Dots and bars: mean and standard deviation over seeds; strokes: seeds", size=FONT, loc="left")
     return [
         Picture(path=save(figure, folder / "metric.png"), alt=f"{config.metric} by method, as in the table of methods")
@@ -170,7 +170,7 @@ def _fronts(suite: Suite, mine: Sequence[Done], case: str, folder: Path) -> list
                 folder / f"front-{cost.replace('_', '-')}.png",
                 cost=words,
                 metric=config.metric,
-                higher_is_better=config.higher_is_better,
+                higher_is_better=suite.higher_is_better,
             )
             made.append(Picture(path=path, alt=f"{config.metric} against {words}, by method, with the Pareto front"))
     return made

@@ -1,12 +1,16 @@
 """``atoll bench list``: the library, and one suite in detail."""
 
+import contextlib
 from pathlib import Path
 
 from rich.table import Table
 
+from atoll.benchmarks.suites.figure import directions
 from atoll.benchmarks.suites.record import SuiteFolder
+from atoll.benchmarks.suites.study import GROUP
 from atoll.benchmarks.suites.suite import library, read_suite
 from atoll.errors import AtollError
+from atoll.plugins import load, names
 
 
 def list_table(work: Path) -> Table:
@@ -28,6 +32,26 @@ def list_table(work: Path) -> Table:
     return table
 
 
+def study_table() -> Table | None:
+    """Studies that no suite of the library runs: for suites of one's own; ``None`` where there is none."""
+    used = set()
+    for name in library():
+        with contextlib.suppress(AtollError):
+            used.add(read_suite(name).config.study)
+    table = Table(title="Further studies, for suites of your own: a YAML file that names one")
+    table.add_column("study", no_wrap=True)
+    table.add_column("what it is")
+    for name in names(GROUP):
+        if name in used:
+            continue
+        try:
+            told = (load(GROUP, name).__doc__ or "").strip().splitlines()[:1]
+        except AtollError as error:
+            told = [f"cannot be run here: {error}"]
+        table.add_row(name, *told)
+    return table if table.row_count else None
+
+
 def suite_tables(spec: str) -> list[Table]:
     """One suite: what it is about, its cases, and what its methods are.
 
@@ -41,7 +65,9 @@ def suite_tables(spec: str) -> list[Table]:
     about.add_row("settings", ", ".join(f"{name}={value}" for name, value in suite.config.settings.items()))
     about.add_row("varies", "; ".join(f"{name}: {value}" for name, value in suite.config.vary.items()) or "nothing")
     about.add_row("seeds", ", ".join(map(str, suite.config.seeds)))
-    about.add_row("metric", suite.config.metric)
+    about.add_row("metric", f"{suite.config.metric} ({'higher' if suite.higher_is_better else 'lower'} is better)")
+    if suite.figures is not None:
+        about.add_row("figures", ", ".join(f"{name} ({way})" for name, way in directions(suite.figures).items()))
     about.add_row("quick form", "yes" if suite.config.quick else "no")
     methods = Table(title="Methods")
     for heading in ("label", "method", "options", "what it is"):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+from atoll.benchmarks.suites.figure import Figures
 from atoll.benchmarks.suites.outcome import Outcome
 from atoll.federation.units import Choice
 
@@ -49,6 +50,14 @@ class Study(ABC):
     @abstractmethod
     def methods(self) -> Mapping[str, str]:
         """Names of the methods that it can run, with a line about each."""
+
+    def figures(self) -> Figures | None:
+        """What outcomes report, and which way each is better; ``None`` for a study that does not say.
+
+        What it says is held against every outcome, and suites are held against it before anything runs. Of a study that
+        does not say, a suite's metric is looked for when the first cells have ended.
+        """
+        return None
 
     @abstractmethod
     def run(self, work: Work) -> Outcome:

@@ -13,6 +13,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from atoll.benchmarks.suites.figure import Figures
 from atoll.benchmarks.suites.published import PublishedConfig
 from atoll.benchmarks.suites.study import GROUP, Study
 from atoll.config import read_config
@@ -54,13 +55,13 @@ class ClaimConfig:
         better: Its label.
         than: The other's.
         metric: A figure; the suite's metric if empty.
-        lower_is_better: Of that figure, where one is named.
+        lower_is_better: Of that figure; what the study says of it where nothing is said here.
     """
 
     better: str
     than: str
     metric: str = ""
-    lower_is_better: bool = False
+    lower_is_better: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ class SuiteConfig:
         methods: Names, or mappings with ``name``, ``label`` and ``options``.
         seeds: Of everything random.
         metric: A figure of the outcomes; for streams ``METRIC/FIGURE``, such as ``accuracy/average_final``.
-        higher_is_better: Of the metric.
+        higher_is_better: Of the metric; what the study says of it where nothing is said here.
         reference: Label of the upper bound, such as joint training; empty for none.
         claims: Winners that the suite claims.
         quick: Other ``settings`` (over the ones above), ``vary``, ``methods`` and ``seeds`` for a run of a minute.
@@ -118,7 +119,7 @@ class SuiteConfig:
     methods: list[Any] = field(default_factory=list)
     seeds: list[int] = field(default_factory=lambda: [0, 1, 2])
     metric: str = MISSING
-    higher_is_better: bool = True
+    higher_is_better: bool | None = None
     reference: str = ""
     claims: list[ClaimConfig] = field(default_factory=list)
     quick: dict[str, Any] = field(default_factory=dict)
@@ -169,6 +170,42 @@ class Suite:
         assert isinstance(made, Study)
         return made
 
+    @cached_property
+    def figures(self) -> Figures | None:
+        """What its study says it reports."""
+        return self.study(self.cases[0]).figures()
+
+    @cached_property
+    def higher_is_better(self) -> bool:
+        """Whether more of the metric is better.
+
+        Raises:
+            ConfigError: nobody reports the metric, or the suite says it the other way round than its study.
+        """
+        return self.direction(self.config.metric, self.config.higher_is_better, "metric")
+
+    def direction(self, figure: str, said: bool | None, where: str) -> bool:
+        """Whether more of a figure is better, as the study says, or else as is said here.
+
+        Raises:
+            ConfigError: nobody reports it, or the two are at odds.
+        """
+        if self.figures is None:
+            return True if said is None else said
+        return self.figures.direction(figure, said, f"suite '{self.name}': {where}")
+
+    def claimed(self, claim: ClaimConfig) -> tuple[str, bool]:
+        """The figure that a claim is about, and whether more of it is better.
+
+        Raises:
+            ConfigError: nobody reports it, or the suite says it the other way round than its study.
+        """
+        if not claim.metric:
+            return self.config.metric, self.higher_is_better
+        said = None if claim.lower_is_better is None else not claim.lower_is_better
+        where = f"the claim that {claim.better} is better than {claim.than}"
+        return claim.metric, self.direction(claim.metric, said, where)
+
     def key(self, cell: Cell) -> str:
         """Hex digest of everything that decides a cell's outcome but the code."""
         settings = {**self.config.settings, **cell.case}
@@ -195,6 +232,19 @@ class Suite:
             known = self.study(case).methods()
             for method in self.methods:
                 _known(method.name, list(known), f"suite '{self.name}': study '{config.study}' runs methods")
+        self._check_figures()
+
+    def _check_figures(self) -> None:
+        """Whatever figure is named is reported by somebody, and turned as the study turns it."""
+        assert isinstance(self.higher_is_better, bool)
+        for claim in self.config.claims:
+            self.claimed(claim)
+        if self.figures is None:
+            return
+        for case, methods in self.config.bounds.items():
+            for method, bounds in methods.items():
+                for figure in bounds:
+                    self.figures.find(figure, f"suite '{self.name}': bounds.{case}.{method}")
 
 
 def case_title(case: Mapping[str, Any]) -> str:

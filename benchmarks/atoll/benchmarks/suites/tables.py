@@ -81,9 +81,9 @@ def published_grid(suite: Suite, done: Sequence[Done], case: str) -> tuple[Grid,
             low, high = made.spread.low, made.spread.high
             clear[first, second] = low is not None and high is not None and (low > 0 or high < 0)
     compared = agreement(
-        theirs, ours, clear, theirs_higher=config.published.higher_is_better, ours_higher=config.higher_is_better
+        theirs, ours, clear, theirs_higher=config.published.higher_is_better, ours_higher=suite.higher_is_better
     )
-    ranks = _ranks(theirs, shared, config.published.higher_is_better), _ranks(ours, shared, config.higher_is_better)
+    ranks = _ranks(theirs, shared, config.published.higher_is_better), _ranks(ours, shared, suite.higher_is_better)
     rows = tuple(
         (
             name,

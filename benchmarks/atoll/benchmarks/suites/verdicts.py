@@ -56,8 +56,7 @@ def claims(suite: Suite, done: Sequence[Done]) -> list[Difference]:
     tested = []
     for case in map(case_title, suite.cases):
         for claim in suite.config.claims:
-            metric = claim.metric or suite.config.metric
-            higher = not claim.lower_is_better if claim.metric else suite.config.higher_is_better
+            metric, higher = suite.claimed(claim)
             made = difference(figures(done, case, metric), claim.better, claim.than, case, metric, higher)
             tested += [made] if made is not None else []
     return holm(tested)

@@ -75,7 +75,11 @@ def run_job(job: Job) -> None:
     method = Choice(name=job.method.name, options=job.method.options)
     own = folder.of(cell)
     work = Work(method=method, seed=job.seed, folder=own, device=job.device, tell=_tell)
-    folder.keep(cell, suite.study(job.case).run(work), job.device)
+    study = suite.study(job.case)
+    outcome = study.run(work)
+    if (figures := study.figures()) is not None:
+        figures.check(job.study, outcome)
+    folder.keep(cell, outcome, job.device)
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ from typing import ClassVar, final
 
 import numpy as np
 
+from atoll.benchmarks.suites.figure import Figures, higher, lower, neither
 from atoll.benchmarks.suites.outcome import Curve, Outcome
 from atoll.benchmarks.suites.study import Study, Work
 from atoll.benchmarks.theory.formula import expected_forgetting, expected_generalization_error
@@ -58,6 +59,16 @@ class MoeTheory(Study):
             MIXTURE: "linear experts and a linear router; options are RouterConfig's: experts, stop, locality, …",
             ORACLE: "an expert for each cluster, and the right one every time",
         }
+
+    def figures(self) -> Figures:
+        """Errors, how pure the routing is, and what closed forms say."""
+        return Figures(
+            metrics=(
+                *lower("forgetting", "forgetting_mean", "generalization_error", "generalization_error_mean"),
+                *higher("purity"),
+                *neither("stopped_share", "stopped_round", "*_expected", "*_standard_errors"),
+            )
+        )
 
     def run(self, work: Work) -> Outcome:
         """One method on the streams of a seed, which are the same for all methods."""

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, final
 from filelock import FileLock
 
 from atoll.anchors import cache_root
+from atoll.benchmarks.suites.figure import Figures, higher, lower, neither
 from atoll.benchmarks.suites.outcome import SECONDS, Outcome
 from atoll.benchmarks.suites.study import Study, Work
 from atoll.benchmarks.unlearning.arrivals import co_adapted
@@ -61,6 +62,17 @@ class Unlearning(Study):
     def methods(self) -> Mapping[str, str]:
         """All of them."""
         return _METHODS
+
+    def figures(self) -> Figures:
+        """How far a model is from the retrained one, and what it costs everybody else."""
+        return Figures(
+            metrics=(
+                *lower("leakage_size", "loss_gap", "others_loss", "steps"),
+                *higher("ks_p", "forget_quality", "attributed", "attribution"),
+                # Of a membership attack, of leakage and of losses, neither side is better: the retrained model's is.
+                *neither("forget_loss", "holdout_loss", "auc_*", "privacy_leakage", "before/*", "retrained/*"),
+            )
+        )
 
     def run(self, work: Work) -> Outcome:
         """Figures of one method; ``before/…`` and ``retrained/…`` beside."""

@@ -67,7 +67,7 @@ def run_baselines(
         folder: Keeps every finished baseline as ``NAME.json``. One that is there for the same options, stages, anchor,
             data, budget, seed, split and windows is not run again.
         metric: Figure of ``matrix``, such as ``accuracy@1``.
-        higher_is_better: Of the metric. Of the others, only the loss is better when it is lower.
+        higher_is_better: Of the metric; of the others the workload says it.
         split: What is measured, ``test`` or ``validation``.
         windows: Samples a silo at most, evenly spaced; 0 for all.
         batch: Samples in one forward pass.
@@ -201,10 +201,11 @@ def _check_metric(metric: str, figures: Collection[str]) -> None:
 
 def _matrices(kept: KeptBaseline, world: World, better: Mapping[str, bool]) -> dict[str, StreamMatrix]:
     """By figure, without what they are held against."""
+    workload = next(iter(world.workloads.values()))
     return {
         figure: StreamMatrix(
             metric=figure,
-            higher_is_better=better.get(figure, True),
+            higher_is_better=better.get(figure, workload.higher_is_better(figure)),
             stages=tuple(map(tuple, world.stages)),
             values=np.array(table, dtype=np.float64),
         )

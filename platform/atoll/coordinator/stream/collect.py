@@ -15,19 +15,21 @@ from atoll.coordinator.summary import WHAT
 from atoll.federation.embedded import Traffic
 from atoll.federation.units import EvaluateReply
 from atoll.mixture.shared import Shared
+from atoll.workloads.workload import Workload, workload_class
 
 LOSS = "loss"
 
 
-def stream_method(stages: Sequence[Stage], planned: Sequence[Sequence[str]]) -> Method:
+def stream_method(stages: Sequence[Stage], planned: Sequence[Sequence[str]], workload: type[Workload]) -> Method:
     """The stream itself as a method: what every silo measured after every stage, and its own expert on arrival.
 
     Args:
         stages: What was found.
         planned: Owners by stage; a silo that was left out has no figures.
+        workload: Says which way its scores are better.
     """
     figures = {name for stage in stages for said in stage.evaluated.values() for name in figures_of(said, MIXTURE)}
-    scores = {name: _matrix(name, stages, planned) for name in sorted(figures)}
+    scores = {name: _matrix(name, stages, planned, workload.higher_is_better(name)) for name in sorted(figures)}
     seconds = tuple(stage.seconds["train"] + stage.seconds["integrate"] for stage in stages)
     return Method(name=ATOLL, sees="nothing", bound="", scores=scores, seconds=seconds)
 
@@ -78,7 +80,8 @@ def collect(
         peak_bytes: Of memory.
         versions: Of what the figures depend on.
     """
-    stream = with_references(stream_method(course.stages, config.stream.stages), baselines)
+    workload = workload_class(config.silos[0].data.workload)
+    stream = with_references(stream_method(course.stages, config.stream.stages, workload), baselines)
     moved: dict[str, dict[str, int]] = {}
     for item in traffic:
         if item.direction == "out":
@@ -104,8 +107,8 @@ def collect(
     )
 
 
-def _matrix(name: str, stages: Sequence[Stage], planned: Sequence[Sequence[str]]) -> StreamMatrix:
-    matrix = StreamMatrix.blank(name, planned, higher_is_better=name != LOSS)
+def _matrix(name: str, stages: Sequence[Stage], planned: Sequence[Sequence[str]], higher: bool) -> StreamMatrix:
+    matrix = StreamMatrix.blank(name, planned, higher_is_better=higher)
     local = np.full(len(matrix.silos), np.nan)
     for number, stage in enumerate(stages, 1):
         for owner, said in stage.evaluated.items():

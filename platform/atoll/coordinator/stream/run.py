@@ -20,6 +20,7 @@ from atoll.coordinator.traffic import TrafficLog
 from atoll.experts.stop_config import ROUTER_STOPPED
 from atoll.ledger import Ledger
 from atoll.releases.folder import release_folder
+from atoll.workloads.workload import workload_class
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,7 @@ def _baselines(config: RunConfig, folder: Path, on_progress: OnProgress | None) 
         world_of(config, folder),
         folder / "baselines",
         metric=stream.metric,
-        higher_is_better=stream.metric != "loss",
+        higher_is_better=workload_class(config.silos[0].data.workload).higher_is_better(stream.metric),
         split=config.evaluation.split,
         windows=config.evaluation.windows,
         batch=config.evaluation.batch,

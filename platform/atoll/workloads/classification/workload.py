@@ -32,6 +32,7 @@ class Classification(Workload):
     """
 
     score_names: ClassVar[tuple[str, ...]] = ("accuracy", "auroc", "brier", "ece")
+    lower_scores: ClassVar[tuple[str, ...]] = ("brier", "ece")
     _input: ClassVar[str]
     """Name of the model's input for what :meth:`_taken` gives."""
 
