@@ -1,6 +1,6 @@
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -9,6 +9,8 @@ class ByteTokenizer:
     """One token a byte, and 256 for the end of a text; counts what it is asked to do."""
 
     eos_token_id: int | None = 256
+    unk_token_id: int | None = None
+    added_tokens_decoder: ClassVar[dict[int, str]] = {}
 
     def __init__(self, name: str = "bytes") -> None:
         self.name = name

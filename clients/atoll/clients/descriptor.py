@@ -129,7 +129,12 @@ def _encode(texts: Sequence[str]) -> Tensor:
     rows = []
     for start in range(0, len(texts), 16):
         batch = tokenizer(
-            list(texts[start : start + 16]), padding=True, truncation=True, max_length=256, return_tensors="pt"
+            list(texts[start : start + 16]),
+            padding=True,
+            truncation=True,
+            max_length=256,
+            return_tensors="pt",
+            split_special_tokens=True,
         )
         hidden = encoder(**batch).last_hidden_state
         weight = batch["attention_mask"][..., None].float()

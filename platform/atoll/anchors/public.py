@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from atoll.anchors.anchor import Anchor
 from atoll.anchors.kept import kept_descriptor
+from atoll.anchors.plain_text import text_ids
 from atoll.anchors.states import describe_states, describe_unigram
 from atoll.mixture import Descriptor
 
@@ -33,7 +34,7 @@ def public_texts(limit: int | None = None) -> list[str]:
 def public_batches(anchor: Anchor, documents: int, length: int, size: int = 8) -> Iterator[tuple[Tensor, Tensor]]:
     """Token ids and masks of the first ``documents`` excerpts, ``length`` tokens of each."""
     tokenizer = anchor.tokenizer()
-    encoded = [tokenizer(text, add_special_tokens=False)["input_ids"][:length] for text in public_texts(documents)]
+    encoded = [ids[:length] for ids in text_ids(tokenizer, public_texts(documents))]
     for start in range(0, len(encoded), size):
         rows = encoded[start : start + size]
         ids, mask = torch.zeros(len(rows), length, dtype=torch.int64), torch.zeros(len(rows), length, dtype=torch.bool)

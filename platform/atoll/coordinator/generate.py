@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from atoll.anchors.plain_text import text_ids
 from atoll.errors import ConfigError, MixtureError
 from atoll.mixture import Mixture
 from atoll.mixture.layer import average_shares
@@ -97,7 +98,7 @@ def generate(
 
 def _read(mixture: Mixture, tokenizer: Any, prompt: str) -> Tensor:
     """The prompt's ids, [1, S]; documents begin after an end-of-text token, so an empty one is that."""
-    read = tokenizer(prompt, add_special_tokens=False)["input_ids"] or [tokenizer.eos_token_id]
+    read = text_ids(tokenizer, [prompt])[0] or [tokenizer.eos_token_id]
     most = int(mixture.model.config.max_position_embeddings)  # type: ignore[union-attr, arg-type]
     if len(read) >= most:
         raise ConfigError(f"the prompt has {len(read)} tokens, and the anchor reads at most {most}: shorten it")

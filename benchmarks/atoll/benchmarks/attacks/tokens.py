@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from scipy.optimize import nnls
 
 from atoll.anchors import Anchor
+from atoll.anchors.plain_text import text_ids
 from atoll.benchmarks.attacks.channel import Channel, Figures
 from atoll.benchmarks.attacks.crafted import CraftedExpert, Model, pack_block, saturated_block, saturated_logprobs
 from atoll.benchmarks.attacks.estimates import mean_of
@@ -103,7 +104,7 @@ def overlap(one: Counts, other: Counts) -> int:
 
 def tokens_of(anchor: Anchor, text: str) -> list[int]:
     """A text's tokens."""
-    return list(_tokenizer(anchor.path)(text, add_special_tokens=False)["input_ids"])
+    return text_ids(_tokenizer(anchor.path), [text])[0]
 
 
 def _solve(channel: Channel, shares: NDArray[np.float64], seed: int) -> NDArray[np.float64] | None:

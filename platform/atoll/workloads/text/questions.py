@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from atoll.anchors.plain_text import text_ids
 from atoll.errors import DataError
 from atoll.workloads.excluded import Excluded
 from atoll.workloads.text.check import splitting_of
@@ -98,4 +99,4 @@ def _joined(asked: list[int], answer: list[int], length: int) -> tuple[Tensor, i
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
-    return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+    return text_ids(tokenizer, [text])[0]

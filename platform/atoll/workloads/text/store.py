@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from atoll.workloads.workload import SPLITS, Split, SplitCounts
 
-LAYOUT = 1
+LAYOUT = 2
 INDEX = "index.json"
 _DTYPES: dict[str, np.dtype[Any]] = {"uint16": np.dtype("<u2"), "uint32": np.dtype("<u4")}
 _ENDS = np.dtype("<u8")

@@ -11,13 +11,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from atoll.anchors.plain_text import text_ids
 from atoll.errors import ConfigError, DataError
 from atoll.workloads.excluded import Excluded
 from atoll.workloads.text.check import splitting_of
 from atoll.workloads.text.config import TextConfig
 from atoll.workloads.text.files import Source, changed, digest
 from atoll.workloads.text.sources import read
-from atoll.workloads.text.store import LAYOUT, SplitWriter, open_store, write_index
+from atoll.workloads.text.store import SplitWriter, open_store, write_index
 from atoll.workloads.workload import SPLITS, Progress, Split
 
 _CHARACTERS = 1 << 17
@@ -82,7 +83,7 @@ def cache_key(
     backend.pop("truncation", None)
     backend.pop("padding", None)
     content = {
-        "layout": LAYOUT,
+        "layout": 1,
         **_content(config, sources, excluded),
         "field": config.field,
         "document": config.document,
@@ -157,14 +158,8 @@ def _write(
         for writer in writers.values():
             stack.callback(writer.close)
         for batch in _batches(_pieces(config, sources, excluded)):
-            encoded = tokenizer(
-                [piece.text for piece in batch],
-                add_special_tokens=False,
-                return_attention_mask=False,
-                return_token_type_ids=False,
-                verbose=False,
-            )
-            for piece, ids in zip(batch, encoded["input_ids"], strict=True):
+            encoded = text_ids(tokenizer, [piece.text for piece in batch])
+            for piece, ids in zip(batch, encoded, strict=True):
                 writers[piece.split].add(ids)
                 if piece.last:
                     writers[piece.split].end(eos, piece.characters)

@@ -1,0 +1,71 @@
+"""Text as data: whatever it mentions, no control token comes of it. Those come from templates alone."""
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+_INSIDE = 1
+"""Where a mention of a control token is cut, where its vocabulary would match it all the same."""
+
+
+def text_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
+    """Token ids of each text, none of which is that of a token that was added to the vocabulary to steer a model.
+
+    A document that mentions ``<|endoftext|>`` is encoded as those thirteen characters. Of a text that mentions none,
+    the ids are the tokenizer's own.
+
+    Args:
+        tokenizer: Of transformers.
+        texts: What somebody wrote.
+    """
+    controls = control_tokens(tokenizer)
+    told = [any(token in text for token in controls) for text in texts]
+    plain = [text for text, mentions in zip(texts, told, strict=True) if not mentions]
+    options = {"return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
+    found = iter(tokenizer(plain, add_special_tokens=False, **options)["input_ids"] if plain else [])
+    steering, made = set(controls.values()), []
+    for text, mentions in zip(texts, told, strict=True):
+        ids = [] if mentions else list(next(found))
+        # Some tokenizers find control tokens in other spellings too, such as in capitals.
+        clean = not mentions and steering.isdisjoint(ids)
+        made.append(ids if clean else _without_controls(tokenizer, text, controls))
+    return made
+
+
+def control_tokens(tokenizer: Any) -> dict[str, int]:
+    """Ids of the tokens that were added to a tokenizer's vocabulary, by what they look like.
+
+    What stands for unknown characters is none: text makes it of its own.
+    """
+    unknown = tokenizer.unk_token_id
+    return {str(token): int(number) for number, token in tokenizer.added_tokens_decoder.items() if number != unknown}
+
+
+def _without_controls(tokenizer: Any, text: str, controls: dict[str, int]) -> list[int]:
+    backend = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is not None:
+        ids = list(_bare(backend.to_str()).encode(text, add_special_tokens=False).ids)
+        if set(controls.values()).isdisjoint(ids):
+            return ids
+    return _around(tokenizer, text, controls)
+
+
+@lru_cache(maxsize=4)
+def _bare(content: str) -> Any:
+    """The tokenizer without what was added to it; truncation and padding are no part of a text."""
+    from tokenizers import Tokenizer
+
+    told = json.loads(content)
+    return Tokenizer.from_str(json.dumps({**told, "added_tokens": [], "truncation": None, "padding": None}))
+
+
+def _around(tokenizer: Any, text: str, controls: dict[str, int]) -> list[int]:
+    """Ids of a text whose mentions of control tokens are cut in two, so that no piece holds a whole one."""
+    pieces, start = [], 0
+    while mentions := [(at, token) for token in controls if (at := text.find(token, start)) >= 0 and len(token) > 1]:
+        end = min(mentions)[0] + _INSIDE
+        pieces.append(text[start:end])
+        start = end
+    pieces.append(text[start:])
+    return [number for piece in pieces if piece for number in tokenizer(piece, add_special_tokens=False)["input_ids"]]
