@@ -97,6 +97,7 @@ def test_the_package_verifies_and_is_as_good_as_its_card_says(silo: Silo, name: 
     assert card.metrics["validation_loss_expert"] < card.metrics["validation_loss_anchor"]
     router = Choice(name="top-k", options={"bias": True})
     alone = Variant(name="own", members=["clinic"], integrator=Choice(name="flexolmo"), router=router, alone=True)
+    assert ("router" in card.training) is bool(card.settings.get("coordinated"))
     anchor = Variant(name="anchor", members=[], integrator=Choice(name=""), router=Choice(name=""))
     found = measured(node, package, [alone, anchor])
     assert found["own"] == pytest.approx(card.metrics["validation_loss_expert"], rel=1e-4)

@@ -35,7 +35,7 @@ from atoll.experts.checks import Scalar
 from atoll.experts.files import write_atomic
 from atoll.experts.package import read_package, verify_package, write_package
 from atoll.experts.signing import PublicKey
-from atoll.experts.training import ExpertConfig, TrainingConfig
+from atoll.experts.training import ROUTER, ExpertConfig, TrainingConfig
 from atoll.federation.units import EvaluateReply, EvaluateUnit, TrainReply, TrainUnit
 from atoll.mixture import Descriptor, ExpertKind, Router
 from atoll.mixture.shared import Shared
@@ -327,7 +327,7 @@ def _card(
         workload=node.workload.name,
         documents=documents,
         tokens=tokens,
-        training={**facts, "seed": unit.seed},
+        training={**facts, "seed": unit.seed, **_trained_under(unit, made)},
         metrics=metrics,
         privacy=privacy,
         licence=config.licence,
@@ -335,6 +335,14 @@ def _card(
             purposes=tuple(config.consent.purposes), until=config.consent.until, statement=config.consent.statement
         ),
     )
+
+
+def _trained_under(unit: TrainUnit, made: TrainedExpert) -> dict[str, Scalar]:
+    """The router that a coordinated expert's row was trained under: its options decide what the anchor's row is."""
+    if not made.settings.get("coordinated"):
+        return {}
+    router = unit.router if unit.past is None else unit.past.router
+    return {ROUTER: router.to_json()}
 
 
 def _identity(node: Node, unit: TrainUnit, limits: TrainLimits, succession: Succession | None) -> str:

@@ -13,12 +13,14 @@ from atoll.anchors.anchor import no_progress_bars
 from atoll.anchors.weights import write_anchor
 from atoll.coordinator.checkpoints import Checkpoint, dense_checkpoint, dense_state, moe_checkpoint
 from atoll.coordinator.export_check import Load, adapted_model, compare, logits_of, plain_model, probe
-from atoll.errors import AnchorError, MixtureError
+from atoll.errors import AnchorError, DataError, MixtureError
 from atoll.experts import tensors
 from atoll.experts.integrator import Integrator
 from atoll.experts.package import ExpertPackage
 from atoll.experts.signing import PublicKey
-from atoll.mixture import Mixture
+from atoll.experts.training import ROUTER
+from atoll.federation.units import Choice
+from atoll.mixture import Mixture, Router
 from atoll.plugins import build
 from atoll.releases.members import verify
 from atoll.workloads.workload import workload_class
@@ -119,7 +121,28 @@ def own_model(expert: ExpertPackage, anchor: Anchor) -> Mixture:
     model = anchor.model()
     cache = cache_root() / "descriptors"
     frame = workload_class(anchor.workload).frame(anchor, model, expert.card.sites, cache)
-    return integrator.integrate(model, frame, [expert], build("atoll.routers", "top-k", {}))
+    return integrator.integrate(model, frame, [expert], _trained_under(expert))
+
+
+def _trained_under(expert: ExpertPackage) -> Router:
+    """The router that the card names; packages of earlier versions, which name none, were trained under ``top-k``.
+
+    Raises:
+        MixtureError: it is named in a way that cannot be read.
+        PluginError: it is not registered here.
+    """
+    told = expert.card.training.get(ROUTER)
+    if told is None:
+        router: Router = build("atoll.routers", "top-k", {})
+        return router
+    try:
+        choice = Choice.from_json(str(told), "the card's router")
+    except DataError as error:
+        raise MixtureError(
+            f"the expert of '{expert.card.owner}' does not say under which router it was trained: {error}"
+        ) from error
+    router = build("atoll.routers", choice.name, choice.options)
+    return router
 
 
 def _write(folder: Path, own: Mixture, anchor: Anchor) -> tuple[str, Load]:

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 from atoll.errors import ConfigError
 
+ROUTER = "router"
+"""Where a card's ``training`` has the router that a coordinated expert was trained under: JSON of name and options."""
 LORA_TARGETS = ("gate_proj", "up_proj", "down_proj")
 
 

@@ -66,6 +66,25 @@ class Choice:
         }
         object.__setattr__(self, "options", read)
 
+    def to_json(self) -> str:
+        """Sorted and compact.
+
+        Raises:
+            DataError: an option is not a number that JSON holds.
+        """
+        return encode_json(_spelled(dataclasses.asdict(self)), sort_keys=True, separators=(",", ":"))
+
+    @classmethod
+    def from_json(cls, text: str, where: str) -> "Choice":
+        """Read :meth:`to_json`.
+
+        Raises:
+            DataError: something else.
+        """
+        choice = decode_json(text, cls, where, FOREIGN)
+        assert isinstance(choice, cls)
+        return choice
+
 
 @dataclass(frozen=True, kw_only=True)
 class Announcement(Unit):

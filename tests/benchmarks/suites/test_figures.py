@@ -77,7 +77,7 @@ def test_a_figure_that_nobody_reports_or_is_turned_round_is_refused_at_the_start
     declared: Path, old: str, new: str, told: str
 ) -> None:
     read_suite(str(declared))
-    declared.write_text(declared.read_text().replace(old, new))
+    declared.write_text(declared.read_text(encoding="utf-8").replace(old, new), encoding="utf-8")
     with pytest.raises(ConfigError, match=told):
         read_suite(str(declared))
 

@@ -44,6 +44,7 @@ def save_expert(
     learned: bool = False,
     until: str | None = None,
     key: OwnerKey | None = None,
+    training: dict[str, str] | None = None,
 ) -> Path:
     """An expert with random weights; equal arguments give equal weights."""
     generator = torch.Generator().manual_seed(sum(owner.encode()))
@@ -62,7 +63,7 @@ def save_expert(
         workload="text",
         documents=counts,
         tokens=counts,
-        training={},
+        training=training or {},
         metrics={},
         privacy=None,
         licence="CC0-1.0",

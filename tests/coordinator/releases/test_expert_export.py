@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tests.coordinator.releases.conftest import save_anchor, save_expert
 from torch import nn
 from typer.testing import CliRunner
@@ -18,6 +19,7 @@ from atoll.errors import AnchorError, AtollError, MixtureError, PackageError
 from atoll.experts.adapter import NAME, plain_adapter
 from atoll.experts.package import unpack, write_package
 from atoll.experts.signing import OwnerKey
+from atoll.federation.units import Choice
 from atoll.testing import toy_anchor, toy_image_anchor, toy_mobility_anchor
 from atoll.testing.experts import toy_experts
 
@@ -96,6 +98,19 @@ def test_what_has_no_plain_form_is_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(MixtureError, match="no plain form"):
         export_expert(tmp_path / "images.atoll", tmp_path / "out", form=CHECKPOINT, anchor=images)
     assert not (tmp_path / "out").exists()
+
+
+def test_a_coordinated_expert_is_written_under_the_router_that_it_was_trained_under(tmp_path: Path) -> None:
+    anchor = save_anchor(tmp_path / "anchor", "olmo2")
+    found = {}
+    steep = Choice(name="top-k", options={"gain": 40.0})
+    for name, training in {"plain": None, "steep": {"router": steep.to_json()}}.items():
+        package = save_expert(tmp_path / f"{name}.atoll", anchor, "clinic", learned=True, training=training)
+        export_expert(package, tmp_path / name, form=CHECKPOINT, anchor=anchor)
+        found[name] = load_file(tmp_path / name / "model.safetensors")["model.layers.0.mlp.gate.weight"]
+    # The anchor's row is the router's; the expert's was trained.
+    assert torch.allclose(found["steep"][0], 10 * found["plain"][0])
+    assert torch.equal(found["steep"][1], found["plain"][1])
 
 
 def test_a_model_that_computes_something_else_is_not_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
