@@ -235,3 +235,21 @@ def test_a_model_that_cannot_be_measured_is_named(world: World, tmp_path: Path) 
     broken.scores = lambda logits, targets: {"accuracy@1": float("nan")}  # type: ignore[method-assign]
     with pytest.raises(DataError, match=r"the anchor, silo 'court': the model cannot be measured"):
         _run(replace(world, workloads={**world.workloads, "court": broken}), tmp_path, [], ("local",))
+
+
+def test_a_figure_that_one_silo_cannot_have_is_a_gap_and_no_end(world: World, tmp_path: Path) -> None:
+    """As the area under a curve where the test data is of one class: known only when everything has been trained."""
+    lacking = copy.copy(world.workloads["court"])
+    whole = lacking.finish
+    lacking.finish = lambda sums, count: {n: v for n, v in whole(sums, count).items() if n != "accuracy@1"}  # type: ignore[method-assign]
+    partial = replace(world, workloads={**world.workloads, "court": lacking})
+    for _ in range(2):  # the second time from what was kept
+        found = _run(partial, tmp_path, [], names=("sequential",))["sequential"]
+        place = found.matrix.silos.index("court")
+        assert np.isnan(found.matrix.values[:, place]).all()
+        assert np.isfinite(np.delete(found.matrix.values, place, 1)).all()
+        assert summarize(found.matrix).average_final is None
+        assert np.isfinite(found.scores["loss"].values).all()
+        assert json.loads((tmp_path / "sequential.json").read_text())["scores"]["accuracy@1"][0][place] is None
+    with pytest.raises(ConfigError, match="there is no metric 'auroc' here; there are accuracy@1, loss"):
+        _run(partial, tmp_path, [], names=("sequential",), metric="auroc")
