@@ -8,11 +8,13 @@ import pytest
 
 from atoll.benchmarks.suites.figure import Figures, higher, lower, neither, workload_streams
 from atoll.benchmarks.suites.outcome import Outcome
+from atoll.benchmarks.suites.record import SuiteFolder
 from atoll.benchmarks.suites.study import GROUP, Study
 from atoll.benchmarks.suites.suite import library, read_suite
+from atoll.benchmarks.suites.verdicts import check_reported
 from atoll.continual import StreamMatrix, summarize
 from atoll.continual.summary import FIGURES, higher_is_better
-from atoll.errors import ConfigError, DataError
+from atoll.errors import ConfigError, DataError, FederationError
 from atoll.plugins import load, names
 
 DECLARES = """
@@ -129,3 +131,16 @@ def test_a_streams_figures_are_turned_as_their_definitions(metric: bool) -> None
         one, other = kept[name], lost[name]
         if one is not None and other is not None and one != other:
             assert (one > other) is higher_is_better(name, metric), name
+
+
+def test_a_metric_that_no_cell_reported_is_an_error_of_a_study_that_does_not_say(coins: Path, tmp_path: Path) -> None:
+    found = {"share": 0.5}
+    for metric, told in (("share", ""), ("tails", "no cell reported the metric 'tails'; there are share")):
+        folder = SuiteFolder(tmp_path / "work", read_suite(str(coins), [f"metric={metric}", "claims=[]"]))
+        folder.of(folder.suite.cells[0]).mkdir(parents=True, exist_ok=True)
+        folder.keep(folder.suite.cells[0], Outcome(metrics=found), "cpu")
+        if not told:
+            check_reported(folder.suite, folder.done())
+            continue
+        with pytest.raises(FederationError, match=told):
+            check_reported(folder.suite, folder.done())

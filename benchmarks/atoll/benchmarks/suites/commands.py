@@ -55,6 +55,7 @@ def run(
     """
     from atoll.benchmarks.suites.bounds import breaches
     from atoll.benchmarks.suites.running import run_and_track
+    from atoll.benchmarks.suites.verdicts import check_reported
     from atoll.coordinator.tracking import ui_command
 
     folder = _folder(suite, overrides, quick, work)
@@ -70,9 +71,7 @@ def run(
     if failures:
         raise FederationError(f"{len(failures)} of {len(read.cells)} cells failed; the same command runs them again")
     done = folder.done()
-    if done and not any(read.config.metric in one.figures for one in done):
-        known = ", ".join(sorted({name for one in done for name in one.figures}))
-        raise FederationError(f"no cell reported the metric '{read.config.metric}'; there are {known}")
+    check_reported(read, done)
     if found := breaches(read, done):
         raise FederationError("out of recorded bounds: " + "; ".join(map(str, found)))
 

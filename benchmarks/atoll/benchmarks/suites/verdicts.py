@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from atoll.benchmarks.suites.record import Done
 from atoll.benchmarks.suites.suite import Suite, case_title
 from atoll.continual import Spread, paired_probability, spread_of
+from atoll.errors import FederationError
 
 LEVEL = 0.05
 """Of significance, over all claims of a suite together (Holm 1979)."""
@@ -49,6 +50,17 @@ def figures(done: Sequence[Done], case: str, metric: str) -> dict[str, dict[int,
         if one.cell.title == case and metric in one.figures:
             found.setdefault(one.cell.method.title, {})[one.cell.seed] = one.figures[metric]
     return found
+
+
+def check_reported(suite: Suite, done: Sequence[Done]) -> None:
+    """That a cell reported the suite's metric: what a study that declares no figures shows only when it has run.
+
+    Raises:
+        FederationError: none did; the message lists what there is.
+    """
+    if done and not any(suite.config.metric in one.figures for one in done):
+        known = ", ".join(sorted({name for one in done for name in one.figures}))
+        raise FederationError(f"no cell reported the metric '{suite.config.metric}'; there are {known}")
 
 
 def claims(suite: Suite, done: Sequence[Done]) -> list[Difference]:
