@@ -1,6 +1,7 @@
 """An institution's node: its configuration, key, anchor and data, opened once in its process."""
 
 import functools
+import logging
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,8 @@ from atoll.federation.node_config import NodeConfig
 from atoll.federation.units import Announcement
 from atoll.mixture import ANCHOR, Descriptor
 from atoll.workloads.workload import Workload, workload_class
+
+log = logging.getLogger(__name__)
 
 
 class Node:
@@ -87,6 +90,9 @@ class Node:
         if forgotten is not None:
             found.exclude(forgotten)
         found.prepare()
+        for line in found.reading.lines():
+            # Before any training, and on the owner's machine alone.
+            log.info("data of '%s': %s", self.config.owner, line)
         return found
 
     @functools.cached_property

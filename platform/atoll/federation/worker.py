@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import logging
 import os
 import sys
 import threading
@@ -60,6 +61,9 @@ def _take_pipes(log: Path) -> tuple[BinaryIO, BinaryIO]:
     os.dup2(nothing, 0)
     os.dup2(written, 1)
     os.dup2(written, 2)
+    # What reading the data found is of the level INFO, and nobody but the owner has this file.
+    logging.getLogger("atoll").setLevel(logging.INFO)
+    logging.getLogger("atoll").addHandler(logging.StreamHandler())
     return requests, replies
 
 

@@ -3,41 +3,66 @@
 What the rows hold is private: no message repeats it.
 """
 
-import difflib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from atoll.errors import ConfigError, DataError
+from atoll.workloads.column_names import missing_name, require_unique
+from atoll.workloads.csv_rows import open_csv
+from atoll.workloads.reading import Bad, Tally
+from atoll.workloads.signatures import HEAD, kind_of
 
 _ROWS = 1 << 16
 
 
-def read_table(path: Path, names: Sequence[str], workload: str) -> Iterator[Any]:
-    """Record batches with these columns: ``.parquet`` and ``.pq`` are Parquet, ``.tsv`` has tabs, anything else is CSV.
+@dataclass(frozen=True, eq=False, slots=True)
+class TablePart:
+    """Some rows of a table, R of them.
 
-    CSV has a header, may be compressed (``.gz``), and is read as text.
+    Attributes:
+        batch: A pyarrow record batch.
+        numbers: int64 [R], the number of each row in its file, from 1, without a header.
+    """
+
+    batch: Any
+    numbers: NDArray[np.int64]
+
+
+def read_table(path: Path, names: Sequence[str], workload: str, tally: Tally) -> Iterator[TablePart]:
+    """Rows with these columns: ``.parquet`` and ``.pq`` are Parquet, ``.tsv`` has tabs, anything else is CSV.
+
+    CSV has a header, may be compressed, and is read as text.
 
     Args:
         path: The file.
         names: Columns.
         workload: Who asks, for messages.
+        tally: Told of rows that cannot be read, and of a file that cannot.
 
     Raises:
         ConfigError: pyarrow is not installed.
-        DataError: the file cannot be read, or has no such column.
+        DataError: a column is not there, or stands twice.
     """
     try:
         import pyarrow as pa
     except ImportError as error:
         raise ConfigError(f"{workload}: tables need pyarrow ({error}): pip install 'atoll[text]'") from error
-    opened = _parquet if path.suffix.lower() in (".parquet", ".pq") else _csv
+    opened = _parquet(path, names) if path.suffix.lower() in (".parquet", ".pq") else _csv(path, names, tally)
     try:
-        yield from opened(path, names)
+        yield from opened
+    except DataError as error:
+        tally.bad_file(path, "file that cannot be read", str(error))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         # What pyarrow says may repeat a row.
         why = getattr(error, "strerror", None) or f"it is no readable table ({type(error).__name__})"
-        raise DataError(f"{path}: cannot be read: {why}") from None
+        tally.bad_file(path, "file that cannot be read", f"{path}: cannot be read: {why}")
+    else:
+        tally.file()
 
 
 def column_of(batch: Any, name: str) -> Any:
@@ -63,46 +88,72 @@ def is_text(kind: Any) -> bool:
     return any(check(kind) for check in checks)
 
 
-def _parquet(path: Path, names: Sequence[str]) -> Iterator[Any]:
+def require_unique_fields(schema: Any, where: str) -> None:
+    """Check that no name stands twice in a pyarrow schema, nor in a structure within it.
+
+    Raises:
+        DataError: the names that do.
+    """
+    import pyarrow as pa
+
+    fields = list(schema)
+    require_unique((field.name for field in fields), where)
+    for field in fields:
+        kind = field.type
+        while hasattr(kind, "value_type") and not pa.types.is_struct(kind):
+            kind = kind.value_type
+        if pa.types.is_struct(kind):
+            require_unique_fields([kind.field(at) for at in range(kind.num_fields)], f"{where}: '{field.name}'")
+
+
+def _parquet(path: Path, names: Sequence[str]) -> Iterator[TablePart]:
     from pyarrow import parquet
 
     with path.open("rb") as stream:
+        kind = kind_of(stream.read(HEAD))
+        if kind and "Parquet" not in kind:
+            raise DataError(f"{path}: this is {kind}, no Parquet table")
+        stream.seek(0)
         file = parquet.ParquetFile(stream, pre_buffer=False)
+        require_unique_fields(file.schema_arrow, str(path))
         _require(path, names, file.schema_arrow.names)
-        yield from file.iter_batches(batch_size=_ROWS, columns=list(names), use_threads=False)
+        first = 1
+        for batch in file.iter_batches(batch_size=_ROWS, columns=list(names), use_threads=False):
+            yield TablePart(batch, np.arange(first, first + batch.num_rows))
+            first += batch.num_rows
 
 
-def _csv(path: Path, names: Sequence[str]) -> Iterator[Any]:
+def _csv(path: Path, names: Sequence[str], tally: Tally) -> Iterator[TablePart]:
+    table = open_csv(path)
+    _require(path, names, table.header)
+    at = [table.header.index(name) for name in names]
+    numbers: list[int] = []
+    cells: list[list[str]] = [[] for _ in names]
+    for number, row in table.rows:
+        if isinstance(row, Bad):
+            tally.bad(row.kind, row.message)
+            continue
+        numbers.append(number)
+        for column, place in zip(cells, at, strict=True):
+            column.append(row[place])
+        if len(numbers) == _ROWS:
+            yield _part(names, numbers, cells)
+            numbers, cells = [], [[] for _ in names]
+    if numbers:
+        yield _part(names, numbers, cells)
+
+
+def _part(names: Sequence[str], numbers: list[int], cells: list[list[str]]) -> TablePart:
+    """Everything is text, so that a bad value is found by whoever reads the column, with its row."""
     import pyarrow as pa
-    from pyarrow import csv
 
-    bad: list[int] = []
-
-    def refuse(row: Any) -> str:
-        bad.append(row.number)
-        return "error"
-
-    read = csv.ReadOptions(use_threads=False)
-    parse = csv.ParseOptions(delimiter="\t" if ".tsv" in path.suffixes else ",", invalid_row_handler=refuse)
-    try:
-        with csv.open_csv(path, read_options=read, parse_options=parse) as reader:
-            there = reader.schema.names
-        _require(path, names, there)
-        # Everything is read as text, so that a bad value is found here, with its row.
-        convert = csv.ConvertOptions(include_columns=list(names), column_types=dict.fromkeys(names, pa.string()))
-        with csv.open_csv(path, read_options=read, parse_options=parse, convert_options=convert) as reader:
-            yield from reader
-    except pa.ArrowInvalid:
-        if bad:
-            raise DataError(f"{path}: line {bad[0]} has another number of columns than the header") from None
-        raise
+    columns = [pa.array(column, pa.string()) for column in cells]
+    return TablePart(pa.RecordBatch.from_arrays(columns, list(names)), np.array(numbers, dtype=np.int64))
 
 
 def _require(path: Path, names: Sequence[str], there: Sequence[str]) -> None:
     for name in names:
-        if there.count(name) > 1:
-            raise DataError(f"{path}: there are {there.count(name)} columns '{name}'")
         if name not in there:
-            close = difflib.get_close_matches(name, there, n=1)
-            hint = f"; did you mean '{close[0]}'?" if close else ""
-            raise DataError(f"{path}: no column '{name}': there are {', '.join(there)}{hint}")
+            one = len(there) == 1 and next((mark for mark in ";\t|" if mark in there[0]), None)
+            hint = f"; its columns seem to be separated by {one!r}: write it with commas" if one else ""
+            raise DataError(f"{path}: {missing_name('column', name, there)}{hint}")

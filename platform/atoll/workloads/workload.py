@@ -16,6 +16,7 @@ from atoll.mixture import Descriptor
 from atoll.plugins import load
 from atoll.workloads.data import GROUP, DataConfig
 from atoll.workloads.excluded import Excluded
+from atoll.workloads.reading import ReadReport
 
 if TYPE_CHECKING:
     from atoll.anchors import Anchor
@@ -223,6 +224,11 @@ class Workload(ABC):
     @abstractmethod
     def key(self) -> str:
         """Hex digest of the data and of how it is read."""
+
+    @property
+    def reading(self) -> ReadReport:
+        """What reading the data found, for its owner alone; a workload that does not count says how much there is."""
+        return ReadReport(records=sum(count.documents for count in self.counts.values()))
 
     @property
     @abstractmethod

@@ -133,7 +133,7 @@ def test_no_trajectory(tmp_path: Path, content: bytes) -> None:
 )
 def test_what_is_no_gzip_file(tmp_path: Path, content: bytes) -> None:
     path = written(tmp_path, content, "x.txt.gz")
-    with pytest.raises(DataError, match=r"x\.txt\.gz: cannot be read: it is no whole gzip file"):
+    with pytest.raises(DataError, match=r"x\.txt\.gz: (the gzip file (ends before|is damaged)|line 1: 1 parts)"):
         read_trajectories(path, TOWN)
 
 

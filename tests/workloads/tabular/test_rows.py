@@ -10,6 +10,7 @@ from tests.workloads.tabular.tables import HEADER, SCHEMA, write
 
 from atoll.errors import DataError
 from atoll.workloads.classification.samples import LabelledSamples
+from atoll.workloads.reading import Tally
 from atoll.workloads.tabular.rows import read_rows
 
 
@@ -101,3 +102,28 @@ def test_a_file_without_a_column_says_which(tmp_path: Path) -> None:
         read(write(tmp_path / "t.csv", "50,1,0", header="age,tsh,target"))
     with pytest.raises(DataError, match="there is no row"):
         read(write(tmp_path / "t.csv"))
+
+
+def test_a_value_of_the_schema_beats_a_code_for_missing(tmp_path: Path) -> None:
+    columns = [replace(each, values=["NA", "f", "?"]) if each.name == "sex" else each for each in SCHEMA.columns]
+    schema = replace(SCHEMA, columns=columns)
+    found = read_rows([write(tmp_path / "t.csv", "50,1,NA,0", "50,1,?,0", "50,1,,0")], schema, "refuse")
+    assert found.values[:, 4:].tolist() == [[1, 0, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1]]
+
+
+def test_bad_rows_are_counted_by_kind(tmp_path: Path) -> None:
+    path = write(tmp_path / "t.csv", "50,1,f,0", "130,1,f,0", "50,1,f,", "50,1", *["old,1,f,0"] * 9)
+    with pytest.raises(DataError, match=r"12 records cannot be read"):
+        read(path)
+    tally = Tally("skip")
+    assert len(read_rows([path], SCHEMA, "refuse", tally)) == 1
+    assert tally.report().skipped == {
+        "row with another number of columns": 1,
+        "value that cannot be in 'age'": 10,
+        "row without a class": 1,
+    }
+
+
+def test_a_name_twice_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="'note' stands there more than once"):
+        read(write(tmp_path / "t.csv", "50,1,f,0,a,b", header=f"{HEADER},note,note"))

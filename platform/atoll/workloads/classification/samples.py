@@ -74,6 +74,10 @@ class LabelledSamples:
     def _keys(self) -> NDArray[np.str_]:
         if self.person is not None:
             return self.person.astype(str)
+        return self.keys_of_values()
+
+    def keys_of_values(self) -> NDArray[np.str_]:
+        """A digest of what each holds, [N], whoever it is of."""
         rows = np.ascontiguousarray(self.values)
         return np.array([hashlib.blake2b(row.tobytes(), digest_size=16).hexdigest() for row in rows])
 

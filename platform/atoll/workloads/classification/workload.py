@@ -22,6 +22,7 @@ from atoll.workloads.classification.samples import LabelledSamples, Shares, numb
 from atoll.workloads.excluded import Excluded
 from atoll.workloads.order import batch_indices, evaluation_indices
 from atoll.workloads.paths import absolute_path
+from atoll.workloads.reading import ReadReport, Tally
 from atoll.workloads.workload import SPLITS, Batch, Progress, Sources, Split, SplitCounts, Workload
 
 
@@ -57,6 +58,8 @@ class Classification(Workload):
         self._splits: Mapping[Split, LabelledSamples] | None = None
         self._features: dict[Split, LabelledFeatures] = {}
         self._excluded: Excluded | None = None
+        self._tally = Tally()
+        self._report = ReadReport()
 
     @abstractmethod
     def _read(self, paths: Sequence[str] | None = None) -> LabelledSamples:
@@ -86,9 +89,17 @@ class Classification(Workload):
         there = self._read()
         if self._excluded is not None and self._excluded.digests:
             there = there.select(np.flatnonzero(~there.held(self._excluded)))
+        distinct = len(set(zip(there.keys_of_values().tolist(), there.label.tolist(), strict=True)))
+        self._report = self._tally.report(records=len(there), duplicates=len(there) - distinct)
         self._splits = there.splits(self.name, self._shares)
         if progress is not None:
             progress(1, 1)
+
+    @property
+    def reading(self) -> ReadReport:
+        """What reading found; duplicates have the values and the class of one before."""
+        self.split("train")
+        return self._report
 
     def exclude(self, excluded: Excluded) -> None:
         """Samples, by whose they are, or where that is not known, by what they hold."""

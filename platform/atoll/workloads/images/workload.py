@@ -20,6 +20,7 @@ from atoll.workloads.images.config import ImagesConfig
 from atoll.workloads.images.drawn import KINDS
 from atoll.workloads.images.public import public_descriptor, public_pictures
 from atoll.workloads.images.sources import read_files, read_pictures
+from atoll.workloads.reading import Tally
 
 
 @final
@@ -72,11 +73,14 @@ class Images(Classification):
         """Of folders and arrays in the data's own form, and of single pictures; of persons by name."""
         single = [path for path in paths if Path(path).is_file() and Path(path).suffix != ".npz"]
         if single:
-            yield from read_files([Path(path) for path in single], _form(self._anchor)).contents()
+            files = [Path(path) for path in single]
+            yield from read_files(files, _form(self._anchor), self.config.intensity).contents()
         yield from super().named_records([path for path in paths if path not in single], names)
 
     def _read(self, paths: Sequence[str] | None = None) -> LabelledSamples:
-        return read_pictures(self.config.paths if paths is None else paths, self.classes, _form(self._anchor))
+        self._tally = Tally(self.config.on_error)
+        named = self.config.paths if paths is None else paths
+        return read_pictures(named, self.classes, _form(self._anchor), self.config.intensity, self._tally)
 
     @property
     def _shares(self) -> Shares:

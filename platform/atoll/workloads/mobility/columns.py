@@ -11,85 +11,80 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atoll.errors import DataError
+from atoll.workloads.reading import Tally
 from atoll.workloads.tables import column_of, read_table, trimmed
 
+Bools = NDArray[np.bool_]
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
 class Rows:
-    """Some rows of one file.
+    """Some rows of one file, R of them.
 
     Attributes:
         path: The file.
-        first: The number of the first, counted from 1, without a header.
+        numbers: int64 [R], the number of each, counted from 1, without a header.
         columns: pyarrow arrays without gaps, in the order in which they were asked for.
+        tally: Told of rows that cannot be used.
     """
 
     path: Path
-    first: int
+    numbers: NDArray[np.int64]
     columns: tuple[Any, ...]
+    tally: Tally
 
-    def converted(self, column: int, kind: Any, wrong: str) -> Any:
-        """A column as another pyarrow type.
-
-        Raises:
-            DataError: the first row that has no value in it, with ``wrong`` as the reason.
-        """
+    def floats(self, column: int) -> NDArray[np.float64]:
+        """A column of numbers, or of texts that are numbers, float64 [R]; not a number where there is none."""
+        import pyarrow as pa
         from pyarrow import compute
 
         values = trimmed(self.columns[column])
-        if castable(values, kind):
-            return compute.cast(values, kind, safe=False)
-        low, high = 0, len(values)
-        while high - low > 1:
-            middle = (low + high) // 2
-            low, high = (low, middle) if not castable(values[low:middle], kind) else (middle, high)
-        raise self.fault(low, wrong)
+        if castable(values, pa.float64()):
+            found: NDArray[np.float64] = compute.cast(values, pa.float64(), safe=False).to_numpy(zero_copy_only=False)
+            return found
+        return np.array([_float(value) for value in values.to_pylist()], dtype=np.float64)
 
-    def numbers(self, column: int, low: float, high: float, wrong: str) -> NDArray[np.float64]:
-        """A column of numbers, or of texts that are numbers, in float64.
+    def within(self, column: int, low: float, high: float) -> tuple[NDArray[np.float64], Bools]:
+        """A column of numbers, and where they are from ``low`` to ``high``."""
+        values = self.floats(column)
+        return values, (values >= low) & (values <= high)
 
-        Raises:
-            DataError: the first row that has none from ``low`` to ``high``, with ``wrong`` as the reason.
+    def good(self, checks: Sequence[tuple[Bools, str]]) -> Bools:
+        """Rows that pass all checks, bool [R]; of the others the first that they fail is told.
+
+        Args:
+            checks: Which rows are good, and what is wrong with those that are not.
         """
-        import pyarrow as pa
-
-        values = self.converted(column, pa.float64(), wrong).to_numpy(zero_copy_only=False)
-        self.require((values >= low) & (values <= high), wrong)
-        return np.asarray(values, dtype=np.float64)
-
-    def require(self, good: NDArray[np.bool_], wrong: str) -> None:
-        """Check what must hold in every row.
-
-        Raises:
-            DataError: the first row in which it does not.
-        """
-        if not good.all():
-            raise self.fault(int((~good).argmax()), wrong)
-
-    def fault(self, row: int, wrong: str) -> DataError:
-        """The error for one row, counted from 0 among these."""
-        return DataError(f"{self.path}: row {self.first + row}: {wrong}")
+        good = np.ones(len(self.numbers), dtype=np.bool_)
+        for fits, wrong in checks:
+            for row in np.flatnonzero(good & ~fits).tolist():
+                self.tally.bad(wrong, f"{self.path}: row {self.numbers[row]}: {wrong}")
+            good &= fits
+        return good
 
 
-def read_rows(path: Path, names: Sequence[str]) -> Iterator[Rows]:
+def read_rows(path: Path, names: Sequence[str], tally: Tally) -> Iterator[Rows]:
     """Columns of a table: ``.parquet`` and ``.pq`` are Parquet, ``.tsv`` has tabs, anything else is CSV with a header.
 
-    CSV may be compressed (``.gz``).
+    CSV may be compressed. Rows without a value in one of the columns are told to ``tally``, and left out.
 
     Raises:
         ConfigError: pyarrow is not installed.
-        DataError: the file cannot be read, has no such column, or a value is missing.
     """
-    first = 1
-    for batch in read_table(path, names, "mobility"):
-        rows = Rows(path, first, tuple(column_of(batch, name) for name in names))
-        for name, column in zip(names, rows.columns, strict=True):
-            if column.null_count:
-                raise rows.fault(column.is_null().index(True).as_py(), f"there is no value in column '{name}'")
-        if batch.num_rows:
+    import pyarrow as pa
+
+    for part in read_table(path, names, "mobility", tally):
+        columns = [column_of(part.batch, name) for name in names]
+        rows = Rows(path, part.numbers, tuple(columns), tally)
+        there = [column.is_valid().to_numpy(zero_copy_only=False) for column in columns]
+        good = rows.good(
+            [(each, f"there is no value in column '{name}'") for name, each in zip(names, there, strict=True)]
+        )
+        if good.all():
             yield rows
-        first += batch.num_rows
+        elif good.any():
+            mask = pa.array(good)
+            yield Rows(path, part.numbers[good], tuple(column.filter(mask) for column in columns), tally)
 
 
 def castable(column: Any, kind: Any) -> bool:
@@ -102,3 +97,11 @@ def castable(column: Any, kind: Any) -> bool:
     except pa.ArrowException:
         return False
     return True
+
+
+def _float(value: Any) -> float:
+    try:
+        # Python reads 1_0 as ten.
+        return float("nan") if "_" in str(value) else float(value)
+    except (TypeError, ValueError):
+        return float("nan")

@@ -10,6 +10,7 @@ from atoll.workloads.mobility.city import CELL_KM, SCALE_KM
 from atoll.workloads.mobility.generator_config import GeneratorConfig
 from atoll.workloads.mobility.table_config import TableConfig
 from atoll.workloads.mobility.trajectories import LONGEST
+from atoll.workloads.reading import check_on_error
 
 FORMATS = ("movegcl", "table", "generated")
 QUANTITIES = ("measured", "given")
@@ -33,6 +34,8 @@ class MobilityConfig(DataConfig):
             everywhere else, or as ``given``, where they are numbers of classes.
         table: How a table of positions becomes a city and trajectories.
         generator: What generated people, and a made city, are like.
+        on_error: A row or line that cannot be read is an error once all are read (``refuse``, which names ten and
+            counts all), or left out and counted (``skip``).
         validation: Share of the users kept for validation, in [0, 1).
         test: Share of the users kept for the test, in [0, 1).
         salt: Changes which users fall in which split.
@@ -53,6 +56,7 @@ class MobilityConfig(DataConfig):
     test: float = 0.1
     salt: str = ""
     sequence_length: int = LONGEST
+    on_error: str = "refuse"
 
     def check(self) -> None:
         """Check the values by themselves, without looking at any file.
@@ -61,6 +65,7 @@ class MobilityConfig(DataConfig):
             ConfigError: the first value that makes no sense.
         """
         one_of("format", self.format, FORMATS)
+        check_on_error(self.on_error, "mobility")
         one_of("quantities", self.quantities, QUANTITIES)
         if self.format == "generated":
             if self.paths:

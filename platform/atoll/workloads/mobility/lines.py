@@ -1,13 +1,12 @@
 """The reader and writer of MoveGCL's published trajectory lines: ``user r_gyr H_loc loc,day,slot,wait,jump;…``
 
-One line is one user's trajectory of up to three days, as text, plain or gzipped (``.gz``). What it holds is private: no
+One line is one user's trajectory of up to three days, as text, plain or compressed. What it holds is private: no
 message repeats it.
 """
 
 import gzip
 import os
 import re
-import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,8 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from atoll.errors import DataError
+from atoll.workloads.compressed import open_plain
+from atoll.workloads.decoding import not_text
 from atoll.workloads.mobility.city import City
 from atoll.workloads.mobility.trajectories import DAYS, SLOTS, Trajectories, starts
+from atoll.workloads.reading import Tally
+from atoll.workloads.signatures import HEAD
 
 _LINE = 1 << 20
 """Bytes of the longest line that is read."""
@@ -33,18 +36,25 @@ _FORM = re.compile(rb"(-?\d{1,19})\s+(%b)\s+(%b)\s+(%b(?:;%b)*+);?" % (_REAL, _R
 _FIELDS = re.compile(rb"\d{1,9}|%b" % _REAL)
 
 
-def read_trajectories(paths: str | Path | Iterable[str | Path], city: City) -> Trajectories:
+def read_trajectories(paths: str | Path | Iterable[str | Path], city: City, tally: Tally | None = None) -> Trajectories:
     """The trajectories of these files, in order, read line by line.
 
     Args:
         paths: One file or several.
         city: Where the locations are.
+        tally: Counts what is met.
 
     Raises:
-        DataError: a file that cannot be read or holds no trajectory, or the first bad line of one, by its number.
+        DataError: a file that cannot be read or holds no trajectory, or bad lines, by their numbers.
     """
+    tally = tally or Tally()
     files = [paths] if isinstance(paths, str | Path) else list(paths)
-    parts = [part for path in files for part in _read(Path(path), city)]
+    parts = [part for path in files for part in _file(Path(path), city, tally)]
+    tally.close()
+    if not parts:
+        raise DataError(
+            "\n  ".join([f"mobility: no trajectory in {', '.join(map(str, files))}", *tally.report().named])
+        )
     return Trajectories.concatenate(parts)
 
 
@@ -59,7 +69,7 @@ def write_trajectories(path: str | Path, trajectories: Trajectories) -> None:
     target = Path(path)
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     try:
-        with _opened(partial, "wb", target.suffix == ".gz") as stream:
+        with _written(partial, target.suffix == ".gz") as stream:
             for begin in range(0, len(trajectories), _LINES):
                 stream.writelines(_lines(trajectories, begin, min(begin + _LINES, len(trajectories))))
         partial.replace(target)
@@ -118,15 +128,12 @@ class _Chunk:
         self.numbers.append(number)
         self.size += self.lengths[-1]
 
-    def columns(self, city: City, where: str) -> Trajectories:
-        """All lines as columns.
-
-        Raises:
-            DataError: a value out of its range.
-        """
+    def columns(self, city: City, where: str, tally: Tally) -> Trajectories:
+        """Those of the lines as columns in which all values are in their ranges; the others are told to ``tally``."""
         heads = _floats(self.heads).reshape(-1, 2)
         table = _floats(self.visits).reshape(-1, 5)
         start = starts(self.lengths)
+        good = np.ones(len(self.numbers), dtype=np.bool_)
         for column, high, name in (
             (0, city.n - 1, f"location, of the {city.n} (0 to {city.n - 1}) of city '{city.name}',"),
             (1, DAYS - 1, "day, of 0 (Monday) to 6,"),
@@ -134,20 +141,27 @@ class _Chunk:
             (3, _REALS, "waiting time"),
             (4, _REALS, "jump"),
         ):
-            wrong = table[:, column] > high
-            if wrong.any():
-                visit = int(wrong.argmax())
-                line = int(np.searchsorted(start, visit, side="right")) - 1
-                number = visit - int(start[line]) + 1
-                raise DataError(f"{where}: line {self.numbers[line]}: visit {number}: the {name} is out of range")
-        if (heads > _REALS).any():
-            line = int((heads > _REALS).any(1).argmax())
-            raise DataError(f"{where}: line {self.numbers[line]}: radius or entropy is out of range")
+            visits = np.flatnonzero(table[:, column] > high)
+            lines, at = np.unique(np.searchsorted(start, visits, side="right") - 1, return_index=True)
+            for line, visit in zip(lines.tolist(), visits[at].tolist(), strict=True):
+                if good[line]:
+                    number = visit - int(start[line]) + 1
+                    wrong = f"the {name} is out of range"
+                    tally.bad(wrong, f"{where}: line {self.numbers[line]}: visit {number}: {wrong}")
+            good[lines] = False
+        for line in np.flatnonzero(good & (heads > _REALS).any(1)).tolist():
+            wrong = "radius or entropy is out of range"
+            tally.bad(wrong, f"{where}: line {self.numbers[line]}: {wrong}")
+            good[line] = False
+        if not good.all():
+            chosen = np.repeat(good, np.diff(start))
+            heads, table, start = heads[good], table[chosen], starts(np.diff(start)[good])
+        users = np.array(self.users)[good]
         radius, entropy = heads.T.astype(np.float32)
         location = table[:, 0].astype(np.int32)
         day, slot = table[:, 1:3].T.astype(np.int8)
         wait, jump = table[:, 3:].T.astype(np.float32)
-        return Trajectories(np.array(self.users), radius, entropy, start, location, day, slot, wait, jump)
+        return Trajectories(users, radius, entropy, start, location, day, slot, wait, jump)
 
 
 _REALS = 3.4028235e38
@@ -159,16 +173,29 @@ def _floats(texts: list[bytes]) -> NDArray[np.float64]:
     return np.fromstring(b",".join(texts).decode(), dtype=np.float64, sep=",")
 
 
-def _read(path: Path, city: City) -> Iterator[Trajectories]:
+def _file(path: Path, city: City, tally: Tally) -> Iterator[Trajectories]:
+    try:
+        yield from _read(path, city, tally)
+    except DataError as error:
+        tally.bad_file(path, "file that cannot be read", str(error))
+    else:
+        tally.file()
+
+
+def _read(path: Path, city: City, tally: Tally) -> Iterator[Trajectories]:
     chunk, found = _Chunk(), False
     for number, line in _numbered(path):
-        chunk.add(number, line, str(path))
         found = True
+        try:
+            chunk.add(number, line, str(path))
+        except DataError as error:
+            tally.bad("line that is no trajectory", str(error))
+            continue
         if chunk.size >= _CHUNK:
-            yield chunk.columns(city, str(path))
+            yield chunk.columns(city, str(path), tally)
             chunk = _Chunk()
     if chunk.numbers:
-        yield chunk.columns(city, str(path))
+        yield chunk.columns(city, str(path), tally)
     if not found:
         raise DataError(f"{path}: holds no trajectory; {_EXPECTED}")
 
@@ -177,7 +204,11 @@ def _numbered(path: Path) -> Iterator[tuple[int, bytes]]:
     """Lines without white space at their ends, counted from 1; empty ones may only stand at the end of the file."""
     empty = 0
     try:
-        with _opened(path, "rb", path.suffix == ".gz") as stream:
+        with open_plain(path) as stream:
+            reason = not_text(stream.read(HEAD), path)
+        if reason:
+            raise DataError(reason)
+        with open_plain(path) as stream:
             number = 0
             while line := stream.readline(_LINE + 1):
                 number += 1
@@ -190,20 +221,18 @@ def _numbered(path: Path) -> Iterator[tuple[int, bytes]]:
                     raise DataError(f"{path}: line {empty} is empty; {_EXPECTED}")
                 else:
                     yield number, line
-    except (OSError, EOFError, zlib.error) as error:
-        why = getattr(error, "strerror", None) or "it is no whole gzip file"
-        raise DataError(f"{path}: cannot be read: {why}") from error
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 @contextmanager
-def _opened(path: Path, mode: str, compressed: bool) -> Iterator[BinaryIO]:
-    with path.open(mode) as opened:
-        raw = cast(BinaryIO, opened)
+def _written(path: Path, compressed: bool) -> Iterator[BinaryIO]:
+    with path.open("wb") as raw:
         if not compressed:
             yield raw
             return
         # Neither name nor time: the same trajectories give the same file.
-        with gzip.GzipFile(filename="", mode=mode, fileobj=raw, mtime=0) as stream:
+        with gzip.GzipFile(filename="", mode="wb", fileobj=raw, mtime=0) as stream:
             yield cast(BinaryIO, stream)
 
 

@@ -14,22 +14,27 @@ from atoll.workloads.mobility.measures import measured
 from atoll.workloads.mobility.table import read_positions
 from atoll.workloads.mobility.trajectories import Trajectories
 from atoll.workloads.paths import user_path
+from atoll.workloads.reading import Tally
 
 
-def read_silo(config: MobilityConfig, excluded: Excluded | None = None) -> tuple[City, Trajectories]:
+def read_silo(
+    config: MobilityConfig, excluded: Excluded | None = None, tally: Tally | None = None
+) -> tuple[City, Trajectories]:
     """The city and all trajectories that the configuration names, none longer than ``sequence_length``.
 
     Args:
         config: Where they are.
         excluded: Users who are passed over; where the city is made of positions, also there.
+        tally: Counts what is met.
 
     Raises:
         ConfigError: a value that makes no sense, or a path that does not exist.
         DataError: a file that cannot be read, or a bad value in it.
     """
     config.check()
+    tally = tally or Tally(config.on_error)
     if config.format == "table":
-        positions = read_positions(find_files(config.paths, "mobility"), config.table)
+        positions = read_positions(find_files(config.paths, "mobility"), config.table, tally)
         if excluded is not None and excluded.digests:
             positions = positions.select(~held_users(positions.user, excluded))
         city, trajectories = gridded(positions, config.table, config.city or "city")
@@ -38,7 +43,7 @@ def read_silo(config: MobilityConfig, excluded: Excluded | None = None) -> tuple
         trajectories = generate(config.generator, city)
     else:
         city = read_city(config)
-        trajectories = read_trajectories(find_files(config.paths, "mobility"), city)
+        trajectories = read_trajectories(find_files(config.paths, "mobility"), city, tally)
         if config.quantities == "measured":
             trajectories = measured(trajectories, city)
     if excluded is not None and excluded.digests:

@@ -6,25 +6,27 @@ Shapes: N positions, Q points of interest.
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from atoll.errors import DataError
-from atoll.workloads.mobility.columns import Rows, castable, read_rows
+from atoll.workloads.mobility.columns import Bools, Rows, castable, read_rows
 from atoll.workloads.mobility.features import POIS
 from atoll.workloads.mobility.table_config import TableConfig, zone
-from atoll.workloads.tables import is_text, trimmed
+from atoll.workloads.mobility.times import times_of
+from atoll.workloads.reading import Tally
+from atoll.workloads.tables import trimmed
 
 Ints = NDArray[np.int64]
 Doubles = NDArray[np.float64]
 
-_SLOT = 1800
-_LATEST = 32_503_680_000
-"""Seconds from 1970 to the year 3000; what is later is given in another unit."""
-_NO_TIME = "time is no timestamp, ISO 8601 text or seconds since 1970"
+_NO_TIME = (
+    "time is no timestamp, ISO 8601 text or seconds since 1970, from 1970 up to the year 3000; milliseconds must be "
+    "divided by 1000 first"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,24 +60,27 @@ def user_number(name: str) -> int:
     return int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "big") >> 1
 
 
-def read_positions(paths: Iterable[str | Path], config: TableConfig) -> Positions:
+def read_positions(paths: Iterable[str | Path], config: TableConfig, tally: Tally | None = None) -> Positions:
     """The positions in these Parquet or CSV files, in order; rows need not be sorted.
+
+    Args:
+        paths: The files.
+        config: What the columns are called.
+        tally: Counts what is met.
 
     Raises:
         ConfigError: pyarrow is not installed, or the time zone is unknown.
-        DataError: a file that cannot be read, no row at all, or the first row with a bad value.
+        DataError: a file that cannot be read, no row at all, or rows with bad values.
     """
     files = [Path(path) for path in paths]
     names = (config.user, config.time, config.latitude, config.longitude)
     local = zone(config.time_zone)
     known: dict[str, int] = {}
-    parts = [
-        (_users(rows, known), *_times(rows, local), *_degrees(rows, 2))
-        for path in files
-        for rows in read_rows(path, names)
-    ]
-    if not parts:
-        raise DataError(f"mobility: no row in {', '.join(map(str, files))}")
+    tally = tally or Tally()
+    parts = [_part(rows, known, local) for path in files for rows in read_rows(path, names, tally)]
+    tally.close()
+    if not any(len(part[0]) for part in parts):
+        raise DataError("\n  ".join([f"mobility: no row in {', '.join(map(str, files))}", *tally.report().named]))
     return Positions(*(np.concatenate(column) for column in zip(*parts, strict=True)))
 
 
@@ -84,18 +89,21 @@ def read_points(path: str | Path, config: TableConfig) -> tuple[Doubles, Doubles
 
     Raises:
         ConfigError: pyarrow is not installed.
-        DataError: a file that cannot be read, or the first row with a bad value.
+        DataError: a file that cannot be read, or rows with bad values.
     """
-    parts = []
-    for rows in read_rows(Path(path), (config.latitude, config.longitude, "category")):
-        wrong = f"category is no whole number from 0 to {POIS - 1}"
-        category = rows.numbers(2, 0, POIS - 1, wrong)
-        rows.require(category == np.round(category), wrong)
-        parts.append((*_degrees(rows, 0), category.astype(np.int64)))
+    parts: list[tuple[Doubles, ...]] = []
+    tally = Tally()
+    for rows in read_rows(Path(path), (config.latitude, config.longitude, "category"), tally):
+        latitude, longitude, checks = _degrees(rows, 0)
+        category, fits = rows.within(2, 0, POIS - 1)
+        fits &= category == np.round(category)
+        good = rows.good([(fits, f"category is no whole number from 0 to {POIS - 1}"), *checks])
+        parts.append((latitude[good], longitude[good], category[good]))
+    tally.close()
     if not parts:
         return np.zeros(0), np.zeros(0), np.zeros(0, dtype=np.int64)
     latitudes, longitudes, categories = zip(*parts, strict=True)
-    return np.concatenate(latitudes), np.concatenate(longitudes), np.concatenate(categories)
+    return np.concatenate(latitudes), np.concatenate(longitudes), np.concatenate(categories).astype(np.int64)
 
 
 def read_places(path: str | Path, config: TableConfig) -> tuple[Doubles, Doubles]:
@@ -103,71 +111,56 @@ def read_places(path: str | Path, config: TableConfig) -> tuple[Doubles, Doubles
 
     Raises:
         ConfigError: pyarrow is not installed.
-        DataError: a file that cannot be read, no row, or the first row with a bad value.
+        DataError: a file that cannot be read, no row, or rows with bad values.
     """
-    parts = [_degrees(rows, 0) for rows in read_rows(Path(path), (config.latitude, config.longitude))]
+    parts: list[tuple[Doubles, Doubles]] = []
+    tally = Tally()
+    for rows in read_rows(Path(path), (config.latitude, config.longitude), tally):
+        latitude, longitude, checks = _degrees(rows, 0)
+        good = rows.good(checks)
+        parts.append((latitude[good], longitude[good]))
+    tally.close()
     if not parts:
         raise DataError(f"mobility: no row in {path}")
     latitudes, longitudes = zip(*parts, strict=True)
     return np.concatenate(latitudes), np.concatenate(longitudes)
 
 
-def _users(rows: Rows, known: dict[str, int]) -> Ints:
-    """Names of users as numbers; ``known`` keeps those that were met."""
-    import pyarrow as pa
+def _part(rows: Rows, known: dict[str, int], local: tzinfo | None) -> tuple[NDArray[np.generic], ...]:
+    """The columns of :class:`Positions`, of the rows that can be used."""
+    user, named = _users(rows, known)
+    time, clock, timed = times_of(rows, 1, local)
+    latitude, longitude, checks = _degrees(rows, 2)
+    good = rows.good([(named, "user is empty"), (timed, _NO_TIME), *checks])
+    return user[good], time[good], clock[good], latitude[good], longitude[good]
 
-    encoded = rows.converted(0, pa.string(), "user is nothing that can be written as text").dictionary_encode()
+
+def _users(rows: Rows, known: dict[str, int]) -> tuple[Ints, Bools]:
+    """Names of users as numbers, and where there is one; ``known`` keeps those that were met."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    column = trimmed(rows.columns[0])
+    if not castable(column, pa.string()):
+        raise DataError(f"{rows.path}: row {rows.numbers[0]}: user is nothing that can be written as text")
+    encoded = compute.cast(column, pa.string()).dictionary_encode()
     names, codes = encoded.dictionary.to_pylist(), encoded.indices.to_numpy(zero_copy_only=False)
-    if "" in names:
-        rows.require(codes != names.index(""), "user is empty")
     for name in names:
         if name not in known:
             known[name] = user_number(name)
     numbers: Ints = np.array([known[name] for name in names], dtype=np.int64)[codes]
-    return numbers
+    return numbers, np.array([name != "" for name in names], dtype=np.bool_)[codes]
 
 
-def _degrees(rows: Rows, column: int) -> tuple[Doubles, Doubles]:
-    """Latitude and longitude, in two columns from this one."""
+def _degrees(rows: Rows, column: int) -> tuple[Doubles, Doubles, list[tuple[Bools, str]]]:
+    """Latitude and longitude, in two columns from this one, and what must hold of them."""
+    latitude, north = rows.within(column, -90, 90)
+    longitude, east = rows.within(column + 1, -180, 180)
     return (
-        rows.numbers(column, -90, 90, "latitude is no number of degrees from -90 to 90"),
-        rows.numbers(column + 1, -180, 180, "longitude is no number of degrees from -180 to 180"),
+        latitude,
+        longitude,
+        [
+            (north, "latitude is no number of degrees from -90 to 90"),
+            (east, "longitude is no number of degrees from -180 to 180"),
+        ],
     )
-
-
-def _times(rows: Rows, local: tzinfo | None) -> tuple[Ints, Ints]:
-    """Seconds since 1970 in UTC, and on the local clocks."""
-    import pyarrow as pa
-
-    column = rows.columns[1]
-    plain, aware = pa.timestamp("us"), pa.timestamp("us", "UTC")
-    form = column.type
-    if is_text(form):
-        first = trimmed(column[:1])
-        form = next((kind for kind in (pa.float64(), plain, aware) if castable(first, kind)), plain)
-    if not pa.types.is_timestamp(form):
-        wrong = f"{_NO_TIME} up to the year 3000; milliseconds must be divided by 1000 first"
-        seconds = rows.numbers(1, 0, _LATEST, wrong).astype(np.int64)
-        return seconds, seconds + _ahead(seconds, local)
-    written = form.tz is None
-    moments = rows.converted(1, plain if written else aware, f"{_NO_TIME}, written as in the rows before")
-    seconds = moments.cast(pa.int64()).to_numpy(zero_copy_only=False) // 1_000_000
-    rows.require((seconds >= 0) & (seconds <= _LATEST), "time is before 1970 or after the year 3000")
-    if written:
-        return seconds - _ahead(seconds, local, written=True), seconds
-    return seconds, seconds + _ahead(seconds, local)
-
-
-def _ahead(seconds: Ints, local: tzinfo | None, *, written: bool = False) -> Ints:
-    """How many seconds local clocks were ahead of UTC, at times in UTC, or at times that the clocks showed."""
-    if local is None:
-        return np.zeros_like(seconds)
-    # Clocks change at whole half-hours, so that one look-up for each is enough.
-    slots, place = np.unique(seconds // _SLOT, return_inverse=True)
-    offsets = np.empty(len(slots), dtype=np.int64)
-    for index, slot in enumerate((slots * _SLOT).tolist()):
-        moment = datetime.fromtimestamp(slot, UTC)
-        moment = moment.replace(tzinfo=local) if written else moment.astimezone(local)
-        offset = moment.utcoffset()
-        offsets[index] = 0 if offset is None else int(offset.total_seconds())
-    return offsets[place]

@@ -13,7 +13,8 @@ class TableConfig:
 
     Attributes:
         user: Column that tells users apart; any type that can be written as text.
-        time: Column of the time: a timestamp, ISO 8601 text or seconds since 1970 in UTC.
+        time: Column of the time: a timestamp, text in any form of ISO 8601, or seconds since 1970 in UTC (a whole
+            number is always seconds, never a date without marks).
         latitude: Column of the latitude in degrees.
         longitude: Column of the longitude in degrees.
         time_zone: Where the users live, as ``Europe/Lisbon``: days and slots are local. Times written without a zone

@@ -34,6 +34,7 @@ from atoll.workloads.mobility.table import read_positions, user_number
 from atoll.workloads.mobility.trajectories import Trajectories
 from atoll.workloads.order import batch_indices, evaluation_indices
 from atoll.workloads.paths import absolute_path
+from atoll.workloads.reading import ReadReport, Tally
 from atoll.workloads.workload import SPLITS, Batch, Progress, Sources, Split, SplitCounts, Workload
 
 _NUMBER = re.compile(r"-?\d{1,18}")
@@ -58,6 +59,7 @@ class Mobility(Workload):
         self.config = config
         self._read: tuple[City, dict[Split, Trajectories]] | None = None
         self._excluded: Excluded | None = None
+        self._report = ReadReport()
 
     @classmethod
     def open(cls, config: MobilityConfig, anchor: Anchor, cache: Path) -> "Mobility":
@@ -109,7 +111,9 @@ class Mobility(Workload):
             ConfigError: a path that cannot be used.
             DataError: a file that cannot be read, or a split without a trajectory of two visits.
         """
-        city, there = read_silo(self.config, self._excluded)
+        tally = Tally(self.config.on_error)
+        city, there = read_silo(self.config, self._excluded, tally)
+        empty = int((there.lengths < 2).sum())
         there = there.select(np.flatnonzero(there.lengths >= 2))
         found = split_indices(there, self.config)
         shares = {"train": 1.0, "validation": self.config.validation, "test": self.config.test}
@@ -120,9 +124,20 @@ class Mobility(Workload):
                     f"mobility: the {split} split is empty: there are {len(there)} trajectories of {users} users; "
                     "give more users, or a larger share"
                 )
+        full = int((there.lengths >= self.config.sequence_length).sum())
+        counted = tally.report(over_long=full, records=len(there), duplicates=_duplicates(there))
+        self._report = replace(counted, empty=counted.empty + empty)
         self._read = city, {split: there.select(found[split]) for split in SPLITS}
         if progress is not None:
             progress(1, 1)
+
+    @property
+    def reading(self) -> ReadReport:
+        """What reading found, in trajectories but for rows and lines that are skipped. One of a single visit is empty;
+        one that fills a sample, and may have been cut, is longer than one.
+        """
+        self._open()
+        return self._report
 
     def exclude(self, excluded: Excluded) -> None:
         """Users, with all that they have."""
@@ -153,8 +168,8 @@ class Mobility(Workload):
     def _users(self, paths: list[str]) -> NDArray[np.int64]:
         files = find_files(paths, self.name)
         if self.config.format == "table":
-            return read_positions(files, self.config.table).user
-        return read_trajectories(files, read_city(self.config)).user
+            return read_positions(files, self.config.table, Tally(self.config.on_error)).user
+        return read_trajectories(files, read_city(self.config), Tally(self.config.on_error)).user
 
     @property
     def key(self) -> str:
@@ -276,8 +291,16 @@ class Mobility(Workload):
         return self._read
 
 
-def _number(text: str) -> int | None:
-    return int(text) if _NUMBER.fullmatch(text) else None
+def _duplicates(there: Trajectories) -> int:
+    """How many trajectories of a user have the same visits at the same times as one before."""
+    seen = set()
+    for index in range(len(there)):
+        one = there.window(index)
+        columns = (one.location, one.day, one.slot)
+        seen.add(
+            (int(there.user[index]), *(hashlib.blake2b(each.tobytes(), digest_size=8).digest() for each in columns))
+        )
+    return len(there) - len(seen)
 
 
 def mobility_batch(trajectories: Trajectories, indices: Sequence[int], city: City) -> Batch:

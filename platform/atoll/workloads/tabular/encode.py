@@ -30,9 +30,10 @@ class Encoded:
 def encode(column: Column, schema: Schema, cells: NDArray[np.str_]) -> Encoded:
     """The cells of a column, in their canonical form, as entries of encoded rows."""
     distinct, place = np.unique(cells, return_inverse=True)
-    absent = {"", "nan", *map(canonical, (*schema.missing, *column.missing))}
     read = _category if column.kind == CATEGORICAL else _number
     known = {canonical(value): number for number, value in enumerate(column.values)}
+    # A value that the schema lists is one, whatever its text means elsewhere: NA is Namibia among codes of countries.
+    absent = {"", "nan", *map(canonical, (*schema.missing, *column.missing))} - set(known)
     table = np.zeros((len(distinct), column.width), dtype=np.float32)
     bad = np.zeros(len(distinct), dtype=np.bool_)
     for row, cell in enumerate(distinct.tolist()):

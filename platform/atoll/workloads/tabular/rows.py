@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from atoll.anchors.classifier.schema import Column, Schema, canonical
+from atoll.anchors.classifier.schema import Schema, canonical
 from atoll.errors import DataError
 from atoll.workloads.classification.samples import LabelledSamples, numbered
+from atoll.workloads.reading import Tally
 from atoll.workloads.tables import column_of, read_table
 from atoll.workloads.tabular.config import REFUSE
 from atoll.workloads.tabular.encode import encode, what_fits
@@ -23,27 +24,30 @@ from atoll.workloads.tabular.encode import encode, what_fits
 Cells = NDArray[np.str_]
 
 
-def read_rows(files: Sequence[Path], schema: Schema, invalid: str) -> LabelledSamples:
+def read_rows(files: Sequence[Path], schema: Schema, invalid: str, tally: Tally | None = None) -> LabelledSamples:
     """Everything in these files, encoded, float32 [N, F].
 
     Args:
         files: Tables.
         schema: What their columns mean.
         invalid: ``refuse`` or ``missing``, see :class:`TabularConfig`.
+        tally: Counts what is met.
 
     Raises:
         ConfigError: pyarrow is not installed.
         DataError: a file that cannot be read, lacks a column, or holds a value that cannot be; no rows at all.
     """
+    tally = tally or Tally()
     parts = []
     for path in files:
-        first = 1
-        for batch in read_table(path, schema.names, "tabular"):
-            cells = {name: _cells(column_of(batch, name), name == schema.person) for name in schema.names}
-            parts.append(_Part(path, first, cells).samples(schema, invalid))
-            first += batch.num_rows
+        for part in read_table(path, schema.names, "tabular", tally):
+            cells = {name: _cells(column_of(part.batch, name), name == schema.person) for name in schema.names}
+            parts.append(_Part(path, part.numbers, cells).samples(schema, invalid, tally))
+    tally.close()
     if not sum(map(len, parts)):
-        raise DataError(f"tabular: there is no row in {', '.join(map(str, files))}")
+        raise DataError(
+            "\n  ".join([f"tabular: there is no row in {', '.join(map(str, files))}", *tally.report().named])
+        )
     return LabelledSamples(
         np.concatenate([part.values for part in parts]),
         np.concatenate([part.label for part in parts]),
@@ -53,50 +57,58 @@ def read_rows(files: Sequence[Path], schema: Schema, invalid: str) -> LabelledSa
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """Some rows of one file, as texts by column; the first has the number ``first``, counted from 1."""
+    """Some rows of one file, as texts by column, and the number of each, int64 [N]."""
 
     path: Path
-    first: int
+    numbers: NDArray[np.int64]
     cells: dict[str, Cells]
 
-    def samples(self, schema: Schema, invalid: str) -> LabelledSamples:
+    def samples(self, schema: Schema, invalid: str, tally: Tally) -> LabelledSamples:
+        """The rows that can be used; the others are told to ``tally``."""
         encoded = []
+        good = np.ones(len(self.numbers), dtype=np.bool_)
         for column in schema.columns:
             found = encode(column, schema, self.cells[column.name])
-            if invalid == REFUSE and found.bad.any():
-                raise self._fault(int(found.bad.argmax()), column)
+            if invalid == REFUSE:
+                wrong = (
+                    f"column '{column.name}' holds what cannot be: the anchor's schema has {what_fits(column)}; "
+                    "correct it, or set invalid=missing to take such values as missing"
+                )
+                good &= self._checked(~found.bad, good, f"value that cannot be in '{column.name}'", wrong, tally)
             encoded.append(found.values)
-        return LabelledSamples(np.concatenate(encoded, 1), self._labels(schema), self._persons(schema))
-
-    def _fault(self, row: int, column: Column) -> DataError:
-        return DataError(
-            f"{self.path}: row {self.first + row}: column '{column.name}' holds what cannot be: the anchor's schema "
-            f"has {what_fits(column)}; correct it, or set invalid=missing to take such values as missing"
+        label = self._labels(schema)
+        known = f"one of {', '.join(schema.label.classes_by_value)}"
+        wrong = (
+            f"column '{schema.label.column}' says no class: the anchor's schema has "
+            f"{'any value' if schema.label.otherwise else known}, and no row without one"
         )
+        good &= self._checked(label >= 0, good, "row without a class", wrong, tally)
+        person = self._persons(schema)
+        if schema.person:
+            there = self.cells[schema.person] != ""
+            good &= self._checked(there, good, "row of nobody", f"column '{schema.person}' names no person", tally)
+        return LabelledSamples(np.concatenate(encoded, 1), label, person).select(np.flatnonzero(good))
+
+    def _checked(
+        self, fits: NDArray[np.bool_], good: NDArray[np.bool_], kind: str, wrong: str, tally: Tally
+    ) -> NDArray[np.bool_]:
+        """Tell of the rows, not told of before, that do not fit."""
+        for row in np.flatnonzero(good & ~fits).tolist():
+            tally.bad(kind, f"{self.path}: row {self.numbers[row]}: {wrong}")
+        return fits
 
     def _labels(self, schema: Schema) -> NDArray[np.int64]:
+        """Places of the classes, -1 where there is none."""
         label, cells = schema.label, self.cells[schema.label.column]
         known = label.classes_by_value
         otherwise = label.classes.index(label.otherwise) if label.otherwise else -1
-        absent = {"", *map(canonical, schema.missing)} - set(known)
-        numbers = [-1 if cell in absent else known.get(cell, otherwise) for cell in cells.tolist()]
-        found = np.array(numbers, dtype=np.int64)
-        if (found < 0).any():
-            what = "any value" if label.otherwise else f"one of {', '.join(known)}"
-            raise DataError(
-                f"{self.path}: row {self.first + int((found < 0).argmax())}: column '{label.column}' says no class: "
-                f"the anchor's schema has {what}, and no row without one"
-            )
-        return found
+        absent = {"", "nan", *map(canonical, schema.missing)} - set(known)
+        return np.array(
+            [-1 if cell in absent else known.get(cell, otherwise) for cell in cells.tolist()], dtype=np.int64
+        )
 
     def _persons(self, schema: Schema) -> NDArray[np.int64] | None:
-        if not schema.person:
-            return None
-        cells = self.cells[schema.person]
-        if (cells == "").any():
-            row = self.first + int((cells == "").argmax())
-            raise DataError(f"{self.path}: row {row}: column '{schema.person}' names no person")
-        return numbered(cells)
+        return numbered(self.cells[schema.person]) if schema.person else None
 
 
 def _cells(column: Any, exact: bool) -> Cells:

@@ -20,6 +20,7 @@ from atoll.workloads.classification.samples import LabelledSamples, Shares
 from atoll.workloads.classification.workload import Classification, absolute_paths
 from atoll.workloads.data import DataConfig
 from atoll.workloads.files import find_files
+from atoll.workloads.reading import Tally
 from atoll.workloads.tabular.config import TabularConfig
 from atoll.workloads.tabular.public import public_descriptor, public_rows
 from atoll.workloads.tabular.rows import read_rows
@@ -102,7 +103,8 @@ class Tabular(Classification):
 
     def _read(self, paths: Sequence[str] | None = None) -> LabelledSamples:
         files = find_files(self.config.paths if paths is None else paths, self.name)
-        return read_rows(files, self.schema, self.config.invalid)
+        self._tally = Tally(self.config.on_error)
+        return read_rows(files, self.schema, self.config.invalid, self._tally)
 
     @property
     def _shares(self) -> Shares:

@@ -5,14 +5,15 @@ from collections.abc import Mapping
 
 from atoll.errors import DataError
 from atoll.workloads.excluded import Excluded
+from atoll.workloads.reading import ReadReport, Tally
 from atoll.workloads.text.config import TextConfig, validate
 from atoll.workloads.text.sources import documents
 from atoll.workloads.text.split import Splitting
 from atoll.workloads.workload import SPLITS, Split
 
 
-def check(config: TextConfig, excluded: Excluded | None = None) -> None:
-    """Read every document once and throw it away; those that are excluded do not count.
+def check(config: TextConfig, excluded: Excluded | None = None) -> ReadReport:
+    """What reading every document once finds; those that are excluded do not count.
 
     Raises:
         ConfigError: a value, path or glob of the configuration that cannot be used.
@@ -21,13 +22,16 @@ def check(config: TextConfig, excluded: Excluded | None = None) -> None:
     validate(config)
     found: Counter[Split] = Counter()
     splitting = splitting_of(config, excluded)
-    for document in documents(config, excluded):
+    tally = Tally(config.on_error, compare=True)
+    for document in documents(config, excluded, tally):
         found[splitting.split_of(document.text)] += 1
     if not found:
-        raise DataError(f"text: no readable document: the files in {', '.join(config.paths)} hold no text")
+        told = "".join(f"\n  {line}" for line in tally.report().lines()[1:])
+        raise DataError(f"text: no readable document: the files in {', '.join(config.paths)} hold no text{told}")
     for split in wanted(config):
         if not found[split]:
             raise DataError(empty(split, "no documents", found, config))
+    return tally.report()
 
 
 def splitting_of(config: TextConfig, excluded: Excluded | None = None) -> Splitting:

@@ -6,8 +6,9 @@ import math
 
 from atoll.errors import ConfigError
 from atoll.workloads.data import DataConfig
+from atoll.workloads.reading import REFUSE, check_on_error
 
-FORMATS = ("auto", "text", "jsonl", "parquet")
+FORMATS = ("auto", "text", "jsonl", "csv", "parquet")
 DOCUMENTS = ("file", "paragraphs")
 
 
@@ -18,9 +19,14 @@ class TextConfig(DataConfig):
     Attributes:
         workload: ``text``.
         paths: Files, folders (read with their subfolders, hidden files left out) or globs (``**`` for any depth).
-        format: ``text``, ``jsonl`` (one JSON object a line) or ``parquet`` for every file; ``auto`` goes by the suffix:
-            ``.jsonl``, ``.ndjson`` and ``.json`` are JSON lines, ``.parquet`` is Parquet, anything else is plain text.
-        field: The JSON field or Parquet column that holds a document.
+        format: ``text``, ``jsonl`` (one JSON object a line, or an array of objects), ``csv`` (with a header) or
+            ``parquet`` for every file; ``auto`` goes by the suffix: ``.jsonl``, ``.ndjson`` and ``.json`` are JSON,
+            ``.csv`` and ``.tsv`` are CSV, ``.parquet`` and ``.pq`` are Parquet, anything else is plain text. All but
+            Parquet may be compressed by gzip, zstd, bzip2 or xz, which their first bytes say.
+        field: The JSON field, or column of CSV or Parquet, that holds a document; ``note.text`` is the field ``text``
+            within ``note``, and ``notes.0`` the first of a list.
+        on_error: A record that cannot be read is an error once all are read (``refuse``, which names ten and counts
+            all), or left out and counted (``skip``).
         document: What a document is in plain text: the whole ``file``, or a group of ``paragraphs``, which is the
             choice for few or large files.
         paragraph_characters: With ``paragraphs``: a group ends at the first blank line after so many characters; only
@@ -41,6 +47,7 @@ class TextConfig(DataConfig):
     test: float = 0.05
     sequence_length: int = 256
     salt: str = ""
+    on_error: str = REFUSE
 
 
 def validate(config: TextConfig) -> None:
@@ -53,6 +60,7 @@ def validate(config: TextConfig) -> None:
         raise ConfigError("text: paths is empty; name at least one file, folder or glob")
     _one_of("format", config.format, FORMATS)
     _one_of("document", config.document, DOCUMENTS)
+    check_on_error(config.on_error, "text")
     if not config.field:
         raise ConfigError("text: field is empty; name the JSON field or Parquet column that holds the text")
     for name, share in (("validation", config.validation), ("test", config.test)):
@@ -67,13 +75,6 @@ def validate(config: TextConfig) -> None:
         raise ConfigError(f"text: paragraph_characters={config.paragraph_characters} must be at least 1")
     if config.sequence_length < 2:
         raise ConfigError(f"text: sequence_length={config.sequence_length} must be at least 2, a token and its next")
-
-
-def no_such_field(what: str, name: str, there: list[str]) -> str:
-    """The message that a JSON field or Parquet column is not there: what is, and which is nearest."""
-    close = difflib.get_close_matches(name, there, n=1)
-    hint = f"; did you mean field={close[0]}?" if close else ""
-    return f"no {what} '{name}': there are {', '.join(there) or 'none'}{hint}"
 
 
 def _one_of(name: str, value: str, known: tuple[str, ...]) -> None:

@@ -10,7 +10,16 @@ from atoll.errors import ConfigError, DataError
 from atoll.workloads.paths import matches, split_pattern, user_path
 from atoll.workloads.text.config import TextConfig
 
-_SUFFIXES = {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl", ".parquet": "parquet"}
+_SUFFIXES = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".tsv": "csv",
+}
+_COMPRESSED = (".gz", ".zst", ".zstd", ".bz2", ".xz")
 _BLOCK = 1 << 20
 
 
@@ -21,7 +30,7 @@ class Source:
     Attributes:
         path: Where it is.
         name: Its name relative to the folder that holds what the configuration named; the same wherever the data lies.
-        format: ``text``, ``jsonl`` or ``parquet``.
+        format: ``text``, ``jsonl``, ``csv`` or ``parquet``.
         size: Bytes.
         modified: Time of the last change in nanoseconds, to notice a file that changes while it is read.
     """
@@ -119,8 +128,16 @@ def _refuse(error: OSError) -> None:
 
 def _source(name: str, path: Path, wanted: str) -> Source:
     status = path.stat()
-    kind = _SUFFIXES.get(path.suffix.lower(), "text") if wanted == "auto" else wanted
+    kind = _by_suffix(path) if wanted == "auto" else wanted
     return Source(path, name, kind, status.st_size, status.st_mtime_ns)
+
+
+def _by_suffix(path: Path) -> str:
+    """The format that a name stands for; the suffix of a compression is looked through, as ``notes.jsonl.gz``."""
+    suffixes = [suffix.lower() for suffix in path.suffixes]
+    while suffixes and suffixes[-1] in _COMPRESSED:
+        suffixes.pop()
+    return _SUFFIXES.get(suffixes[-1], "text") if suffixes else "text"
 
 
 def _nearest(path: Path) -> str:

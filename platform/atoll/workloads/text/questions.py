@@ -8,6 +8,7 @@ They stand in the JSON lines that hold the documents, in TOFU's fields beside th
 split that its document is in.
 """
 
+import io
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -17,6 +18,8 @@ from torch import Tensor
 
 from atoll.anchors.plain_text import text_ids
 from atoll.errors import DataError
+from atoll.workloads.column_names import nested
+from atoll.workloads.compressed import open_plain
 from atoll.workloads.excluded import Excluded
 from atoll.workloads.text.check import splitting_of
 from atoll.workloads.text.config import TextConfig
@@ -49,10 +52,17 @@ def read_questions(
         for source in find(config)
         if source.format == "jsonl"
         for record in _records(source)
-        if _counts(str(record.get(config.field, "")), splitting, split, excluded)
+        if _counts(_document(record, config.field), splitting, split, excluded)
     ]
     chosen = found if len(found) <= limit else [found[number * len(found) // limit] for number in range(limit)]
     return [_encoded(record, tokenizer, config.sequence_length) for record in chosen]
+
+
+def _document(record: Mapping[str, Any], field: str) -> str:
+    try:
+        return str(nested(record, field))
+    except KeyError:
+        return ""
 
 
 def _counts(text: str, splitting: Splitting, split: Split, excluded: Excluded | None) -> bool:
@@ -63,10 +73,13 @@ def _counts(text: str, splitting: Splitting, split: Split, excluded: Excluded | 
 
 def _records(source: Source) -> Iterator[Mapping[str, Any]]:
     """Records with a question; a file whose first record has none is not read on."""
-    with source.path.open(encoding="utf-8-sig") as lines:
+    with open_plain(source.path) as raw, io.TextIOWrapper(raw, "utf-8-sig") as lines:
         for number, line in enumerate(lines, 1):
-            record = json.loads(line) if line.strip() else {}
-            if QUESTION in record:
+            try:
+                record = json.loads(line) if line.strip() else {}
+            except (ValueError, RecursionError):
+                record = {}  # said, or skipped, where documents are read
+            if isinstance(record, dict) and QUESTION in record:
                 yield _checked(record, f"{source.path}:{number}")
             elif number == 1:
                 return

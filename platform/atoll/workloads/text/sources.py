@@ -1,17 +1,18 @@
 """From files to documents, one at a time: a silo may be larger than memory, a document may not."""
 
-import codecs
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from atoll.errors import DataError
+from atoll.workloads.compressed import head_of
+from atoll.workloads.decoding import not_text
 from atoll.workloads.excluded import Excluded
-from atoll.workloads.text.config import TextConfig, no_such_field
+from atoll.workloads.reading import Bad, Tally
+from atoll.workloads.text.config import TextConfig
+from atoll.workloads.text.csv_documents import csv_documents
 from atoll.workloads.text.files import Source, find
-
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+from atoll.workloads.text.json_records import json_documents
+from atoll.workloads.text.plain import paragraphs, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,139 +35,70 @@ class Document:
         return self.text.strip().encode()
 
 
-def documents(config: TextConfig, excluded: Excluded | None = None) -> Iterator[Document]:
+def documents(config: TextConfig, excluded: Excluded | None = None, tally: Tally | None = None) -> Iterator[Document]:
     """All documents of a configuration, in an order that only the files' names and contents decide.
 
     Args:
         config: Where they are.
         excluded: Those that are passed over.
+        tally: Counts what is met.
 
     Raises:
         ConfigError: see :func:`atoll.workloads.text.files.find`.
-        DataError: what cannot be read, with the file and the place in it.
+        DataError: after all files, what cannot be read, with the file and the place in it, unless that is skipped.
     """
+    tally = tally or Tally(config.on_error)
     for source in find(config):
-        yield from read(source, config, excluded)
+        yield from _read(source, config, excluded, tally)
+    tally.close()
 
 
 def read(source: Source, config: TextConfig, excluded: Excluded | None = None) -> Iterator[Document]:
     """The documents of one file; those without any text are left out, and those that are excluded.
 
     Raises:
-        DataError: what cannot be read, with the place.
+        DataError: after the whole file, what cannot be read, with the place, unless that is skipped.
     """
+    tally = Tally(config.on_error)
+    yield from _read(source, config, excluded, tally)
+    tally.close()
+
+
+def _read(source: Source, config: TextConfig, excluded: Excluded | None, tally: Tally) -> Iterator[Document]:
     ordinal = 0
     try:
         for text, position in _texts(source, config):
-            if text and not text.isspace():
+            if isinstance(text, Bad):
+                tally.bad(text.kind, text.message)
+            elif not text or text.isspace():
+                tally.empty()
+            else:
                 document = Document(f"{source.name}#{ordinal}", text, position)
                 ordinal += 1
                 if excluded is None or not excluded.holds(document.content):
+                    tally.record(document.content)
                     yield document
+    except DataError as error:
+        tally.bad_file(source.path, "file that cannot be read", str(error))
     except OSError as error:
-        raise DataError(f"{source.path}: cannot be read: {error.strerror or error}") from error
+        why = error.strerror or error
+        tally.bad_file(source.path, "file that cannot be read", f"{source.path}: cannot be read: {why}")
+    else:
+        tally.file()
 
 
-def _texts(source: Source, config: TextConfig) -> Iterable[tuple[str, int]]:
+def _texts(source: Source, config: TextConfig) -> Iterable[tuple[str | Bad, int]]:
+    if source.format != "parquet" and (reason := not_text(head_of(source.path), source.path)):
+        raise DataError(reason)
     if source.format == "jsonl":
-        return _json_lines(source.path, config.field)
+        return json_documents(source.path, config.field)
+    if source.format == "csv":
+        return csv_documents(source, config.field)
     if source.format == "parquet":
         # Imported here: pyarrow is heavy, and in an extra.
         from atoll.workloads.text.parquet import column
 
         return column(source, config.field)
     if config.document == "paragraphs":
-        return _paragraphs(source.path, config.paragraph_characters)
-    return _whole(source.path)
-
-
-def _whole(path: Path) -> Iterator[tuple[str, int]]:
-    raw = path.read_bytes()
-    yield _plain(raw, path, 0), len(raw)
-
-
-def _paragraphs(path: Path, at_least: int) -> Iterator[tuple[str, int]]:
-    """Groups of paragraphs; the blank lines after a group belong to it, so nothing of the file is lost."""
-    group: list[str] = []
-    characters = 0
-    position = 0
-    blank = False
-    with path.open("rb") as stream:
-        for raw in stream:
-            line = _plain(raw, path, position)
-            # A group ends before the first line of the paragraph that follows.
-            if blank and line.strip() and characters >= at_least:
-                yield "".join(group), position
-                group, characters = [], 0
-            blank = not line.strip()
-            group.append(line)
-            # Blank lines at the start do not count, so that no group is without text.
-            if characters or not blank:
-                characters += len(line)
-            position += len(raw)
-    yield "".join(group), position
-
-
-def _json_lines(path: Path, field: str) -> Iterator[tuple[str, int]]:
-    position = 0
-    with path.open("rb") as stream:
-        for number, raw in enumerate(stream, start=1):
-            line = _decode(raw, path, position)
-            position += len(raw)
-            if line.strip():
-                yield _field(line, field, f"{path}:{number}"), position
-
-
-def _field(line: str, field: str, where: str) -> str:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise DataError(
-            f"{where}: not valid JSON ({error}); a JSON lines file has one complete object a line"
-        ) from error
-    if not isinstance(record, dict):
-        raise DataError(f"{where}: a JSON {_json_type(record)}, not an object; write one object with '{field}' a line")
-    if field not in record:
-        raise DataError(f"{where}: {no_such_field('field', field, list(record))}")
-    text = record[field]
-    if not isinstance(text, str):
-        raise DataError(f"{where}: field '{field}' is a JSON {_json_type(text)}, not a string")
-    if not text.isascii():
-        try:
-            text.encode()
-        except UnicodeEncodeError as error:
-            raise DataError(
-                f"{where}: field '{field}' has half of a surrogate pair at character {error.start}; "
-                "write the file again from its source as UTF-8"
-            ) from error
-    return text
-
-
-def _json_type(value: object) -> str:
-    names = {type(None): "null", bool: "boolean", int: "number", float: "number", str: "string", list: "array"}
-    return names.get(type(value), "object")
-
-
-def _plain(raw: bytes, path: Path, offset: int) -> str:
-    text = _decode(raw, path, offset)
-    nul = raw.find(b"\0")
-    if nul >= 0:
-        raise DataError(
-            f"{path}: byte {offset + nul} is zero, so this is no plain UTF-8 text; leave the file out of the paths, "
-            f"or convert it if it is UTF-16: iconv -f UTF-16 -t UTF-8 '{path}'"
-        )
-    return text.replace("\r\n", "\n")
-
-
-def _decode(raw: bytes, path: Path, offset: int) -> str:
-    if offset == 0:
-        start = len(codecs.BOM_UTF8) if raw.startswith(codecs.BOM_UTF8) else 0
-        raw, offset = raw[start:], start
-    try:
-        return raw.decode()
-    except UnicodeDecodeError as error:
-        guess = "UTF-16" if offset == 0 and raw.startswith(_UTF16) else "WINDOWS-1252"
-        raise DataError(
-            f"{path}: byte {offset + error.start} (0x{raw[error.start]:02x}) is not UTF-8 ({error.reason}); convert "
-            f"the file, for instance with: iconv -f {guess} -t UTF-8 '{path}'; or leave it out of the paths"
-        ) from error
+        return paragraphs(source.path, config.paragraph_characters)
+    return whole(source.path)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from atoll.workloads.reading import ReadReport
 from atoll.workloads.workload import SPLITS, Split, SplitCounts
 
 LAYOUT = 2
@@ -91,10 +92,18 @@ class SplitWriter:
         }
 
 
-def write_index(folder: Path, splits: Mapping[Split, dict[str, Any]]) -> None:
-    """Write the index, the last file of a folder."""
-    body = {"layout": LAYOUT, "splits": dict(splits)}
+def write_index(folder: Path, splits: Mapping[Split, dict[str, Any]], report: ReadReport) -> None:
+    """Write the index, the last file of a folder, with what reading found."""
+    body = {"layout": LAYOUT, "splits": dict(splits), "reading": report.plain()}
     (folder / INDEX).write_text(json.dumps({"body": body, "sha256": _body_digest(body)}, indent=1) + "\n")
+
+
+def stored_report(folder: Path) -> ReadReport | None:
+    """What reading found when a folder was made; ``None`` where an earlier Atoll made it, which did not write it."""
+    try:
+        return ReadReport.of(json.loads((folder / INDEX).read_bytes())["body"]["reading"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def open_store(folder: Path) -> dict[Split, TokenSplit] | None:

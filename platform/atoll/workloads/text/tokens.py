@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from atoll.anchors.plain_text import text_ids
 from atoll.errors import ConfigError, DataError
 from atoll.workloads.excluded import Excluded
+from atoll.workloads.reading import REFUSE, ReadReport
 from atoll.workloads.text.check import splitting_of
 from atoll.workloads.text.config import TextConfig
 from atoll.workloads.text.files import Source, changed, digest
@@ -95,6 +96,8 @@ def cache_key(
         "eos": end_of_text(tokenizer),
         "characters": _CHARACTERS,
     }
+    if config.on_error != REFUSE:
+        content["on_error"] = config.on_error
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -114,6 +117,7 @@ def build(
     tokenizer: Tokenizer,
     folder: Path,
     progress: Progress | None,
+    report: ReadReport,
     excluded: Excluded | None = None,
 ) -> None:
     """Tokenize all sources, but for what is excluded, into ``folder``, which appears complete or not at all.
@@ -131,7 +135,7 @@ def build(
     except OSError as error:
         raise ConfigError(f"text: cache '{folder.parent}' cannot be written: {error.strerror}") from error
     try:
-        _write(config, sources, tokenizer, scratch, progress, excluded)
+        _write(config, sources, tokenizer, scratch, progress, report, excluded)
         for source in sources:
             if changed(source):
                 raise DataError(f"{source.path}: changed while it was read; run again when nobody writes to it")
@@ -148,6 +152,7 @@ def _write(
     tokenizer: Tokenizer,
     folder: Path,
     progress: Progress | None,
+    report: ReadReport,
     excluded: Excluded | None,
 ) -> None:
     eos = end_of_text(tokenizer)
@@ -165,7 +170,7 @@ def _write(
                     writers[piece.split].end(eos, piece.characters)
             if progress is not None:
                 progress(batch[-1].read, total)
-    write_index(folder, {split: writer.entry() for split, writer in writers.items()})
+    write_index(folder, {split: writer.entry() for split, writer in writers.items()}, report)
     if progress is not None:
         progress(total, total)
 

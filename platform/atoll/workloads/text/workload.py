@@ -22,6 +22,7 @@ from atoll.replay import Vocabulary, followed
 from atoll.workloads.data import DataConfig
 from atoll.workloads.excluded import Excluded
 from atoll.workloads.paths import absolute_path
+from atoll.workloads.reading import ReadReport
 from atoll.workloads.text.check import check, empty, splitting_of, wanted
 from atoll.workloads.text.config import TextConfig, validate
 from atoll.workloads.text.files import find, fixed_part
@@ -29,7 +30,7 @@ from atoll.workloads.text.loss import next_token_loss
 from atoll.workloads.text.order import shuffled
 from atoll.workloads.text.questions import read_questions
 from atoll.workloads.text.sources import documents
-from atoll.workloads.text.store import TokenSplit, open_store
+from atoll.workloads.text.store import TokenSplit, open_store, stored_report
 from atoll.workloads.text.tokens import Tokenizer, build, cache_key, end_of_text
 from atoll.workloads.workload import SPLITS, Batch, Progress, Question, Sources, Split, SplitCounts, Workload
 
@@ -68,6 +69,7 @@ class Text(Workload):
         self._eos = end_of_text(tokenizer)
         self._splits: dict[Split, TokenSplit] | None = None
         self._excluded: Excluded | None = None
+        self._report: ReadReport | None = None
 
     @classmethod
     def open(cls, config: TextConfig, anchor: Anchor, cache: Path) -> "Text":
@@ -117,7 +119,7 @@ class Text(Workload):
 
     def exclude(self, excluded: Excluded) -> None:
         """Documents, by their texts."""
-        self._excluded, self._splits = excluded, None
+        self._excluded, self._splits, self._report = excluded, None, None
 
     def named_records(self, paths: Sequence[str], names: Sequence[str]) -> Iterator[bytes]:
         """Texts of documents; a single one is named by its file and place, such as ``silo/notes.jsonl#12``."""
@@ -154,6 +156,14 @@ class Text(Workload):
     def key(self) -> str:
         """Hex digest of the files' contents, the tokenizer and how they are read; the same text gives the same key."""
         return cache_key(self.config, find(self.config), self.tokenizer, self._excluded)
+
+    @property
+    def reading(self) -> ReadReport:
+        """What reading found; a document with more tokens than a window is longer than a sample."""
+        lengths = [np.diff(self._split(split).ends.astype(np.int64), prepend=0) - 1 for split in SPLITS]
+        assert self._report is not None
+        over_long = sum(int((each > self.config.sequence_length).sum()) for each in lengths)
+        return replace(self._report, over_long=over_long)
 
     @property
     def counts(self) -> dict[Split, SplitCounts]:
@@ -372,12 +382,14 @@ class Text(Workload):
         for _ in range(_ATTEMPTS):
             splits = open_store(folder)
             if splits is not None:
+                # A folder of an earlier Atoll says nothing of what was read, nor did that one look for all of it.
+                self._report = stored_report(folder) or check(self.config, self._excluded)
                 if progress is not None:
                     total = sum(source.size for source in sources)
                     progress(total, total)
                 return splits
-            check(self.config, self._excluded)
-            build(self.config, sources, self.tokenizer, folder, progress, self._excluded)
+            self._report = check(self.config, self._excluded)
+            build(self.config, sources, self.tokenizer, folder, progress, self._report, self._excluded)
         raise ConfigError(f"text: what is written to cache '{self.cache}' is not what is read back; use another disk")
 
 

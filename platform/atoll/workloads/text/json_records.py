@@ -1,0 +1,169 @@
+"""JSON to documents: one object a line, an array of objects as a file, or one object that fills a file."""
+
+import codecs
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from atoll.errors import DataError
+from atoll.workloads.column_names import missing_name, nested, unique_object
+from atoll.workloads.compressed import open_plain
+from atoll.workloads.decoding import decode_plain
+from atoll.workloads.reading import Bad
+
+_BLOCK = 1 << 20
+_LONGEST = 1 << 28
+"""Characters of the largest record."""
+
+_DECODER = json.JSONDecoder(object_pairs_hook=unique_object)
+_KINDS = {type(None): "null", bool: "boolean", int: "number", float: "number", str: "string", list: "array"}
+
+Found = tuple[str | Bad, int]
+
+
+def json_documents(path: Path, field: str) -> Iterator[Found]:
+    """The texts of a field, with how many bytes were read by then.
+
+    Raises:
+        DataError: no text, or an array that is broken off.
+    """
+    with open_plain(path) as stream:
+        array = _begins_array(stream.read(_BLOCK), path)
+    with open_plain(path) as stream:
+        yield from _array(stream, path, field) if array else _lines(stream, path, field)
+
+
+def _begins_array(head: bytes, path: Path) -> bool:
+    """Whether a file that begins so is one array of objects, and no lines."""
+    first, rest = head.removeprefix(codecs.BOM_UTF8).lstrip()[:1], head.lstrip()[1:].lstrip()
+    return first == b"[" and (path.suffix.lower() == ".json" or rest[:1] in (b"{", b"]", b""))
+
+
+def _lines(stream: BinaryIO, path: Path, field: str) -> Iterator[Found]:
+    position = 0
+    for number, raw in enumerate(iter(lambda: stream.readline(_LONGEST + 1), b""), start=1):
+        if len(raw) > _LONGEST:
+            raise DataError(f"{path}:{number}: a line of more than {_LONGEST} bytes; is this JSON lines?")
+        line = decode_plain(raw, path, position)
+        position += len(raw)
+        if not line.strip():
+            continue
+        where = f"{path}:{number}"
+        try:
+            record = json.loads(line, object_pairs_hook=unique_object)
+        except (ValueError, RecursionError) as error:
+            if number == 1 and path.suffix.lower() == ".json" and line.lstrip().startswith("{"):
+                yield from _whole_object(line, stream, path, field)
+                return
+            advice = "a JSON lines file has one complete object a line"
+            yield Bad("line that is no JSON", f"{where}: not valid JSON ({_said(error)}); {advice}"), position
+        except DataError as error:
+            yield Bad("object with a name twice", f"{where}: {error}"), position
+        else:
+            yield _text(record, field, where), position
+
+
+def _whole_object(first: str, stream: BinaryIO, path: Path, field: str) -> Iterator[Found]:
+    """A file that is one object over several lines."""
+    rest = stream.read(_LONGEST)
+    text = first + decode_plain(rest, path, 1)
+    try:
+        record = json.loads(text, object_pairs_hook=unique_object)
+    except (ValueError, RecursionError) as error:
+        advice = "a JSON lines file has one complete object a line"
+        yield Bad("line that is no JSON", f"{path}:1: not valid JSON ({_said(error)}); {advice}"), len(text)
+    except DataError as error:
+        yield Bad("object with a name twice", f"{path}:1: {error}"), len(text)
+    else:
+        yield _text(record, field, f"{path}:1"), len(text)
+
+
+def _array(stream: BinaryIO, path: Path, field: str) -> Iterator[Found]:
+    """The elements of an array, one at a time: a file may be larger than memory, an element may not."""
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    buffer, position, number, more, wanted = "", 0, 0, True, _BLOCK
+    opened = False
+    while True:
+        buffer = buffer.lstrip()
+        if not opened and buffer:
+            buffer, opened = buffer[1:], True
+            continue
+        if buffer.startswith("]"):
+            rest = buffer[1:] + decoder.decode(stream.read())
+            if rest.strip():
+                raise DataError(f"{path}: something follows the JSON array; one array a file")
+            return
+        first = number == 0
+        element = buffer if first else buffer[1:].lstrip() if buffer.startswith(",") else ""
+        record, end, broken = _element(element) if element else (None, 0, None)
+        # A number may go on in the next block; everything else ends where it ends.
+        if end and (end < len(element) or not more):
+            where = f"{path}[{number}]"
+            found = Bad(broken.kind, f"{where}: {broken.message}") if broken else _text(record, field, where)
+            yield found, position
+            buffer, number, wanted = element[end:], number + 1, _BLOCK
+            continue
+        if not more:
+            raise DataError(f"{path}: element {number} of the JSON array is not valid JSON, or the array is cut off")
+        if len(buffer) > _LONGEST:
+            raise DataError(f"{path}: element {number} has more than {_LONGEST} characters, or is not valid JSON")
+        # Doubling keeps the work in proportion to the file, however long an element is.
+        raw = stream.read(wanted)
+        wanted, more, position = min(2 * wanted, _LONGEST), bool(raw), position + len(raw)
+        try:
+            buffer += decoder.decode(raw, final=not raw)
+        except UnicodeDecodeError as error:
+            raise DataError(f"{path}: the JSON array is not UTF-8 ({error.reason})") from None
+
+
+def _element(text: str) -> tuple[object, int, Bad | None]:
+    """A value at the beginning of a text, where it ends (0 where it does not), and what is wrong with it."""
+    try:
+        record, end = _DECODER.raw_decode(text)
+    except DataError as error:
+        _, end = json.JSONDecoder().raw_decode(text)
+        return None, end, Bad("object with a name twice", str(error))
+    except (ValueError, RecursionError):
+        return None, 0, None
+    return record, end, None
+
+
+def _text(record: object, field: str, where: str) -> str | Bad:
+    """The text of a record's field."""
+    if not isinstance(record, dict):
+        return Bad(
+            "record that is no object",
+            f"{where}: a JSON {_json_type(record)}, not an object; write one object with '{field}' a line",
+        )
+    try:
+        text = nested(record, field)
+    except KeyError:
+        return Bad("record without the field", f"{where}: {missing_name('field', field, list(record), 'field')}")
+    if not isinstance(text, str):
+        inner = f"; name one within it, as {field}.…" if isinstance(text, dict | list) else ""
+        return Bad(
+            "field that is no text", f"{where}: field '{field}' is a JSON {_json_type(text)}, not a string{inner}"
+        )
+    return text if text.isascii() else encodable(text, f"{where}: field '{field}'")
+
+
+def encodable(text: str, where: str) -> str | Bad:
+    """The text, unless it holds half of a surrogate pair."""
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        return Bad(
+            "text with half of a surrogate pair",
+            f"{where} has half of a surrogate pair at character {error.start}; write the file again from its source "
+            "as UTF-8",
+        )
+    return text
+
+
+def _json_type(value: object) -> str:
+    return _KINDS.get(type(value), "object")
+
+
+def _said(error: Exception) -> str:
+    return error.msg if isinstance(error, json.JSONDecodeError) else type(error).__name__
