@@ -97,7 +97,7 @@ def test_a_mask_that_was_given_stays(folder: Path) -> None:
 
 
 @torch.no_grad()
-def test_a_language_model_gives_neither_features_nor_a_mask(tmp_path: Path) -> None:
+def test_a_language_model_gives_no_features_and_the_mask_that_it_was_given(tmp_path: Path) -> None:
     anchor = toy_anchor(tmp_path)
     experts = toy_experts(anchor, OWNERS, "ffn")
     router = Recorder()
@@ -109,7 +109,10 @@ def test_a_language_model_gives_neither_features_nor_a_mask(tmp_path: Path) -> N
         states = torch.randn(1, 3, anchor.hidden_size)
         call.text_BS = ids + 1
         mixture(inputs_embeds=states)
-    assert all(context.features_BSC is None and context.mask_BS is None for context in router.seen)
+    assert all(context.features_BSC is None for context in router.seen)
+    masks = [context.mask_BS for context in router.seen]
+    assert [mask is None for mask in masks] == [False, False, True, True]
+    assert all(bool(mask.all()) for mask in masks if mask is not None)
     assert [int(context.text_BS[0, 0]) for context in router.seen if context.text_BS is not None] == [3, 3, 4, 4]
 
 

@@ -17,7 +17,7 @@ class Call:
     Attributes:
         allowed_N: bool, the slots of the entitlement.
         mask_BS: bool, False at padding, or ``None``; one that is given here holds for every forward pass, otherwise
-            a model's own input ``mask`` is taken anew in each.
+            a model's own input is asked anew in each, see :mod:`.padding`.
         memory: by site, what routers keep of earlier positions; ``None`` where each forward pass reads whole texts.
         text_BS: the token ids that are read; a mixture takes them from its input, unless it is given states instead
             of ids.

@@ -15,6 +15,7 @@ from atoll.mixture.descriptor import Descriptor
 from atoll.mixture.kind import ExpertKind, Settings, Site
 from atoll.mixture.layer import Averaged, Gate, Mixed, average_shares
 from atoll.mixture.outputs import posterior_mixture, uniform_mixture
+from atoll.mixture.padding import input_mask
 from atoll.mixture.routing import ANCHOR, Router, Rows, stack_rows
 
 Composition = Literal["modules", "weights", "outputs"]
@@ -171,7 +172,7 @@ class Mixture(nn.Module):
 
         Args:
             entitlement: Owners; ``None`` for everyone in the mixture.
-            mask_BS: bool, False at padding; where it is not given, a model's own input ``mask`` is taken.
+            mask_BS: bool, False at padding; where it is not given, a model's own ``mask`` or ``attention_mask`` is taken.
             text_BS: Token ids that are read; only a mixture that is run on ``inputs_embeds`` needs them.
             remember: Whether forward passes continue one text in pieces, as in generation with a cache.
         """
@@ -249,7 +250,7 @@ class Mixture(nn.Module):
         if not bool(call.allowed_N[1:].any()):
             return self.model(*args, **kwargs)  # the anchor alone: to the bit, which its normalised copy is not
         shares = average_shares(call.allowed_N)
-        outputs = []
+        outputs, mask_BS = [], None
         for slot in [int(slot) for slot in shares.nonzero()]:
             alone = torch.zeros_like(call.allowed_N)
             alone[0] = alone[slot] = True
@@ -259,10 +260,10 @@ class Mixture(nn.Module):
                 outputs.append(self.model(*args, **kwargs))
             finally:
                 leave(token)
-            call.text_BS = branch.text_BS
+            call.text_BS, mask_BS = branch.text_BS, branch.mask_BS
         logits = [output.logits for output in outputs]
         if self.weighting == "posterior":
-            outputs[0].logits = posterior_mixture(logits, self._read(call, kwargs))
+            outputs[0].logits = posterior_mixture(logits, self._read(call, kwargs), mask_BS)
         else:
             outputs[0].logits = uniform_mixture(logits)
         return outputs[0]
@@ -309,7 +310,7 @@ def _note_inputs(model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     features = model.routing_features(**kwargs) if hasattr(model, "routing_features") else None  # type: ignore[operator]
     current_call().note(
         text_BS=ids if isinstance(ids, Tensor) and not ids.is_floating_point() else None,
-        mask_BS=kwargs.get("mask"),
+        mask_BS=input_mask(args, kwargs),
         features_BSC=features,
     )
 

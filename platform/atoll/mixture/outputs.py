@@ -13,7 +13,7 @@ def uniform_mixture(logits: Sequence[Tensor]) -> Tensor:
     return torch.logsumexp(log_probabilities, 0) - math.log(len(logits))
 
 
-def posterior_mixture(logits: Sequence[Tensor], ids_BS: Tensor) -> Tensor:
+def posterior_mixture(logits: Sequence[Tensor], ids_BS: Tensor, mask_BS: Tensor | None = None) -> Tensor:
     """Logarithm of the mixed probabilities, each model weighted by its posterior given the text so far.
 
     At position t the weight of model j is proportional to the likelihood that j gave to the tokens up to and
@@ -22,9 +22,12 @@ def posterior_mixture(logits: Sequence[Tensor], ids_BS: Tensor) -> Tensor:
     Args:
         logits: One [B, S, V] for each model.
         ids_BS: The tokens that were read.
+        mask_BS: bool, False at padding, which is no evidence; ``None`` where there is none.
     """
     stacked = torch.stack([torch.log_softmax(each.float(), -1) for each in logits])
     next_ids = ids_BS[None, :, 1:, None].expand(len(logits), -1, -1, 1)
-    seen = stacked[:, :, :-1].gather(-1, next_ids).squeeze(-1).cumsum(-1)
-    evidence = torch.cat([torch.zeros_like(stacked[:, :, :1, 0]), seen], -1)
+    told = stacked[:, :, :-1].gather(-1, next_ids).squeeze(-1)
+    if mask_BS is not None:
+        told = told.masked_fill(~(mask_BS[:, 1:] & mask_BS[:, :-1]), 0.0)
+    evidence = torch.cat([torch.zeros_like(stacked[:, :, :1, 0]), told.cumsum(-1)], -1)
     return torch.logsumexp(stacked + torch.log_softmax(evidence, 0)[..., None], 0)
