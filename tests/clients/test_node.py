@@ -1,5 +1,6 @@
 """A node refuses at once what it could not finish, and computes where it is told to."""
 
+import logging
 from typing import Any
 
 import pytest
@@ -82,3 +83,14 @@ def test_the_key_is_made_once_and_only_its_owner_reads_it(silo: Silo) -> None:
 def test_another_anchor_is_refused(silo: Silo) -> None:
     with pytest.raises(FederationError, match=r"set `anchor` in node.yaml"):
         silo().expect_anchor("sha256:" + "00" * 32)
+
+
+def test_what_was_read_is_in_the_owners_log(silo: Silo, caplog: pytest.LogCaptureFixture) -> None:
+    node = silo()
+    with caplog.at_level(logging.INFO, "atoll.clients.node"):
+        announced = node.announcement()
+    report = node.workload.reading
+    assert [record.getMessage() for record in caplog.records] == [
+        f"data of '{node.config.owner}': {line}" for line in report.lines()
+    ]
+    assert report.records == sum(announced.documents.values())

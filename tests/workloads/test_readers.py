@@ -175,7 +175,9 @@ def test_nested_fields(tmp_path: Path) -> None:
     assert texts(path, field="note.text") == ["in"]
     assert texts(path, field="note.parts.0.t") == ["p"]
     assert texts(path, field="note.id") == ["flat"]
-    with pytest.raises(DataError, match=r"no field 'note\.txt'"):
+    with pytest.raises(
+        DataError, match=r"field 'note\.txt': no field 'txt': there are text, parts; did you mean 'text'"
+    ):
         texts(path, field="note.txt")
 
 

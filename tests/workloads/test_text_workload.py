@@ -1,3 +1,4 @@
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -199,3 +200,17 @@ def test_a_real_tokenizer(tmp_path: Path, real: PreTrainedTokenizerFast) -> None
     assert Text(config, real, tmp_path / "cache").descriptor_texts(100) == train
     ids = real("".join(train), add_special_tokens=False)["input_ids"]
     assert workload.counts["train"].tokens == pytest.approx(len(ids) + len(train), abs=len(train))
+
+
+def test_what_was_read_is_known_from_the_cache_too(tmp_path: Path, tokenizer: Any) -> None:
+    folder = tmp_path / "silo"
+    folder.mkdir()
+    records = [f'{{"text": "note {number} {"long " * 40}"}}' for number in range(60)]
+    (folder / "a.jsonl").write_text("\n".join([*records, records[0], '{"text": " "}', "{broken", '{"txt": 1}']))
+    config = TextConfig(paths=[str(folder)], validation=0.2, test=0.2, sequence_length=16, on_error="skip")
+    for _ in range(2):
+        report = Text(config, tokenizer, tmp_path / "cache").reading
+        assert (report.files, report.records, report.bad) == (1, 61, 2)
+        assert (report.empty, report.duplicates, report.over_long) == (1, 1, 61)
+    with pytest.raises(DataError, match="2 records cannot be read"):
+        Text(dataclasses.replace(config, on_error="refuse"), tokenizer, tmp_path / "cache").prepare()

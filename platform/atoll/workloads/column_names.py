@@ -46,7 +46,7 @@ def nested(record: Any, name: str) -> Any:
     """The value of a field; one with dots is that of an inner object, or of a list by number, unless it is a name.
 
     Raises:
-        KeyError: there is none; its argument is how far the name leads.
+        KeyError: there is none; its argument says up to where the name leads, in words.
     """
     if isinstance(record, dict) and name in record:
         return record[name]
@@ -56,5 +56,13 @@ def nested(record: Any, name: str) -> Any:
     elif isinstance(record, dict) and first in record:
         inner = record[first]
     else:
-        raise KeyError(first)
+        raise KeyError(_no_step(record, first))
     return nested(inner, rest) if dot else inner
+
+
+def _no_step(record: Any, step: str) -> str:
+    if isinstance(record, dict):
+        return missing_name("field", step, list(record))
+    if isinstance(record, list):
+        return f"no element '{step}' in a list of {len(record)}, which are counted from 0"
+    return f"no field '{step}': what it should be in is neither an object nor a list"

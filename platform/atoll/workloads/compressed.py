@@ -18,7 +18,7 @@ from atoll.workloads.signatures import HEAD, compression
 
 FREE = 64 << 20
 """Bytes that may come out of any file."""
-RATIO = 250
+RATIO = 100
 """How many times its size may come out beyond; ordinary text gives 3 to 10 times."""
 
 

@@ -138,8 +138,10 @@ def _text(record: object, field: str, where: str) -> str | Bad:
         )
     try:
         text = nested(record, field)
-    except KeyError:
-        return Bad("record without the field", f"{where}: {missing_name('field', field, list(record), 'field')}")
+    except KeyError as error:
+        flat = "." not in field or field.partition(".")[0] not in record
+        why = missing_name("field", field, list(record), "field") if flat else f"field '{field}': {error.args[0]}"
+        return Bad("record without the field", f"{where}: {why}")
     if not isinstance(text, str):
         inner = f"; name one within it, as {field}.…" if isinstance(text, dict | list) else ""
         return Bad(
