@@ -20,7 +20,7 @@ from atoll.errors import ConfigError, DataError
 from atoll.workloads import compressed
 from atoll.workloads.csv_rows import open_csv
 from atoll.workloads.reading import ReadReport, Tally
-from atoll.workloads.text import TextConfig
+from atoll.workloads.text import TextConfig, json_records
 from atoll.workloads.text.check import check
 from atoll.workloads.text.config import validate
 from atoll.workloads.text.sources import documents
@@ -157,7 +157,28 @@ def test_a_json_array_is_a_file_of_records(
     assert texts(tmp_path) == [record["text"] for record in records]
 
 
-@pytest.mark.parametrize("raw", ['[{"text": "a"}', '[{"text": "a"} {"text": "b"}]', '[{"text": "a"}] x', '[{"text": '])
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(others=st.lists(VALUES, max_size=5), block=st.integers(1, 7), indent=st.none() | st.integers(0, 2))
+def test_an_array_may_be_cut_anywhere(
+    tmp_path_factory: pytest.TempPathFactory, others: list[Any], block: int, indent: int | None
+) -> None:
+    path = tmp_path_factory.mktemp("j") / "a.json"
+    records = [{"text": f"é{number}", "other": other} for number, other in enumerate(others)]
+    path.write_text(json.dumps(records, indent=indent, ensure_ascii=False), "utf-8", errors="surrogatepass")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_records, "_BLOCK", block)
+        assert texts(path) == [record["text"] for record in records]
+
+
+@pytest.mark.parametrize(
+    "raw", ['[{"text": "a"},]', '[{"text": "a"}', '[{"text": "a"} {"text": "b"}]', '[{"text": "a"}] x', '[{"text": ']
+)
 def test_a_broken_array_is_one_error(tmp_path: Path, raw: str) -> None:
     (tmp_path / "a.json").write_text(raw)
     with pytest.raises(DataError, match=r"a\.json"):

@@ -38,6 +38,12 @@ def delimiter_of(path: Path) -> str:
     return "\t" if ".tsv" in [suffix.lower() for suffix in path.suffixes] else ","
 
 
+def separator_hint(header: list[str]) -> str:
+    """What to do about a header that other marks than commas seem to separate; nothing where none do."""
+    mark = next((mark for mark in ";\t|" if len(header) == 1 and mark in header[0]), None)
+    return f"; its columns seem to be separated by {mark!r}: write it with commas" if mark else ""
+
+
 def open_csv(path: Path) -> CsvRows:
     """The header, once it is sure that its names are unlike, and the rows as they are asked for.
 

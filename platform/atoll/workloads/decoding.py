@@ -4,7 +4,7 @@ import codecs
 from pathlib import Path
 
 from atoll.errors import DataError
-from atoll.workloads.signatures import advice_for, kind_of
+from atoll.workloads.signatures import HEAD, advice_for, compression, kind_of
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
@@ -51,7 +51,14 @@ def undecodable(path: Path, offset: int | None, byte: int, reason: str, *, binar
     wrong = f"{path}: {place} (0x{byte:02x}) is not UTF-8 ({reason})"
     if binary:
         return f"{wrong}, and there are zero bytes: this is no text; leave the file out of the paths"
+    if _compressed(path):
+        return f"{wrong} once it is decompressed; decompress it and convert what is in it, or leave it out of the paths"
     return (
         f"{wrong}; convert the file, for instance with: iconv -f WINDOWS-1252 -t UTF-8 '{path}'; or leave it out of "
         "the paths"
     )
+
+
+def _compressed(path: Path) -> bool:
+    with path.open("rb") as stream:
+        return compression(stream.read(HEAD)) is not None

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from atoll.errors import ConfigError, DataError
 from atoll.workloads.column_names import missing_name, require_unique
-from atoll.workloads.csv_rows import open_csv
+from atoll.workloads.csv_rows import open_csv, separator_hint
 from atoll.workloads.reading import Bad, Tally
 from atoll.workloads.signatures import HEAD, kind_of
 
@@ -154,6 +154,4 @@ def _part(names: Sequence[str], numbers: list[int], cells: list[list[str]]) -> T
 def _require(path: Path, names: Sequence[str], there: Sequence[str]) -> None:
     for name in names:
         if name not in there:
-            one = len(there) == 1 and next((mark for mark in ";\t|" if mark in there[0]), None)
-            hint = f"; its columns seem to be separated by {one!r}: write it with commas" if one else ""
-            raise DataError(f"{path}: {missing_name('column', name, there)}{hint}")
+            raise DataError(f"{path}: {missing_name('column', name, there)}{separator_hint(list(there))}")

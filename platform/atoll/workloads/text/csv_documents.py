@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from atoll.errors import DataError
 from atoll.workloads.column_names import missing_name
-from atoll.workloads.csv_rows import open_csv
+from atoll.workloads.csv_rows import open_csv, separator_hint
 from atoll.workloads.reading import Bad
 from atoll.workloads.text.files import Source
 
@@ -17,7 +17,7 @@ def csv_documents(source: Source, field: str) -> Iterator[tuple[str | Bad, int]]
     """
     table = open_csv(source.path)
     if field not in table.header:
-        why = missing_name("column", field, table.header, "field")
+        why = missing_name("column", field, table.header, "field") + separator_hint(table.header)
         raise DataError(
             f"{source.path}: a table is not read as prose: {why}; name the column that holds the text as field, or set "
             "format: text to read the file as it stands"

@@ -2,6 +2,7 @@
 
 import codecs
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -17,6 +18,7 @@ _LONGEST = 1 << 28
 """Characters of the largest record."""
 
 _DECODER = json.JSONDecoder(object_pairs_hook=unique_object)
+_SPACE = re.compile(r"[ \t\r\n]*")
 _KINDS = {type(None): "null", bool: "boolean", int: "number", float: "number", str: "string", list: "array"}
 
 Found = tuple[str | Bad, int]
@@ -81,52 +83,97 @@ def _whole_object(first: str, stream: BinaryIO, path: Path, field: str) -> Itera
 
 def _array(stream: BinaryIO, path: Path, field: str) -> Iterator[Found]:
     """The elements of an array, one at a time: a file may be larger than memory, an element may not."""
-    decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    buffer, position, number, more, wanted = "", 0, 0, True, _BLOCK
-    opened = False
-    while True:
-        buffer = buffer.lstrip()
-        if not opened and buffer:
-            buffer, opened = buffer[1:], True
-            continue
-        if buffer.startswith("]"):
-            rest = buffer[1:] + decoder.decode(stream.read())
-            if rest.strip():
-                raise DataError(f"{path}: something follows the JSON array; one array a file")
-            return
-        first = number == 0
-        element = buffer if first else buffer[1:].lstrip() if buffer.startswith(",") else ""
-        record, end, broken = _element(element) if element else (None, 0, None)
-        # A number may go on in the next block; everything else ends where it ends.
-        if end and (end < len(element) or not more):
-            where = f"{path}[{number}]"
-            found = Bad(broken.kind, f"{where}: {broken.message}") if broken else _text(record, field, where)
-            yield found, position
-            buffer, number, wanted = element[end:], number + 1, _BLOCK
-            continue
-        if not more:
-            raise DataError(f"{path}: element {number} of the JSON array is not valid JSON, or the array is cut off")
-        if len(buffer) > _LONGEST:
-            raise DataError(f"{path}: element {number} has more than {_LONGEST} characters, or is not valid JSON")
-        # Doubling keeps the work in proportion to the file, however long an element is.
-        raw = stream.read(wanted)
-        wanted, more, position = min(2 * wanted, _LONGEST), bool(raw), position + len(raw)
+    text = _Window(stream, path)
+    text.skip(1)  # the bracket
+    number = 0
+    while text.next_character() != "]":
+        if number:
+            text.expect_comma(number)
+        where = f"{path}[{number}]"
+        record, fault = text.element(number)
+        yield (
+            (Bad("object with a name twice", f"{where}: {fault}") if fault else _text(record, field, where)),
+            text.read,
+        )
+        number += 1
+    text.skip(1)
+    if text.next_character():
+        raise DataError(f"{path}: something follows the JSON array; one array a file")
+
+
+class _Window:
+    """The part of a file of JSON that is being read."""
+
+    def __init__(self, stream: BinaryIO, path: Path) -> None:
+        """Start before the first character that is not white space."""
+        self._stream, self._path = stream, path
+        self._decoder = codecs.getincrementaldecoder("utf-8-sig")()
+        self._text, self._at, self._ended = "", 0, False
+        self.read = 0
+        self.next_character()
+
+    def skip(self, count: int) -> None:
+        """Go on by so many characters."""
+        self._at += count
+
+    def next_character(self) -> str:
+        """The next that is not white space; empty at the end of the file."""
+        while True:
+            self._at = _SPACE.match(self._text, self._at).end()  # type: ignore[union-attr]
+            if self._at < len(self._text):
+                return self._text[self._at]
+            if not self._more(_BLOCK):
+                return ""
+
+    def expect_comma(self, number: int) -> None:
+        """Pass the comma before an element, and what white space there is after it."""
+        if self.next_character() != ",":
+            raise self._broken(number)
+        self.skip(1)
+        self.next_character()
+
+    def element(self, number: int) -> tuple[object, str]:
+        """The value that begins here, and what is wrong with its names, or nothing."""
+        wanted = _BLOCK
+        while True:
+            record, end, fault = _value(self._text, self._at)
+            # A number may go on in what is not read yet; everything else ends where it ends.
+            if end and (end < len(self._text) or self._ended):
+                self._at = end
+                return record, fault
+            if len(self._text) - self._at > _LONGEST or not self._more(wanted):
+                raise self._broken(number)
+            # Doubling keeps the work in proportion to the file, however long an element is.
+            wanted *= 2
+
+    def _more(self, wanted: int) -> bool:
+        """Read on; whether there was anything."""
+        raw = self._stream.read(wanted)
+        self._ended, self.read = not raw, self.read + len(raw)
         try:
-            buffer += decoder.decode(raw, final=not raw)
+            self._text, self._at = self._text[self._at :] + self._decoder.decode(raw, final=not raw), 0
         except UnicodeDecodeError as error:
-            raise DataError(f"{path}: the JSON array is not UTF-8 ({error.reason})") from None
+            raise DataError(f"{self._path}: the JSON array is not UTF-8 ({error.reason})") from None
+        return bool(raw)
+
+    def _broken(self, number: int) -> DataError:
+        return DataError(
+            f"{self._path}: element {number} of the JSON array is not valid JSON, or too long, or the array is cut off"
+        )
 
 
-def _element(text: str) -> tuple[object, int, Bad | None]:
-    """A value at the beginning of a text, where it ends (0 where it does not), and what is wrong with it."""
+def _value(text: str, at: int) -> tuple[object, int, str]:
+    """The value that begins there, where it ends (0 where it does not), and what is wrong with its names."""
     try:
-        record, end = _DECODER.raw_decode(text)
+        record, end = _DECODER.raw_decode(text, at)
     except DataError as error:
-        _, end = json.JSONDecoder().raw_decode(text)
-        return None, end, Bad("object with a name twice", str(error))
+        try:
+            return None, json.JSONDecoder().raw_decode(text, at)[1], str(error)
+        except (ValueError, RecursionError):
+            return None, 0, ""
     except (ValueError, RecursionError):
-        return None, 0, None
-    return record, end, None
+        return None, 0, ""
+    return record, end, ""
 
 
 def _text(record: object, field: str, where: str) -> str | Bad:
