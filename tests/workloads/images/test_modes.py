@@ -143,3 +143,12 @@ def test_a_range_must_be_one() -> None:
     for odd in ([1.0], [2.0, 1.0], [0.0, float("inf")]):
         with pytest.raises(ConfigError, match="intensity"):
             ImagesConfig(paths=["x"], classes=["a", "b"], intensity=odd).check()
+
+
+def test_advice_fits_what_was_found(tmp_path: Path) -> None:
+    (tmp_path / "a.png").write_bytes(b"%PDF-1.7")
+    with pytest.raises(DataError, match="this is a PDF document"):
+        pixels(tmp_path / "a.png", 1, ())
+    (tmp_path / "a.dcm").write_bytes(bytes(128) + b"DICM" + bytes(64))
+    with pytest.raises(DataError, match="this is a DICOM file"):
+        pixels(tmp_path / "a.dcm", 1, ())

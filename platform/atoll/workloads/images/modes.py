@@ -30,6 +30,7 @@ from numpy.typing import NDArray
 
 from atoll.errors import DataError
 from atoll.workloads.images.convert import Bytes
+from atoll.workloads.signatures import HEAD, kind_of
 
 _PHOTOMETRIC, _WHITE_IS_ZERO = 262, 0
 _PLAIN = ("L", "RGB")
@@ -75,7 +76,8 @@ def pixels(file: Path, channels: int, intensity: Sequence[float]) -> Bytes:
         struct.error,
         Image.DecompressionBombError,
     ) as error:
-        raise DataError(f"images: '{file}' is no picture that can be read: {error}") from error
+        why = _other_kind(file) if isinstance(error, Image.UnidentifiedImageError) else None
+        raise DataError(f"images: '{file}' is no picture that can be read: {why or error}") from error
     if "16" in raw and made.max(initial=0) < _LEAST >> 8 and made.any():
         raise _no_rule(file, "16 bits of colour of which only the lower ones are used", "write it with 8 bits")
     return made
@@ -135,6 +137,13 @@ def _raw_mode(opened: Any) -> str:
     """How the pixels lie in the file, as Pillow's decoder was told: at times with more bits than the mode."""
     given = next((tile[3] for tile in getattr(opened, "tile", [])), "")
     return given if isinstance(given, str) else str(next(iter(given or ()), ""))
+
+
+def _other_kind(file: Path) -> str | None:
+    """What a file is that Pillow does not know, where its first bytes say it."""
+    with file.open("rb") as stream:
+        kind = kind_of(stream.read(HEAD))
+    return f"this is {kind}" if kind else None
 
 
 def _no_rule(file: Path, what: str, advice: str) -> DataError:
