@@ -51,7 +51,7 @@ def pixels(file: Path, channels: int, intensity: Sequence[float]) -> Bytes:
     Raises:
         DataError: no picture, a broken one, or one for which there is no rule.
     """
-    from PIL import Image, ImageOps
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(file) as opened:
@@ -76,7 +76,7 @@ def pixels(file: Path, channels: int, intensity: Sequence[float]) -> Bytes:
         struct.error,
         Image.DecompressionBombError,
     ) as error:
-        why = _other_kind(file) if isinstance(error, Image.UnidentifiedImageError) else None
+        why = _other_kind(file) if isinstance(error, UnidentifiedImageError) else None
         raise DataError(f"images: '{file}' is no picture that can be read: {why or error}") from error
     if "16" in raw and made.max(initial=0) < _LEAST >> 8 and made.any():
         raise _no_rule(file, "16 bits of colour of which only the lower ones are used", "write it with 8 bits")
