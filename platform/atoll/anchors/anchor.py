@@ -12,10 +12,11 @@ import torch
 from torch import nn
 
 from atoll.anchors.architecture import Architecture
-from atoll.anchors.checkpoint import read_config, stored_tensors
+from atoll.anchors.checkpoint import StoredTensor, read_config, same_content, stored_tensors
 from atoll.anchors.classifier.architecture import MODEL_TYPE as CLASSIFIER
 from atoll.anchors.classifier.architecture import ClassifierArchitecture
 from atoll.anchors.digest import anchor_digest
+from atoll.anchors.loaded import check_loaded
 from atoll.anchors.mobility.architecture import MODEL_TYPE as MOBILITY
 from atoll.anchors.mobility.architecture import MobilityArchitecture
 from atoll.errors import AnchorError
@@ -61,8 +62,14 @@ class Anchor:
         else:
             architecture, tokenizer = Architecture.of(config), (path / "tokenizer.json").read_bytes()
         tensors = stored_tensors(path)
-        if architecture.tied:
-            tensors.pop("lm_head.weight", None)  # a copy of the embedding that some writers store
+        if architecture.tied and (head := tensors.pop("lm_head.weight", None)) is not None:
+            # A copy of the embedding, which some writers store; of another one programs differ in which they read.
+            embedding = tensors.get("model.embed_tokens.weight")
+            if embedding is None or not same_content(head, embedding):
+                raise AnchorError(
+                    f"{path}: config.json says that output and input embeddings are one (tie_word_embeddings), and the "
+                    "file holds two that differ: set it to false, or leave lm_head.weight out"
+                )
         digest = anchor_digest(architecture, tokenizer, tensors.values())
         shapes = tuple((tensor.name, tensor.shape) for tensor in tensors.values())
         return cls(name=name or path.name, path=path, digest=digest, architecture=architecture, _shapes=shapes)
@@ -138,8 +145,14 @@ class Anchor:
                     f"anchor {self.name}: the weights in {self.path} are not those of config.json: "
                     f"{what.replace('_', ' ')} {', '.join(names[:5])}"
                 )
+        check_loaded(model, self._stored(), dtype)
         model.requires_grad_(False)
         return model.to(device).eval()  # type: ignore[no-any-return]
+
+    def _stored(self) -> dict[str, StoredTensor]:
+        """Where the parameters lie, by name, as they were digested."""
+        stored = stored_tensors(self.path)
+        return {name: stored[name] for name, _ in self._shapes}
 
     def tokenizer(self) -> Any:
         """The transformers tokenizer.
@@ -152,9 +165,19 @@ class Anchor:
             raise AnchorError(f"anchor {self.name} reads {reads}, not text: it has no tokenizer")
         auto = _transformers().AutoTokenizer
         try:
-            return auto.from_pretrained(self.path, local_files_only=True, trust_remote_code=False)
+            made = auto.from_pretrained(self.path, local_files_only=True, trust_remote_code=False)
         except Exception as error:  # the tokenizers library raises bare Exception
             raise AnchorError(f"anchor {self.name}: the tokenizer in {self.path} does not load: {error}") from error
+        rows = self.shapes["model.embed_tokens.weight"][0]
+        # What was only added to steer other models than this one never comes of a text.
+        made_of_text = set(made.get_vocab().values()) - set(made.added_tokens_decoder)
+        largest = max(made_of_text | {made.eos_token_id or 0})
+        if largest >= rows:
+            raise AnchorError(
+                f"anchor {self.name}: the tokenizer in {self.path} has tokens up to number {largest}, and the model "
+                f"has embeddings for {rows}: they are not of one model"
+            )
+        return made
 
 
 def _transformers() -> Any:

@@ -18,6 +18,9 @@ _ITEM_SIZE = {"F64": 8, "F32": 4, "F16": 2, "BF16": 2, "I64": 8, "I32": 4, "I16"
 _PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 
 
+_BLOCK = 1 << 20
+
+
 @dataclass(frozen=True, slots=True)
 class StoredTensor:
     """Where one tensor lies: ``size`` bytes from ``start`` of ``file``; ``dtype`` as safetensors writes it."""
@@ -77,6 +80,22 @@ def stored_tensors(folder: Path) -> dict[str, StoredTensor]:
     return dict(sorted(tensors.items()))
 
 
+def same_content(one: StoredTensor, other: StoredTensor) -> bool:
+    """Whether two tensors are equal to the bit."""
+    if (one.dtype, one.shape) != (other.dtype, other.shape):
+        return False
+    with one.file.open("rb") as first, other.file.open("rb") as second:
+        first.seek(one.start)
+        second.seek(other.start)
+        left = one.size
+        while left:
+            block = min(left, _BLOCK)
+            if first.read(block) != second.read(block):
+                return False
+            left -= block
+    return True
+
+
 def _shards(folder: Path) -> list[Path]:
     index = folder / "model.safetensors.index.json"
     if index.is_file():
@@ -84,7 +103,14 @@ def _shards(folder: Path) -> list[Path]:
             names = {str(name) for name in json.loads(index.read_text("utf-8"))["weight_map"].values()}
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise AnchorError(f"{index} is not an index of shards: {error!r}") from error
-        files = [folder / Path(name).name for name in sorted(names)]
+        if odd := sorted(name for name in names if Path(name).name != name):
+            raise AnchorError(f"{index} names '{odd[0]}': shards lie beside their index, without folders")
+        if "model.safetensors" not in names and (folder / "model.safetensors").exists():
+            raise AnchorError(
+                f"{folder} holds two models: model.safetensors, and the shards that {index.name} names; programs "
+                "differ in which one they read: move one of the two away"
+            )
+        files = [folder / name for name in sorted(names)]
         if gone := [file.name for file in files if not file.is_file()]:
             raise AnchorError(f"{folder} lacks {', '.join(gone)}, which {index.name} names: copy the whole folder")
         return files

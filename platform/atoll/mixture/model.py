@@ -172,7 +172,7 @@ class Mixture(nn.Module):
 
         Args:
             entitlement: Owners; ``None`` for everyone in the mixture.
-            mask_BS: bool, False at padding; where it is not given, a model's own ``mask`` or ``attention_mask`` is taken.
+            mask_BS: bool, False at padding; where it is not given, a model's own masks are read.
             text_BS: Token ids that are read; only a mixture that is run on ``inputs_embeds`` needs them.
             remember: Whether forward passes continue one text in pieces, as in generation with a cache.
         """

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from atoll.anchors.anchor import Anchor
+from atoll.anchors.architecture import Architecture
 from atoll.anchors.cache import cache_root
 from atoll.anchors.public import public_descriptor
 from atoll.errors import ConfigError, DataError, PackageError
@@ -73,7 +74,16 @@ class Text(Workload):
 
     @classmethod
     def open(cls, config: TextConfig, anchor: Anchor, cache: Path) -> "Text":
-        """The text for this anchor's tokenizer."""
+        """The text for this anchor's tokenizer.
+
+        Raises:
+            ConfigError: windows that are longer than what the anchor reads.
+        """
+        if isinstance(anchor.architecture, Architecture) and config.sequence_length > anchor.architecture.context:
+            raise ConfigError(
+                f"text: sequence_length is {config.sequence_length}, and anchor {anchor.name} reads at most "
+                f"{anchor.architecture.context} tokens"
+            )
         return cls(config, anchor.tokenizer(), cache)
 
     @classmethod
