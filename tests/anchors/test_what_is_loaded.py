@@ -104,11 +104,10 @@ def test_live_parameters_are_held_against_the_file(folder: Path, dtype: torch.dt
 def test_a_reader_that_reads_otherwise_is_found(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import transformers
 
-    anchor, read = Anchor.open(folder), transformers.AutoModelForCausalLM.from_pretrained
+    anchor = Anchor.open(folder)
+    read: Any = transformers.AutoModelForCausalLM.from_pretrained
 
     def otherwise(*args: Any, **kwargs: Any) -> Any:
-        model: Any
-        report: Any
         model, report = read(*args, **kwargs)
         with torch.no_grad():
             model.get_output_embeddings().weight.mul_(2)

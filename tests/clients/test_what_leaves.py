@@ -82,7 +82,9 @@ def test_a_package_holds_just_what_is_documented(silo: Silo, kind: str) -> None:
     weights = {"lora": {"adapter_model.safetensors", "adapter_config.json"}, "ffn": {"expert.safetensors"}}
     assert set(members) == {"card.yaml", "descriptor.safetensors", "signature.json", *weights[kind]}
     package = read_package(file, trusted=node.key.public)
-    assert set(package.card.training) == {"steps", "best_step", "tokens_seen", "seed"}
+    # The router is the coordinator's own word, of what it asked for.
+    asked = {"router"} if package.card.settings.get("coordinated") else set()
+    assert set(package.card.training) == {"steps", "best_step", "tokens_seen", "seed"} | asked
     assert package.card.metrics == reply.metrics
     assert {field.name for field in dataclasses.fields(TrainReply)} == {"digest", "blob", "metrics", "missing"}
     assert package.descriptor.samples <= 16
