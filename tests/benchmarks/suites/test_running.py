@@ -15,6 +15,7 @@ import pytest
 
 from atoll.benchmarks.suites.record import SuiteFolder
 from atoll.benchmarks.suites.suite import read_suite
+from atoll.config.folder_lock import sole_owner
 from atoll.coordinator.tracking import store_uri
 
 pytestmark = [pytest.mark.slow]
@@ -135,3 +136,12 @@ def test_figures_out_of_bounds_fail_the_run(coins: Path, tmp_path: Path) -> None
 
 def test_nothing_done_is_said(coins: Path, tmp_path: Path) -> None:
     assert "run it first" in bench("report", str(coins), "--work", str(tmp_path / "none"), code=2)
+
+
+def test_one_process_runs_a_suite_in_a_folder(coins: Path, tmp_path: Path) -> None:
+    folder = SuiteFolder(tmp_path / "coins", read_suite(str(coins), []))
+    folder.path.mkdir(parents=True)
+    with sole_owner(folder.path / ".lock", "x"):
+        said = bench("run", str(coins), "--work", str(tmp_path), code=9)
+    assert "another process works here, and only one may" in " ".join(said.split())
+    assert times_run(folder) == [0] * len(folder.suite.cells)

@@ -9,6 +9,7 @@ from atoll.benchmarks.suites.run import Failure, device_of, run_cells
 from atoll.benchmarks.suites.suite import Cell
 from atoll.benchmarks.suites.tracking import is_tracked, suite_tracker, track_cell
 from atoll.cli.progress import shown_progress
+from atoll.config.folder_lock import sole_owner
 
 
 def run_and_track(folder: SuiteFolder, store: Path, *, jobs: int, wanted: str, console: Console) -> list[Failure]:
@@ -23,8 +24,17 @@ def run_and_track(folder: SuiteFolder, store: Path, *, jobs: int, wanted: str, c
 
     Returns:
         What failed.
+
+    Raises:
+        LedgerError: another process runs this suite there.
     """
     device = device_of(wanted)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    with sole_owner(folder.path / ".lock", folder.path):
+        return _run_and_track(folder, store, jobs=jobs, device=device, console=console)
+
+
+def _run_and_track(folder: SuiteFolder, store: Path, *, jobs: int, device: str, console: Console) -> list[Failure]:
     with suite_tracker(folder, store) as tracker:
         tracker.log_params({"title": folder.suite.config.title, "study": folder.suite.config.study})
         parent = tracker.run_id
