@@ -269,3 +269,10 @@ def test_without_metadata_nothing_is_asked_for(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(requirements, "requires", gone)
     assert of_atoll() == []
     assert one(checks.versions(), "atoll").required
+
+
+def test_doctor_names_atoll_and_every_anchor_that_comes_with_it() -> None:
+    found = {(check.section, check.name): check for check in [*checks.versions(), *checks.anchors()]}
+    assert found["versions", "atoll"].detail == metadata.version("atoll")
+    for name in ("atoll-3m", "atoll-mobility", "atoll-images"):
+        assert found["anchors", name].state == "ok"

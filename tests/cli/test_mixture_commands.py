@@ -61,6 +61,13 @@ def run(*arguments: object) -> str:
     return result.stdout
 
 
+def said(*arguments: object) -> str:
+    """What a command that succeeds says on standard error."""
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "160"})
+    assert result.exit_code == 0, (result.output, result.exception)
+    return result.stderr
+
+
 def fail(*arguments: object) -> AtollError:
     """The refusal of a command that fails; the program's top level prints it and exits with its code."""
     result = CliRunner().invoke(app, [str(argument) for argument in arguments])
@@ -147,12 +154,26 @@ def test_generate_answers_and_says_who_contributed(made: Path) -> None:
     build(made, "--router", "uniform")
     ask = ("generate", "mix", "the clerk", "--tokens", "8")
     assert run(*ask) == run(*ask)
-    assert "25.0%" in run(*ask)
-    half = run(*ask, "--entitlement", "office")
+    assert "%" not in run(*ask), "shares are told apart from the text"
+    assert "25.0%" in said(*ask)
+    half = said(*ask, "--entitlement", "office")
     assert half.count("50.0%") == 2
-    assert "clinic" not in run(*ask, "--without", "clinic")
+    assert "clinic" not in said(*ask, "--without", "clinic")
     sampled = ("--temperature", "2", "--top-p", "0.9", "--seed")
     assert run(*ask, *sampled, 1) == run(*ask, *sampled, 1) != run(*ask, *sampled, 2)
+
+
+def test_generate_answers_lines_of_the_input_as_json(made: Path) -> None:
+    build(made, "--router", "uniform")
+    ask = ("generate", "mix", "-", "--json", "--tokens", "3", "--entitlement", "office")
+    result = CliRunner().invoke(app, ask, input="the clerk\nhe\n")
+    assert result.exit_code == 0, result.output
+    first, second = (json.loads(line) for line in result.stdout.splitlines())
+    assert (first["prompt"], second["prompt"]) == ("the clerk", "he")
+    assert first["shares"] == pytest.approx({"anchor": 0.5, "clinic": 0.0, "library": 0.0, "office": 0.5})
+    assert first["entitlement"] == ["office"]
+    assert first["release"].startswith("sha256:")
+    assert first["text"] + "\n" == run("generate", "mix", "the clerk", "--tokens", "3", "--entitlement", "office")
 
 
 def test_export_writes_a_checkpoint(made: Path) -> None:
@@ -169,7 +190,7 @@ def _domain(made: Path) -> str:
 
 def test_integrators_have_options_too(made: Path) -> None:
     build(made, "--integrator", "ensemble", "--integrator-option", "weighting=uniform", "--router", "uniform")
-    output = run("generate", "mix", "he", "--tokens", "2")
+    output = said("generate", "mix", "he", "--tokens", "2")
     assert output.count("33.3%") == 3
     Path("a.txt").write_text("a clerk " * 40, encoding="utf-8")
     assert "No token is routed: ensemble" in run("evaluate", "mix", "a.txt")

@@ -157,7 +157,10 @@ def test_a_run_leaves_what_the_readme_promises(federation: Federation, tmp_path:
     for name in ("report.html", "config.yaml", "mlflow.db", "figures/losses.png", "figures/routing.png"):
         assert (folder / name).stat().st_size > 0, name
     with sqlite3.connect(folder / "mlflow.db") as store:
-        assert store.execute("select count(*) from model_versions").fetchone() == (1,)
+        assert store.execute("select count(*) from model_versions").fetchone() == (2,)
+        curves = "select count(distinct step) from metrics where key = ?"
+        assert store.execute(curves, ["training-loss/clinic"]).fetchone() == (4,)
+        assert store.execute(curves, ["validation-loss/clinic"]).fetchone() == (3,)
     with Ledger.open(folder / "ledger.db", create=False) as ledger:
         ledger.verify()
         state = ledger.state()

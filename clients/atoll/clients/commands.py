@@ -14,6 +14,7 @@ from atoll.clients.gate import key_commands, peer_commands
 
 app = typer.Typer(
     name="node",
+    epilog="Example: atoll node health my-node",
     help="An institution's node: made, enrolled and run by the institution.",
     no_args_is_help=True,
     rich_markup_mode=None,

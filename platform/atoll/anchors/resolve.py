@@ -14,7 +14,7 @@ DEFAULT = "atoll-3m"
 _SMOLLM2 = "smollm2"
 MOBILITY = "atoll-mobility"
 IMAGES = "atoll-images"
-_SHIPPED = {name: Path(__file__).parent / name.replace("-", "_") for name in (DEFAULT, MOBILITY, IMAGES)}
+SHIPPED = {name: Path(__file__).parent / name.replace("-", "_") for name in (DEFAULT, MOBILITY, IMAGES)}
 
 
 def resolve(spec: str, cache: Path | None = None, progress: Callable[[str], None] | None = None) -> Anchor:
@@ -31,7 +31,7 @@ def resolve(spec: str, cache: Path | None = None, progress: Callable[[str], None
     Raises:
         AnchorError: there is no such anchor, or it cannot be one; the message says what to do.
     """
-    if folder := _SHIPPED.get(spec):
+    if folder := SHIPPED.get(spec):
         if not (folder / "config.json").is_file():
             raise AnchorError(f"this installation lacks the anchor {spec} ({folder}): install atoll again")
         return Anchor.open(folder, spec)

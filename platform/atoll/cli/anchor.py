@@ -9,6 +9,7 @@ import typer
 
 app = typer.Typer(
     name="anchor",
+    epilog="Example: atoll anchor show atoll-3m",
     help="Anchors, as folders: make one for tables, show.",
     no_args_is_help=True,
     rich_markup_mode=None,

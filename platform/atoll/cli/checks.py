@@ -77,12 +77,19 @@ def versions() -> Iterator[Check]:
         required=True,
     )
     wanted = of_atoll()
-    if not wanted:
-        yield Check(
-            section="versions", name="atoll", state="missing", detail="is not installed", mend=_REINSTALL, required=True
-        )
+    own = _own_version()
+    state: State = "ok" if own and wanted else "missing"
+    detail, mend = (own, "") if state == "ok" else ("is not installed", _REINSTALL)
+    yield Check(section="versions", name="atoll", state=state, detail=detail, mend=mend, required=True)
     for each in wanted:
         yield _package("versions", each, label=each.name, imported=True, required=True)
+
+
+def _own_version() -> str:
+    try:
+        return version("atoll")
+    except PackageNotFoundError:
+        return ""
 
 
 def extras() -> Iterator[Check]:
@@ -139,13 +146,15 @@ def disk() -> Iterator[Check]:
 
 def anchors() -> Iterator[Check]:
     """The anchors that come ready; none is converted here."""
-    from atoll.anchors import DEFAULT, Anchor, cache_root, resolve
+    from atoll.anchors import Anchor, cache_root
+    from atoll.anchors.resolve import SHIPPED, resolve
 
-    try:
-        yield _anchor(resolve(DEFAULT), required=True)
-    except Exception as error:
-        detail = _one_line(error)
-        yield Check(section="anchors", name=DEFAULT, state="broken", detail=detail, mend=_REINSTALL, required=True)
+    for name in SHIPPED:
+        try:
+            yield _anchor(resolve(name), required=True)
+        except Exception as error:
+            detail = _one_line(error)
+            yield Check(section="anchors", name=name, state="broken", detail=detail, mend=_REINSTALL, required=True)
     folder = cache_root() / "anchors" / "smollm2"
     if folder.is_dir():
         try:

@@ -17,11 +17,18 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="coordinator",
+    epilog="Example: atoll coordinator init my-coordinator --host atoll.example.org",
     help="A coordinator that stays up: make it, run it, admit owners, call for work.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-call_app = typer.Typer(name="call", help="Call for work.", no_args_is_help=True, rich_markup_mode=None)
+call_app = typer.Typer(
+    name="call",
+    help="Call for work.",
+    epilog="Example: atoll coordinator call train my-coordinator",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 app.add_typer(call_app)
 app.add_typer(coordinator_operators.app)
 

@@ -7,6 +7,7 @@ import typer
 
 app = typer.Typer(
     name="operator",
+    epilog="Example: atoll coordinator operator list my-coordinator",
     help="Who may operate it, in which roles, and confirming what another operator proposed.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -16,11 +16,18 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="expert",
+    epilog="Example: atoll expert show hospital.atoll",
     help="Look at, check, sign and pack expert packages, on files alone.",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
-key_app = typer.Typer(name="key", help="The key that an owner signs with.", no_args_is_help=True, rich_markup_mode=None)
+key_app = typer.Typer(
+    name="key",
+    help="The key that an owner signs with.",
+    epilog="Example: atoll expert key new hospital.key",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 app.add_typer(key_app)
 
 _Package = Annotated[Path, typer.Argument(metavar="FILE", help="A package file (.atoll) or an unpacked folder.")]

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="ledger",
+    epilog="Example: atoll ledger show my-run/ledger.db",
     help="Ask a ledger what is so, and prove that it says what was written.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="mixture",
+    epilog="Example: atoll mixture show my-run/releases/release-0001",
     help="Mixtures, as folders: build, show, evaluate, generate, export.",
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -175,7 +176,7 @@ def generate(
     release: _Release,
     prompt: Annotated[
         str,
-        typer.Argument(metavar="PROMPT", help="The text to continue; - answers the input line by line."),
+        typer.Argument(metavar="PROMPT", help="The text to continue; - answers each line of standard input by itself."),
     ],
     entitlement: _Entitlement = None,
     without: _Without = None,
@@ -194,17 +195,22 @@ def generate(
     unsigned: _Unsigned = False,
     other_plugins: _OtherPlugins = False,
     device: _Device = "cpu",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object for each prompt, in a line.")] = False,
 ) -> None:
-    """Continue a text, and say who contributed.
+    """Continue a text, and say who contributed: the text goes to standard output, the shares to standard error.
+
+    With - for the prompt, every line of standard input is a prompt, answered as soon as it is there.
 
     Example: atoll mixture generate my-mixture "In the beginning" --entitlement library
+
+    Example: cat prompts.txt | atoll mixture generate my-mixture - --json
     """
     import contextlib
     import sys
 
     from rich.console import Console
 
-    from atoll.cli.mixture_tables import shares_table
+    from atoll.cli.mixture_tables import answered_json, shares_table
     from atoll.cli.options import owners, trust
     from atoll.coordinator.generate import Sampling
     from atoll.coordinator.generate import generate as continue_text
@@ -230,8 +236,12 @@ def generate(
             answer = continue_text(
                 opened.mixture, opened.anchor.tokenizer(), text, entitlement=allowed, sampling=sampling
             )
-            typer.echo(answer.text)
-            Console().print(shares_table(answer.shares))
+            if json:
+                echo_json(answered_json(text, answer, opened.release.digest, allowed))
+            else:
+                typer.echo(answer.text)
+                sys.stdout.flush()
+                Console(stderr=True).print(shares_table(answer.shares))
             sys.stdout.flush()
 
 

@@ -8,6 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from atoll.cli.plain import add_row, plain_table
+from atoll.coordinator.generate import Answer
 from atoll.coordinator.measure import Measured
 from atoll.coordinator.report.privacy import INTERVALS, privacy_grid
 from atoll.errors import PluginError
@@ -96,6 +97,13 @@ def shares_table(shares: Mapping[str, float]) -> Table:
     for slot, share in sorted(shares.items(), key=lambda item: (-item[1], item[0])):
         table.add_row(Text(slot), f"{share:.1%}")
     return table
+
+
+def answered_json(prompt: str, answer: Answer, release: str, entitlement: Sequence[str] | None) -> str:
+    """A prompt and its answer as one JSON object in one line; an entitlement of null is everybody in the release."""
+    owners = None if entitlement is None else list(entitlement)
+    told = {"prompt": prompt, "text": answer.text, "shares": dict(answer.shares)}
+    return json.dumps({**told, "entitlement": owners, "release": release}, ensure_ascii=False)
 
 
 def measured_json(release: Release, found: Measured) -> str:

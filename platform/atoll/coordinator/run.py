@@ -30,12 +30,15 @@ from atoll.federation.node_config import NodeConfig
 from atoll.federation.progress import Progress
 from atoll.ledger import Ledger
 from atoll.releases.folder import release_folder
+from atoll.releases.release import Release
 from atoll.workloads.workload import workload_class
 
 if TYPE_CHECKING:
     from atoll.federation.simulation import SimulationGrid
 
     Engine = EmbeddedGrid | SimulationGrid
+
+log = logging.getLogger("atoll.coordinator")
 
 CLIENT_APP = "atoll.clients.app:app"
 _PACKAGES = ("atoll", "torch", "flwr", "transformers", "peft", "safetensors")
@@ -94,7 +97,7 @@ def _execute(
     results.save(folder / "results.json")
     figures = draw(results, folder / "figures")
     report = write_report(results, figures, folder)
-    _track(config, results, folder, release)
+    _track(config, results, found, folder)
     return Outcome(results, folder, report, release)
 
 
@@ -142,19 +145,57 @@ def opened(
     return _engine(config.engine, silos, traffic, on_progress)
 
 
-def _track(config: RunConfig, results: RunResults, folder: Path, release: Path) -> None:
-    """What was found into the run folder's tracking store, and the release into its model registry."""
-    with Tracker(folder, config.title) as tracker:
-        tracker.log_params(config)
+def _track(config: RunConfig, results: RunResults, found: Findings, folder: Path) -> None:
+    """What was found into the run folder's tracking store, and the releases into its model registry.
+
+    All is written before, so a store that is away costs no more than the tracking: it is said, and no error.
+    """
+    releases = [made for made in (found.release, found.reduced) if made is not None]
+    experts = [member.digest for made in releases for member in made.members]
+
+    def write(tracker: Tracker) -> None:
         tracker.log_results(results)
-        for name in ("config.yaml", "results.json", "report.html", "figures"):
-            tracker.log_artifact(folder / name, under="figures" if name == "figures" else "")
-        members = {member.owner: member.digest for member in results.release.members}
-        tracker.register_release(
-            release, digest=results.release.digest, members=members, guarantee=results.release.guarantee
-        )
+        register(tracker, config, folder, releases)
+
+    track(config, folder, write)
     with Ledger.open(folder / "ledger.db") as ledger:
-        record_copy(ledger, what=TRACKED, where=folder, experts=list(members.values()))
+        record_copy(ledger, what=TRACKED, where=folder, experts=experts)
+
+
+def track(config: RunConfig, folder: Path, write: Callable[[Tracker], None]) -> None:
+    """Write the configuration, what ``write`` does, and the files that a run leaves; where it fails, that is logged."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        with Tracker(folder, config.title) as tracker:
+            tracker.log_params(config)
+            tracker.log_curves(folder / "silos")
+            write(tracker)
+            for name in ("config.yaml", "results.json", "report.html", "figures"):
+                tracker.log_artifact(folder / name, under="figures" if name == "figures" else "")
+    except MlflowException as error:
+        log.warning("not tracked in MLflow: %s; run again in the same folder", str(error).splitlines()[0])
+
+
+def register(tracker: Tracker, config: RunConfig, folder: Path, releases: Sequence[Release]) -> None:
+    """Make every release a version of the registered model, in the order in which they were made."""
+    data = config.silos[0].data
+    for release in releases:
+        tracker.register_release(
+            release_folder(folder / "releases", release.number),
+            digest=release.digest,
+            members={member.owner: member.digest for member in release.members},
+            guarantee=release.guarantee,
+            workload=data.workload,
+            anchor=_place_of(config.anchor),
+            classes=getattr(data, "classes", ()),
+        )
+
+
+def _place_of(anchor: str) -> str:
+    """An anchor's folder from the root, for whoever starts elsewhere; a name stays one."""
+    folder = Path(os.path.expanduser(anchor))
+    return str(folder.absolute()) if folder.is_dir() else anchor
 
 
 def versions() -> dict[str, str]:
@@ -205,14 +246,11 @@ def _prepare(config: RunConfig, silo: SiloConfig, folder: Path) -> SiloProcess:
     own.mkdir(parents=True, exist_ok=True)
     workload = workload_class(silo.data.workload)
     data = workload.absolute(silo.data)
-    anchor = config.anchor
-    if Path(os.path.expanduser(anchor)).is_dir():
-        anchor = str(Path(os.path.expanduser(anchor)).absolute())
     node = NodeConfig(
         owner=silo.name,
         domain=silo.domain,
         data=data,
-        anchor=anchor,
+        anchor=_place_of(config.anchor),
         licence=silo.licence,
         consent=silo.consent,
         replay=silo.replay,

@@ -1,4 +1,7 @@
-"""Tracking in MLflow, on an SQLite store inside the run folder: nothing to set up, nothing leaves the machine."""
+"""Tracking in MLflow, on an SQLite store inside the run folder: nothing to set up, nothing leaves the machine.
+
+Where ``MLFLOW_TRACKING_URI`` is set, that store is used instead, and ``MLFLOW_EXPERIMENT_NAME`` names the experiment.
+"""
 
 import dataclasses
 import logging
@@ -6,6 +9,7 @@ import math
 import os
 import re
 import shlex
+import tempfile
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,14 +18,19 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from atoll.coordinator.registered.reference import Reference, write_model
 from atoll.coordinator.results import RunResults
+from atoll.experts.curve import CURVE, read_losses
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 EXPERIMENT = "atoll"
 MODEL = "atoll-release"
+CURRENT = "current"
+"""The registry's alias of the newest release."""
 _RUN_FILE = "mlflow-run"
+_STORES = "mlflow-stores"
 _PARENT = "mlflow.parentRunId"  # what MLflow's own pages nest runs by
 _LONGEST = 5000  # characters of a parameter or tag; MLflow has limits of its own, a little above
 _BATCH = 100  # values in one request
@@ -41,8 +50,26 @@ def store_uri(run_folder: Path) -> str:
     return url.replace("sqlite:", "sqlite+pysqlite:", 1) if "%" in url else url
 
 
+def named_uri() -> str:
+    """Address of the store that the environment names; empty where it names none."""
+    return os.environ.get("MLFLOW_TRACKING_URI", "").strip()
+
+
+def used_stores(run_folder: Path) -> list[str]:
+    """Addresses of the stores beside its own that a run folder was ever tracked in."""
+    path = run_folder / _STORES
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+
+
 def ui_command(run_folder: Path) -> str:
-    """The command that shows a run folder in the browser."""
+    """The command that shows a run folder in the browser, or the page where there is a server of one's own."""
+    if named := named_uri():
+        # Its address may hold a password.
+        return (
+            named
+            if named.startswith("http") and "@" not in named
+            else 'mlflow ui --backend-store-uri "$MLFLOW_TRACKING_URI"'
+        )
     artifacts = (run_folder.absolute() / "mlartifacts").as_uri()
     uri = shlex.quote(store_uri(run_folder))
     return f"mlflow ui --backend-store-uri {uri} --default-artifact-root {shlex.quote(artifacts)}"
@@ -65,13 +92,13 @@ class Tracker:
         Args:
             run_folder: Keeps which run it is.
             title: Name of a new run; the folder's name where it is empty.
-            store: Folder of store and artifacts; the run folder if not given.
-            experiment: MLflow's name for the runs that belong together.
+            store: Folder of store and artifacts, where the environment names none; the run folder if not given.
+            experiment: MLflow's name for the runs that belong together, where the environment has no name.
             parent: Id of the run that a new run is nested under; empty for none.
         """
         self.folder = run_folder.absolute()
         self._store = (store or run_folder).absolute()
-        self._experiment, self._parent = experiment, parent
+        self._experiment, self._parent = os.environ.get("MLFLOW_EXPERIMENT_NAME", "").strip() or experiment, parent
         self._title = title or self.folder.name
         self._open: MlflowClient | None = None
         self.run_id = ""
@@ -79,7 +106,10 @@ class Tracker:
     def __enter__(self) -> "Tracker":
         for folder in (self.folder, self._store):
             folder.mkdir(parents=True, exist_ok=True)
-        self._open = open_store(self._store)
+        self._uri = named_uri()
+        if self._uri:
+            _remember_store(self.folder, self._uri)
+        self._open = open_store(self._store, self._uri)
         self.run_id = self._known_run() or self._new_run()
         self._client.update_run(self.run_id, status="RUNNING")
         return self
@@ -126,6 +156,22 @@ class Tracker:
         """Log figures by name at several steps, in as few requests as there can be."""
         self._log(metrics=[(_key(name), float(value), step) for step, at in history for name, value in at.items()])
 
+    def log_curves(self, silos: Path) -> None:
+        """Log the losses by step of silos that trained on this machine, as ``training-loss/SILO`` and
+        ``validation-loss/SILO``; of a silo's second training as ``…/SILO/2``, and so on.
+
+        Args:
+            silos: A folder with a folder for each; one on another machine keeps its own.
+        """
+        for own in sorted(silos.iterdir()) if silos.is_dir() else ():
+            files = sorted(own.rglob(CURVE), key=lambda file: file.stat().st_ctime_ns)
+            for number, file in enumerate(files, 1):
+                name = own.name if number == 1 else f"{own.name}/{number}"
+                self.log_history(
+                    (step, {f"{what}-loss/{name}": loss for what, loss in losses.items()})
+                    for step, losses in read_losses(file)
+                )
+
     def log_tags(self, tags: Mapping[str, str]) -> None:
         """Log what can change, such as where a figure comes from."""
         self._log(tags=tags)
@@ -161,14 +207,31 @@ class Tracker:
         tags = {"anchor": results.anchor.digest, "release": results.release.digest}
         self._log(tags=tags | {f"failure.{silo.name}": silo.failure for silo in results.silos if silo.failure})
 
-    def register_release(self, folder: Path, *, digest: str, members: Mapping[str, str], guarantee: str) -> str:
+    def register_release(
+        self,
+        folder: Path,
+        *,
+        digest: str,
+        members: Mapping[str, str],
+        guarantee: str,
+        workload: str = "text",
+        anchor: str = "",
+        classes: Sequence[str] = (),
+    ) -> str:
         """Make a release a version of the registered model ``atoll-release``; once, however often it is called.
 
+        What is registered is a model that MLflow loads and serves; it holds no expert, but a reference to the folder.
+        The newest version has the alias ``current``; this run's earlier ones get the tag ``superseded_by``, and
+        ``withdrawn`` where an owner of theirs is in it no more.
+
         Args:
-            folder: The release's folder, which becomes the version's source.
+            folder: The release's folder, which answers are loaded from.
             digest: Of the release.
             members: Digest of the expert, by owner.
             guarantee: What withdrawal leaves.
+            workload: What it answers.
+            anchor: Where the anchor is; empty for where the release says.
+            classes: Names of the classes, in order, where the anchor does not say them.
 
         Returns:
             The version.
@@ -178,18 +241,43 @@ class Tracker:
             client.create_registered_model(
                 MODEL, description="Mixtures that Atoll released: anchor, experts and router."
             )
-        for version in client.search_model_versions(f"name = '{MODEL}'"):
-            if version.tags.get("digest") == digest:
+        known = sorted(client.search_model_versions(f"name = '{MODEL}'"), key=lambda each: int(each.version))
+        for version in known:
+            if version.tags.get("digest") == digest and version.run_id == self.run_id:
                 return str(version.version)
+        reference = Reference(
+            release=str(folder.absolute()), digest=digest, anchor=anchor, workload=workload, classes=list(classes)
+        )
         tags = {"digest": digest, "guarantee": guarantee, "members": ", ".join(sorted(members))}
         tags |= {f"expert.{_key(owner)}": expert for owner, expert in members.items()}
+        tags |= {"release": str(folder.absolute())}
         made = client.create_model_version(
             MODEL,
-            source=folder.absolute().as_uri(),
+            source=self._log_model(reference),
             run_id=self.run_id,
             tags={name: tag[:_LONGEST] for name, tag in tags.items()},
         )
+        for former in known:
+            if former.run_id == self.run_id:
+                self._supersede(former, str(made.version), members)
+        client.set_registered_model_alias(MODEL, CURRENT, str(made.version))
         return str(made.version)
+
+    def _log_model(self, reference: Reference) -> str:
+        """Address of a model of the run's, among its artifacts."""
+        under = f"release-{reference.digest.removeprefix('sha256:')[:12]}"
+        with tempfile.TemporaryDirectory(prefix="atoll-") as scratch, _quiet():
+            write_model(reference, Path(scratch) / "model")
+            self._client.log_artifacts(self.run_id, str(Path(scratch) / "model"), under)
+        return f"{self._client.get_run(self.run_id).info.artifact_uri}/{under}"
+
+    def _supersede(self, former: Any, by: str, members: Mapping[str, str]) -> None:
+        """Mark an earlier version, unless it is marked already."""
+        if "superseded_by" not in former.tags:
+            self._client.set_model_version_tag(MODEL, former.version, "superseded_by", by)
+        before = filter(None, former.tags.get("members", "").split(", "))
+        if gone := sorted(set(before) - set(members)):
+            self._client.set_model_version_tag(MODEL, former.version, "withdrawn", ", ".join(gone))
 
     @property
     def _client(self) -> "MlflowClient":
@@ -212,8 +300,10 @@ class Tracker:
     def _new_run(self) -> str:
         found = self._client.get_experiment_by_name(self._experiment)
         if found is None:
-            place = (self._store / "mlartifacts").as_uri()
-            experiment = self._client.create_experiment(self._experiment, artifact_location=place)
+            # A server keeps artifacts where it keeps them; a database by itself would put them where one happens to be.
+            place = None if self._uri and "sql" not in self._uri.partition(":")[0] else self._store / "mlartifacts"
+            location = place.as_uri() if place else None
+            experiment = self._client.create_experiment(self._experiment, artifact_location=location)
         else:
             experiment = found.experiment_id
         tags = {_PARENT: self._parent} if self._parent else {}
@@ -269,16 +359,28 @@ def _parts(values: list[Any]) -> Iterator[list[Any]]:
         yield values[start : start + _BATCH]
 
 
-def open_store(folder: Path) -> "MlflowClient":
-    """MLflow's client of the store in a folder, which is made where there is none."""
+def _remember_store(folder: Path, uri: str) -> None:
+    """Write down where a run folder is tracked, for erasure, so that only its owner can read it: there may be a
+    password in it.
+    """
+    if uri not in used_stores(folder):
+        with open(
+            os.open(folder / _STORES, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "a", encoding="utf-8"
+        ) as file:
+            file.write(uri + "\n")
+
+
+def open_store(folder: Path, uri: str = "") -> "MlflowClient":
+    """MLflow's client of the store at an address, or of that in a folder, which is made where there is none."""
     # Before the import, which is when they are read. Nothing about a run is anybody else's business.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
     with _quiet():
         from mlflow import MlflowClient
 
-        uri = store_uri(folder)
-        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        registry = os.environ.get("MLFLOW_REGISTRY_URI", "").strip() if uri else ""
+        uri = uri or store_uri(folder)
+        client = MlflowClient(tracking_uri=uri, registry_uri=registry or uri)
         client.search_registered_models(max_results=1)  # makes the tables of both stores
     return client
 

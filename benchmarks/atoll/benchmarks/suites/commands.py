@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     help="Suites of methods, cases and seeds: list, run, report, compare.",
+    epilog="Example: atoll bench list",
     no_args_is_help=True,
     context_settings={"help_option_names": ["-h", "--help"]},
 )

@@ -7,7 +7,13 @@ import typer
 
 # Nothing heavy is imported up here: `--help` must answer at once.
 
-app = typer.Typer(name="key", help="The owner's key.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    name="key",
+    help="The owner's key.",
+    epilog="Example: atoll node key show my-node",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 _Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The node's folder.")]
 
 

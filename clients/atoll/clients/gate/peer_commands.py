@@ -11,7 +11,13 @@ if TYPE_CHECKING:
 
 # Nothing heavy is imported up here: `--help` must answer at once.
 
-app = typer.Typer(name="peer", help="The other members, as you know them.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    name="peer",
+    help="The other members, as you know them.",
+    epilog="Example: atoll node peer list my-node",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 _Folder = Annotated[Path, typer.Argument(metavar="FOLDER", help="The node's folder.")]
 _Fingerprint = Annotated[
     str, typer.Option(metavar="DIGITS", help="Of its key, as that institution itself read it out to you.")

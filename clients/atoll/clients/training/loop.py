@@ -14,6 +14,7 @@ from torch import Tensor
 from atoll.clients.training.kept_checkpoints import keep
 from atoll.clients.training.trainable import Trainable
 from atoll.errors import DataError
+from atoll.experts.curve import CURVE, append_losses
 from atoll.experts.training import TrainingConfig
 from atoll.workloads.workload import Batch
 
@@ -61,7 +62,8 @@ def train(
         validate: Mean validation loss of the trainable as it is now, in nats a unit; without it all steps are taken,
             and the parameters of the last one are left.
         config: The optimization.
-        checkpoint: A file; where it exists, training goes on from there. It is left in place for a later resume.
+        checkpoint: A file; where it exists, training goes on from there. It is left in place for a later resume, and
+            beside it the losses by step, which stay on this machine.
         report: Told the step, the number of steps and a note, as training goes.
         kept: How many earlier checkpoints are kept beside the last one.
 
@@ -69,12 +71,18 @@ def train(
         DataError: the loss or its gradient became NaN or infinite.
     """
 
+    curve = checkpoint.parent / CURVE
+
     def step(optimizer: torch.optim.Optimizer, number: int) -> tuple[str, int]:
         parts = batch(number)
         found = _step(trainable, optimizer, parts, loss, config, number)
+        append_losses(curve, number + 1, training=found)
         return f"loss {found:.3f}", sum(part.units for part in parts)
 
-    return train_by(trainable, step, validate, config, checkpoint, report, kept)
+    state = train_by(trainable, step, validate, config, checkpoint, report, kept)
+    for number, found in state.validation.items():
+        append_losses(curve, number, validation=found)
+    return state
 
 
 def train_by(

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atoll.coordinator.erasure.exports import MARK
-from atoll.coordinator.tracking import MODEL, open_store, store_file
+from atoll.coordinator.tracking import MODEL, open_store, store_file, used_stores
 from atoll.errors import PackageError
 from atoll.experts.package import verify_package
 
@@ -22,29 +22,32 @@ def erase_tracked(store: Path, expert: str, contents: frozenset[str] = frozenset
     with the expert stay: they are no copy of it.
 
     Args:
-        store: The folder of the store.
+        store: The folder of the store, and of the list of the other stores that were used.
         expert: Digest of the package.
         contents: Digests of exports that hold it.
 
     Returns:
         Why something is left there; empty where all of it is gone.
     """
-    if not store_file(store).exists():
-        return ""
     from mlflow.exceptions import MlflowException
 
-    try:
-        client = open_store(store)
-        for run in _runs(client):
-            _erase_artifacts(client, run, expert, contents)
-        for version in client.search_model_versions(f"name = '{MODEL}'"):
-            for tag, value in list(version.tags.items()):
-                if tag.startswith(_EXPERT) and value == expert:
-                    owner = tag.removeprefix(_EXPERT)
-                    client.set_model_version_tag(MODEL, str(version.version), f"{_ERASED}{owner}", expert)
-    except (MlflowException, OSError) as error:
-        return f"MLflow does not delete it: {str(error).splitlines()[0]}"
+    own = [""] if store_file(store).exists() else []
+    for uri in [*own, *used_stores(store)]:
+        try:
+            _erase(open_store(store, uri), expert, contents)
+        except (MlflowException, OSError) as error:
+            return f"MLflow does not delete it: {str(error).splitlines()[0]}"
     return ""
+
+
+def _erase(client: "MlflowClient", expert: str, contents: frozenset[str]) -> None:
+    for run in _runs(client):
+        _erase_artifacts(client, run, expert, contents)
+    for version in client.search_model_versions(f"name = '{MODEL}'"):
+        for tag, value in list(version.tags.items()):
+            if tag.startswith(_EXPERT) and value == expert:
+                owner = tag.removeprefix(_EXPERT)
+                client.set_model_version_tag(MODEL, str(version.version), f"{_ERASED}{owner}", expert)
 
 
 def _runs(client: "MlflowClient") -> Iterator[Any]:

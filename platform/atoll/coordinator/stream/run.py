@@ -8,7 +8,7 @@ from atoll.continual import over_stages
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.erasure.inventory import TRACKED, record_copy
 from atoll.coordinator.memory import MemoryWatch
-from atoll.coordinator.run import OnProgress, opened, prepared, run_folder, versions
+from atoll.coordinator.run import OnProgress, opened, prepared, register, run_folder, track, versions
 from atoll.coordinator.stream.baselines import BaselineResults, run_baselines
 from atoll.coordinator.stream.collect import collect
 from atoll.coordinator.stream.course import Course, StreamCoordinator
@@ -112,8 +112,9 @@ def _baselines(config: RunConfig, folder: Path, on_progress: OnProgress | None) 
 
 def _track(config: RunConfig, results: StreamResults, course: Course, folder: Path) -> None:
     """Everything into the run folder's tracking store: the matrix at the step of its stage, figures, artifacts."""
-    with Tracker(folder, config.title) as tracker:
-        tracker.log_params(config)
+    made = [*course.stages, *([course.after] if course.after else [])]
+
+    def write(tracker: Tracker) -> None:
         for method in results.methods:
             for figure, matrix in method.scores.items():
                 for stage, row in enumerate(matrix.values):
@@ -128,19 +129,12 @@ def _track(config: RunConfig, results: StreamResults, course: Course, folder: Pa
             tracker.log_metrics(_named(f"audit/{owner}", figures), step=len(course.stages))
         if course.unlearning:
             tracker.log_metrics(_named("withdrawal", course.unlearning), step=len(course.stages))
-        for name in ("config.yaml", "results.json", "report.html", "figures"):
-            tracker.log_artifact(folder / name, under="figures" if name == "figures" else "")
-        for made in [*course.stages, *([course.after] if course.after else [])]:
-            release = made.release
-            tracker.register_release(
-                release_folder(folder / "releases", release.number),
-                digest=release.digest,
-                members={member.owner: member.digest for member in release.members},
-                guarantee=release.guarantee,
-            )
-    tracked = [member.digest for made in course.stages for member in made.release.members]
+        register(tracker, config, folder, [each.release for each in made])
+
+    track(config, folder, write)
+    experts = [member.digest for each in made for member in each.release.members]
     with Ledger.open(folder / "ledger.db") as ledger:
-        record_copy(ledger, what=TRACKED, where=folder, experts=tracked)
+        record_copy(ledger, what=TRACKED, where=folder, experts=experts)
 
 
 def stops_of(stage: StageResult) -> dict[str, float]:
