@@ -44,7 +44,7 @@ def probabilities(
     if isinstance(stem, TabularForm):
         name, inputs, classes = "columns", encoded_rows(rows, stem.schema), list(stem.schema.label.classes)
     elif isinstance(stem, ImagesForm):
-        name, inputs, classes = "pixels", _pictures(rows, stem), list(reference.classes)
+        name, inputs, classes = "pixels", read_images(rows, stem), list(reference.classes)
     else:
         raise MixtureError(f"a release of workload '{reference.workload}' has no answers by row")
     device = next(opened.mixture.model.parameters()).device
@@ -84,7 +84,7 @@ def _cell(value: Any) -> str:
     return "" if missing else str(value)
 
 
-def _pictures(rows: "pd.DataFrame", form: ImagesForm) -> Tensor:
+def read_images(rows: "pd.DataFrame", form: ImagesForm) -> Tensor:
     """Pictures as files' bytes, or these in base 64, as the anchor takes them, float32 [B, C, H, W] in [0, 1]."""
     if IMAGE not in rows:
         raise ConfigError(f"there is no column '{IMAGE}' with the bytes of picture files")
