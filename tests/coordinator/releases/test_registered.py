@@ -8,7 +8,10 @@ from typing import Any
 import mlflow
 import pytest
 
+from atoll.coordinator.config import RunConfig
+from atoll.coordinator.erasure.tracking_stores import erase_tracked
 from atoll.coordinator.generate import Sampling, generate
+from atoll.coordinator.run import track
 from atoll.coordinator.tracking import MODEL, Tracker, open_store, store_file, store_uri, ui_command, used_stores
 from atoll.errors import MixtureError
 from atoll.ledger import Ledger, OwnerAdmitted, Released, UseRestricted, acceptance
@@ -147,6 +150,20 @@ def test_a_store_and_an_experiment_that_the_environment_names(
     assert (run / "mlflow-stores").stat().st_mode & 0o077 == 0, "an address may hold a password"
     assert str(other) not in ui_command(run)
     assert who(load(other)) == OWNERS
+    # Erasure goes to the store that was used, whatever the environment says by then.
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    clinic = next(member.digest for member in opened.release.members if member.owner == "clinic")
+    assert erase_tracked(run, clinic) == ""
+    assert client.get_model_version(MODEL, "1").tags["erased.clinic"] == clinic
+
+
+def test_a_store_that_is_away_costs_the_tracking_and_not_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    track(RunConfig(title="away"), tmp_path, lambda tracker: None)
+    assert "not tracked in MLflow" in caplog.text
 
 
 def test_losses_of_training_are_curves(tmp_path: Path) -> None:
