@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from atoll.cli import anchor, coordinator, expert, ledger, mixture
+from atoll.cli import anchor, coordinator, data, expert, ledger, mixture
 from atoll.cli.commands import add_commands
 from atoll.cli.entry import guarded
 
@@ -21,6 +21,7 @@ app = typer.Typer(
 )
 app.add_typer(anchor.app, name="anchor", help="Anchors, as folders: make one for tables, show.")
 app.add_typer(coordinator.app, name="coordinator", help="A coordinator that stays up, for its operator.")
+app.add_typer(data.app, name="data", help="An owner's data, before training: check.")
 app.add_typer(expert.app, name="expert", help="Expert packages, as files: show, verify, pack, unpack.")
 app.add_typer(ledger.app, name="ledger", help="What is permitted, by whom, since when: show, verify.")
 app.add_typer(mixture.app, name="mixture", help="Mixtures, as folders: build, show, evaluate, generate, export.")
@@ -69,12 +70,18 @@ def run(
         list[str] | None,
         typer.Option(metavar="OWNER", help="Train anew although its expert arrived before; repeatable."),
     ] = None,
+    check: Annotated[bool, typer.Option("--check", help="Only look at configuration and data; train nothing.")] = False,
 ) -> None:
     """Run a federation on this machine, one worker process a silo, from a configuration file.
 
     Run again in the same folder, it goes on where it was cut short. Where data or settings have changed since, it says
     what, and stops: what arrived under one never counts under another.
     """
+    if check:
+        from atoll.cli.surveys import run_surveys
+
+        data.show(run_surveys(config, overrides or []))
+        return
     from atoll.cli.running import run_config
 
     run_config(config, overrides or [], retrain or [])

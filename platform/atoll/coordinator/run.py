@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from atoll.config import to_yaml
 from atoll.config.folder_lock import sole_owner
@@ -24,7 +24,7 @@ from atoll.coordinator.run_basis import RunBasis, check_basis, set_aside
 from atoll.coordinator.summary import summarize
 from atoll.coordinator.tracking import Tracker
 from atoll.coordinator.traffic import TrafficLog
-from atoll.errors import ConfigError
+from atoll.errors import ConfigError, DataError, FederationError
 from atoll.federation.embedded import EmbeddedGrid, SiloProcess
 from atoll.federation.node_config import NodeConfig
 from atoll.federation.progress import Progress
@@ -101,6 +101,30 @@ def _execute(
     return Outcome(results, folder, report, release)
 
 
+def _check_found(config: RunConfig) -> None:
+    """Raise FederationError, before any process starts, where a silo's data is not there.
+
+    Then all of it is looked at, so that everything that is wrong is said at once.
+    """
+    found = {silo.name: _problem(workload_class(silo.data.workload).data_files, silo) for silo in config.silos}
+    if not any(found.values()):
+        return
+    checked = {silo.name: _problem(workload_class(silo.data.workload).check_data, silo) for silo in config.silos}
+    said = "; ".join(f"{name}: {problem}" for name, problem in {**found, **checked}.items() if problem)
+    raise FederationError(
+        f"nothing has been trained, because not every silo can take part: {said}. Mend it and run again, or go on "
+        "without it: incomplete=true"
+    )
+
+
+def _problem(look: Callable[[Any], object], silo: SiloConfig) -> str:
+    try:
+        look(workload_class(silo.data.workload).absolute(silo.data))
+    except (ConfigError, DataError) as error:
+        return str(error)
+    return ""
+
+
 @contextlib.contextmanager
 def run_folder(config: RunConfig) -> Iterator[Path]:
     """The run folder, made where it is not there, and this process's alone as long as it works in it.
@@ -129,6 +153,8 @@ def prepared(config: RunConfig, folder: Path, retrain: Collection[str] = ()) -> 
     """
     if odd := sorted(set(retrain) - {silo.name for silo in config.silos}):
         raise ConfigError(f"--retrain names '{odd[0]}'; the silos are {', '.join(silo.name for silo in config.silos)}")
+    if not config.incomplete:
+        _check_found(config)
     basis, trained = RunBasis.of(config), Journal(folder / "journal.jsonl").owners("trained")
     if not check_basis(basis, folder, trained, retrain):
         set_aside(folder, retrain)

@@ -5,6 +5,7 @@ All of it is the owner's: it goes to the owner's log and terminal, and never to 
 
 import dataclasses
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -162,3 +163,12 @@ class Bad:
 
     kind: str
     message: str
+
+
+def quantiles(values: list[int]) -> dict[str, int]:
+    """Smallest, median, nine tenths and largest; nothing of no values."""
+    ordered = sorted(values)
+    if not ordered:
+        return {}
+    places = {"shortest": 0.0, "median": 0.5, "nine tenths up to": 0.9, "longest": 1.0}
+    return {name: ordered[math.ceil(share * (len(ordered) - 1))] for name, share in places.items()}

@@ -230,6 +230,20 @@ class Workload(ABC):
         """What reading the data found, for its owner alone; a workload that does not count says how much there is."""
         return ReadReport(records=sum(count.documents for count in self.counts.values()))
 
+    def details(self) -> Mapping[str, Any]:
+        """Further facts of the data for its owner alone, by what they are, as plain values."""
+        return {}
+
+    @classmethod
+    def check_data(cls, config: Any) -> None:
+        """Find what is wrong with the data without an anchor; by itself, only whether there are files.
+
+        Raises:
+            ConfigError, DataError: what is wrong.
+        """
+        if not cls.data_files(config):
+            raise DataError(f"{cls.name}: there is no file in {', '.join(map(str, cls.private_paths(config)))}")
+
     @property
     @abstractmethod
     def counts(self) -> Mapping[Split, SplitCounts]:

@@ -175,8 +175,9 @@ def init_node(
 def _data(name: str, paths: list[str], settings: Sequence[str]) -> DataConfig:
     workload = workload_class(name)
     listed = json.dumps([literal(path) for path in paths], ensure_ascii=False)
-    given = read_config(workload.Config, None, [f"paths={listed}", *settings])
-    return workload.absolute(given)
+    made = workload.absolute(read_config(workload.Config, None, [f"paths={listed}", *settings]))
+    workload.data_files(made)  # a misspelt path is known now, and not when the first work comes
+    return made
 
 
 def write_enrolment(folder: NodeFolder) -> None:

@@ -101,6 +101,11 @@ class Classification(Workload):
         self.split("train")
         return self._report
 
+    def details(self) -> Mapping[str, Any]:
+        """How many samples of each class there are in all."""
+        labels = np.concatenate([self.split(split).label for split in SPLITS])
+        return {"classes": {name: int((labels == number).sum()) for number, name in enumerate(self.classes.names)}}
+
     def exclude(self, excluded: Excluded) -> None:
         """Samples, by whose they are, or where that is not known, by what they hold."""
         self._excluded, self._splits = excluded, None

@@ -3,10 +3,12 @@
 Shapes: B sequences, S positions.
 """
 
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, final
+from typing import Any, ClassVar, final
 
 import numpy as np
 import torch
@@ -23,7 +25,7 @@ from atoll.replay import Vocabulary, followed
 from atoll.workloads.data import DataConfig
 from atoll.workloads.excluded import Excluded
 from atoll.workloads.paths import absolute_path
-from atoll.workloads.reading import ReadReport
+from atoll.workloads.reading import ReadReport, quantiles
 from atoll.workloads.text.check import check, empty, splitting_of, wanted
 from atoll.workloads.text.config import TextConfig, validate
 from atoll.workloads.text.files import find, fixed_part
@@ -36,6 +38,10 @@ from atoll.workloads.text.tokens import Tokenizer, build, cache_key, end_of_text
 from atoll.workloads.workload import SPLITS, Batch, Progress, Question, Sources, Split, SplitCounts, Workload
 
 _ATTEMPTS = 3
+
+
+_LOOKED_AT = 400
+"""Characters of a document by which its script is known."""
 
 
 @final
@@ -105,6 +111,28 @@ class Text(Workload):
     def data_files(cls, config: TextConfig) -> list[Path]:
         """What the paths, folders and globs name."""
         return [source.path for source in find(config)]
+
+    @classmethod
+    def check_data(cls, config: TextConfig) -> None:
+        """Read every document once."""
+        check(config)
+
+    def details(self) -> Mapping[str, Any]:
+        """Lengths of documents in characters, the longest ones by name, and scripts by their share of letters."""
+        lengths: dict[str, int] = {}
+        scripts: Counter[str] = Counter()
+        for document in documents(self.config, self._excluded):
+            lengths[document.id] = len(document.text)
+            letters = [sign for sign in document.text[:_LOOKED_AT] if sign.isalpha()]
+            scripts.update(unicodedata.name(sign, "?").split()[0] for sign in letters)
+        longest = sorted(lengths, key=lambda name: (-lengths[name], name))[:3]
+        total = max(1, scripts.total())
+        shares = {name.lower(): f"{count / total:.0%}" for name, count in scripts.most_common(4)}
+        return {
+            "characters a document": quantiles(list(lengths.values())),
+            "longest": {name: lengths[name] for name in longest},
+            "scripts": shares,
+        }
 
     @classmethod
     def frame(cls, anchor: Anchor, model: nn.Module, sites: Sequence[str], cache: Path) -> Descriptor:
