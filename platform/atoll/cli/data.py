@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from atoll.workloads.survey import Survey
 
-app = typer.Typer(no_args_is_help=True)
+app = typer.Typer(no_args_is_help=True, epilog="Example: atoll data check federation.yaml")
 
 
 @app.callback()
