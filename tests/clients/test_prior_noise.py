@@ -59,7 +59,7 @@ def same_key(first: Node, second: Node) -> None:
 
 def test_windows_of_another_length_have_noise_of_their_own(silo: Silo, noise: Noise) -> None:
     """The difference of two tables of lengths gave the number of longer documents to 5e-6, at ε = 4."""
-    short, long = of_length(silo, 64), of_length(silo, 128)
+    short, long = of_length(silo, 32), of_length(silo, 64)
     same_key(short, long)
     assert short.workload.key == long.workload.key, "the data are the same"
     for one, other in zip(added(short, noise), added(long, noise), strict=True):

@@ -74,7 +74,8 @@ def test_the_card_says_what_was_spent_and_the_policy_takes_it(silo: Silo, name: 
     assert card.privacy.delta == plan.delta < 1 / max(windows, card.documents["train"])
     assert (card.training["privacy_unit"], card.training["noise"]) == ("sequence", plan.noise)
     # Not tokens_seen, which would tell how many units were drawn.
-    assert set(card.training) == {"steps", "best_step", "seed", "privacy_unit", "noise", "clip"}
+    asked = {"router"} if card.settings.get("coordinated") else set()  # the coordinator's own word
+    assert set(card.training) == {"steps", "best_step", "seed", "privacy_unit", "noise", "clip"} | asked
     assert not any("loss" in note.replace("best validation", "") for note in said), "the training loss is not private"
     strict(node).allow_expert(card, has_shares=True, has_directions=True, prior=None, size=1)
     with pytest.raises(Refusal, match="max_epsilon"):

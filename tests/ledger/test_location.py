@@ -71,7 +71,7 @@ def test_a_ledger_has_one_coordinator_however_it_is_spelt(tmp_path: Path) -> Non
     file.parent.mkdir()
     with sole_coordinator(file):
         for spelt in spellings(file):
-            with pytest.raises(LedgerError, match="another coordinator works on this ledger"), sole_coordinator(spelt):
+            with pytest.raises(LedgerError, match="another process works here"), sole_coordinator(spelt):
                 pass
     with sole_coordinator(file):
         pass
