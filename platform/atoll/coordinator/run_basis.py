@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -137,12 +138,15 @@ def set_aside(folder: Path, retrain: Collection[str]) -> None:
     number = 1 + max((int(path.name) for path in kept.glob("[0-9]*")), default=0)
     target = kept / str(number)
     target.mkdir(parents=True)
-    for name in ("config.yaml", _FILE, "results.json", "report.html", "figures", "traffic.jsonl", _JOURNAL):
-        if (folder / name).exists():
-            (folder / name).rename(target / name)
-    if (target / _JOURNAL).exists():
+    # What says that an expert arrived goes first, and what says what it rests on goes last: a process that is killed in
+    # between leaves no expert that counts under another basis.
+    if (folder / _JOURNAL).exists():
+        shutil.copyfile(folder / _JOURNAL, target / _JOURNAL)
         kept_lines = Journal(target / _JOURNAL).lines("trained", without=retrain)
         write_atomic(folder / _JOURNAL, "".join(f"{line}\n" for line in kept_lines).encode())
+    for name in ("results.json", "report.html", "figures", "traffic.jsonl", _FILE, "config.yaml"):
+        if (folder / name).exists():
+            (folder / name).rename(target / name)
 
 
 def _settings(config: RunConfig) -> dict[str, str]:
