@@ -4,7 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ import yaml
 from atoll.config import read_config
 from atoll.config.folder_lock import sole_owner
 from atoll.coordinator.config import RunConfig
+from atoll.coordinator.journal import Journal
 from atoll.coordinator.results import RunResults
 from atoll.coordinator.run import execute
 from atoll.coordinator.run_basis import RunBasis, check_basis, set_aside
@@ -155,6 +156,34 @@ def test_what_is_set_aside_is_kept_under_the_next_number(tmp_path: Path) -> None
         (tmp_path / "results.json").write_text(str(number))
         set_aside(tmp_path, [])
     assert [(tmp_path / "earlier" / str(n) / "results.json").read_text() for n in (1, 2)] == ["1", "2"]
+
+
+def test_a_process_that_is_killed_while_it_sets_aside_leaves_nothing_stale(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Wherever it is cut short, the owner that is to be trained anew does not count where the settings are gone."""
+    rename = Path.rename
+    for place in range(6):
+        folder = tmp_path / str(place)
+        folder.mkdir()
+        for name in ("config.yaml", "basis.json", "results.json", "report.html", "traffic.jsonl"):
+            (folder / name).write_text(name)
+        journal = Journal(folder / "journal.jsonl")
+        for owner in WORDS:
+            journal.write("trained", owner, "u", {})
+        moved = iter(range(place))
+
+        def cut(self: Path, target: Path, moved: Iterator[int] = moved) -> Path:
+            if next(moved, None) is None:
+                raise KeyboardInterrupt
+            return rename(self, target)
+
+        monkeypatch.setattr(Path, "rename", cut)
+        try:
+            set_aside(folder, ["clinic"])
+        except KeyboardInterrupt:
+            assert (folder / "config.yaml").exists()
+        assert Journal(folder / "journal.jsonl").owners("trained") == {"court"}
 
 
 def test_announcements_are_counted_once(tmp_path: Path) -> None:

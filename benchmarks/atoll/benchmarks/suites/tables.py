@@ -1,5 +1,6 @@
 """A suite's tables, as plain grids that the terminal, the page and documents show."""
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -113,9 +114,16 @@ def agreement_sentence(found: Agreement) -> str:
 def _rows(suite: Suite, mine: Sequence[Done], case: str, names: Sequence[str]) -> tuple[tuple[str, ...], ...]:
     """A row for every method, with these figures."""
     found = {name: figures(mine, case, name) for name in names}
+    seeds: dict[str, list[int]] = {}
+    for one in mine:
+        seeds.setdefault(one.cell.method.title, []).append(one.cell.seed)
+
+    def of_seeds(method: str, name: str) -> list[float]:
+        there = found[name].get(method, {})
+        return [there.get(seed, math.nan) for seed in seeds.get(method, [])]
+
     return tuple(
-        (method.title, *(_spread(found[name].get(method.title, {}).values(), name) for name in names))
-        for method in suite.methods
+        (method.title, *(_spread(of_seeds(method.title, name), name) for name in names)) for method in suite.methods
     )
 
 
@@ -128,13 +136,16 @@ def _shown(suite: Suite, mine: Sequence[Done]) -> list[str]:
 
 
 def _spread(values: Iterable[float], name: str) -> str:
-    known = [value * _UNITS.get(name, 1.0) for value in values]
+    """Mean and standard deviation over the seeds that define the figure; how many, where some do not."""
+    there = list(values)
+    known = [value * _UNITS.get(name, 1.0) for value in there if math.isfinite(value)]
     if not known:
         return "–"
     mean, digits = statistics.fmean(known), 1 if name in _UNITS else 4
     if name == "parameters":
         return f"{mean:,.0f}"
-    return f"{mean:.{digits}f} ± {statistics.stdev(known) if len(known) > 1 else 0.0:.{digits}f}"
+    over = f" ({len(known)} of {len(there)})" if len(known) < len(there) else ""
+    return f"{mean:.{digits}f} ± {statistics.stdev(known) if len(known) > 1 else 0.0:.{digits}f}{over}"
 
 
 def _ranks(values: dict[str, float], names: Sequence[str], higher: bool) -> dict[str, int]:

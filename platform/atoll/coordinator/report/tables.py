@@ -7,6 +7,7 @@ from atoll.coordinator.report.wording import (
     kinds_sent,
     loss_text,
     ordered_models,
+    over_text,
     routed_slots,
     share_text,
     size_text,
@@ -45,7 +46,8 @@ def loss_grid(results: RunResults, *, each_withdrawn: bool) -> Grid:
         kept = share_text(shares.get(silo.name))
         rows.append([silo.name, *(loss_text(losses.get(model)) for model in models), kept])
     means = [loss_text(results.mean_loss(model)) for model in models]
-    summary = ["mean", *means, share_text(results.mean_share_of_gain)] if results.measured else []
+    mean_share = share_text(results.mean_share_of_gain) + over_text(len(shares), len(results.measured))
+    summary = ["mean", *means, mean_share] if results.measured else []
     return Grid(columns=["silo", *models, "gain kept"], rows=rows, summary=summary)
 
 

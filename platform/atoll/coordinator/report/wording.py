@@ -20,6 +20,11 @@ def share_text(share: float | None) -> str:
     return NOTHING if share is None else f"{100 * share:.1f} %"
 
 
+def over_text(known: int, silos: int) -> str:
+    """What a mean is over, behind it; nothing where that is all silos, or none."""
+    return f" ({known} of {silos})" if 0 < known < silos else ""
+
+
 def difference_text(difference: float) -> str:
     """A difference that may be nought, or nearly."""
     return "0" if difference == 0 else f"{difference:.2g}"

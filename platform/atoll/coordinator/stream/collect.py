@@ -56,6 +56,15 @@ def baseline_method(found: BaselineResults) -> Method:
     return Method(name=found.name, sees=found.sees, bound=found.bound, scores=found.scores, seconds=found.seconds)
 
 
+def with_metric(method: Method, metric: str, higher_is_better: bool) -> Method:
+    """The method with a matrix of the metric, of gaps alone where no silo's data defines it."""
+    if metric in method.scores or not method.scores:
+        return method
+    stages = next(iter(method.scores.values())).stages
+    blank = StreamMatrix.blank(metric, stages, higher_is_better=higher_is_better)
+    return replace(method, scores={**method.scores, metric: blank})
+
+
 def collect(
     config: RunConfig,
     command: str,
@@ -98,7 +107,10 @@ def collect(
         domains={silo.name: silo.domain for silo in config.silos},
         failures=dict(course.failures),
         stages=[_stage(stage, fitted) for stage, fitted in zip(course.stages, shared, strict=True)],
-        methods=[stream, *map(baseline_method, baselines.values())],
+        methods=[
+            with_metric(each, config.stream.metric, workload.higher_is_better(config.stream.metric))
+            for each in (stream, *map(baseline_method, baselines.values()))
+        ],
         withdrawal=_withdrawal(config.withdraw, course, shared),
         bytes_out=moved,
         audits={owner: dict(found) for owner, found in audits.items()},

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import numpy as np
+
 from atoll.coordinator.report.page import picture_of, rendered, write_page
 from atoll.coordinator.report.unlearning import MEANING, asked_about, unlearning_grid
 from atoll.coordinator.stream.figures import FORGETTING, accuracy_by_silo, error_of_first, forgetting_over_stages
@@ -32,6 +34,8 @@ def draw(results: StreamResults, folder: Path) -> list[Path]:
     metric = results.metric
     drawn = [heat_map(results.stream.scores[metric], folder / "matrix.png", results.title)]
     runs = {method.name: [method.scores[metric]] for method in results.methods if _staged(method)}
+    if not runs:
+        return drawn
     drawn.append(accuracy_by_silo(runs, folder / "silos.png"))
     if len(results.stages) > 1:
         drawn.append(forgetting_over_stages(runs, folder / "forgetting.png"))
@@ -63,6 +67,6 @@ def write_stream_report(results: StreamResults, figures: list[Path], folder: Pat
 
 
 def _staged(method: Method) -> bool:
-    """Whether a method has figures after stages, as joint training has not."""
-    first = next(iter(method.scores.values())).values
-    return bool((first[1:] == first[1:]).all())
+    """Whether a method has figures after every stage, as joint training has not; a silo may lack one, or all."""
+    measured = np.any([np.isfinite(matrix.values[1:]).any(axis=1) for matrix in method.scores.values()], axis=0)
+    return bool(measured.all())

@@ -1,11 +1,12 @@
 """The tables of a stream as rows of text, for the page and the terminal alike."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from atoll.coordinator.report.privacy import privacy_grid
 from atoll.coordinator.report.tables import Grid
+from atoll.coordinator.report.wording import over_text
 from atoll.coordinator.stream.results import Method, StreamResults
 from atoll.coordinator.stream.results import Withdrawal as Gone
 
@@ -36,11 +37,11 @@ def methods_grid(results: StreamResults) -> Grid:
 
 
 def silos_grid(results: StreamResults, figure: str) -> Grid:
-    """One figure after the last stage, by silo and method."""
+    """One figure after the last stage, by silo and method; a mean says how many silos define it."""
     methods = [method for method in results.methods if figure in method.scores]
     silos = results.stream.scores[figure].silos
     rows = [[silo, *(_cell(_last(method, figure)[place]) for method in methods)] for place, silo in enumerate(silos)]
-    mean = ["mean", *(_cell(float(np.mean(_last(method, figure)))) for method in methods)]
+    mean = ["mean", *(_mean_cell(_last(method, figure)) for method in methods)]
     return Grid(columns=[f"{figure}, silo", *(method.name for method in methods)], rows=rows, summary=mean)
 
 
@@ -103,6 +104,11 @@ def withdrawal_sentences(gone: Gone) -> list[str]:
 
 def _last(method: Method, figure: str) -> list[float]:
     return [float(value) for value in method.scores[figure].values[-1]]
+
+
+def _mean_cell(values: Sequence[float]) -> str:
+    known = [value for value in values if np.isfinite(value)]
+    return _cell(float(np.mean(known)) if known else None) + over_text(len(known), len(values))
 
 
 def _cell(value: float | None, *, share: bool = False) -> str:
