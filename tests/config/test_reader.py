@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from omegaconf import MISSING
 
 from atoll.config import read_config, to_yaml
@@ -325,6 +326,29 @@ class Evaluation:
 class Measured:
     evaluation: Evaluation = field(default_factory=Evaluation)
     router: Plugin = field(default_factory=lambda: Plugin(options={"k": 2}))
+
+
+@dataclass
+class Part:
+    options: dict[str, int] = field(default_factory=lambda: {"a": 1})
+    places: list[int] = field(default_factory=lambda: [1])
+
+
+@dataclass
+class Parts:
+    many: list[Part] = field(default_factory=lambda: [Part()])
+    named: dict[str, Part] = field(default_factory=lambda: {"x": Part()})
+
+
+@pytest.mark.parametrize("options", [{}, {"b": 2}], ids=["empty", "other"])
+@pytest.mark.parametrize("name", ["x", "y"])
+def test_a_mapping_within_a_list_or_a_mapping_takes_the_place_of_its_default(
+    tmp_path: Path, options: dict[str, int], name: str
+) -> None:
+    given = {"many": [{"options": options}, {}], "named": {name: {"options": options, "places": []}}}
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(given))
+    read = read_config(Parts, tmp_path / "c.yaml", [])
+    assert read == Parts(many=[Part(options=options), Part()], named={name: Part(options=options, places=[])})
 
 
 @pytest.mark.parametrize("given", ["evaluation: {baselines: {}, splits: []}\n", ""])

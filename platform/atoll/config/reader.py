@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
-from omegaconf import DictConfig, OmegaConf, read_write
+from omegaconf import DictConfig, ListConfig, OmegaConf, read_write
 from omegaconf.errors import OmegaConfBaseException
 
 from atoll.config.nodes import compose, empty, graft
@@ -45,6 +45,7 @@ def read_config(schema: type[T], file: Path | None, overrides: Sequence[str]) ->
     values = matched(tree, schema, "", schema)
     try:
         merged = OmegaConf.merge(_cleared(OmegaConf.structured(schema), values), values)
+        _pruned(merged, values)
         missing = sorted(OmegaConf.missing_keys(merged))
         if missing:
             raise ConfigError(f"{where}: {_listed(missing)} must be given, in the file or as key=value")
@@ -83,6 +84,28 @@ def _cleared(defaults: Any, given: dict[str, Any]) -> Any:
         else:
             _cleared(defaults[key], dict(value))
     return defaults
+
+
+def _pruned(merged: Any, given: Any) -> None:
+    """Take out what merging added to given mappings from the defaults of a list's and a mapping's own elements, which
+    are made only then.
+    """
+    if isinstance(given, list | ListConfig) and isinstance(merged, ListConfig):
+        for place, value in enumerate(given):
+            _pruned_at(merged, place, value)
+    if isinstance(given, dict | DictConfig) and isinstance(merged, DictConfig):
+        if OmegaConf.get_type(merged) is dict:
+            with read_write(merged):
+                for key in [key for key in merged if key not in given]:
+                    del merged[key]
+        for key, value in given.items():
+            _pruned_at(merged, key, value)
+
+
+def _pruned_at(merged: Any, key: Any, given: Any) -> None:
+    plain = isinstance(given, dict | DictConfig | list | ListConfig)
+    if plain and not OmegaConf.is_missing(merged, key) and not OmegaConf.is_interpolation(merged, key):
+        _pruned(merged[key], given)
 
 
 def _text(file: Path) -> str:
