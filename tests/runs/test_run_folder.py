@@ -137,12 +137,15 @@ def test_data_is_free_until_an_expert_of_it_arrived(make: Make, tmp_path: Path) 
     assert now.changes(before, {"clinic", "court"}) == {"clinic": ["1 file changed (7.txt)"]}
 
 
-def test_a_folder_of_an_earlier_version_is_held_against_its_settings(make: Make, tmp_path: Path) -> None:
+def test_a_folder_of_an_earlier_version_is_held_against_its_settings(
+    make: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     folder = tmp_path / "run"
     config = make()
     folder.mkdir()
     shutil.copy(tmp_path / "run.yaml", folder / "config.yaml")
     assert check_basis(RunBasis.of(config), folder, {"clinic"}, [])
+    assert "whether the data of clinic has changed since is not known" in caplog.text
     with pytest.raises(ConfigError, match="settings: seed was 0, and is 3"):
         check_basis(RunBasis.of(make(seed=3)), folder, {"clinic"}, [])
     assert check_basis(RunBasis.of(make(seed=3)), folder, set(), [])

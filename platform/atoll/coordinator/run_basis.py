@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,6 +19,7 @@ from atoll.errors import ConfigError, DataError
 from atoll.experts.files import write_atomic
 from atoll.workloads.workload import workload_class
 
+log = logging.getLogger("atoll.coordinator")
 FORMAT = 1
 """Goes up when the same settings and data would make other experts."""
 _FILE = "basis.json"
@@ -115,6 +117,13 @@ def check_basis(now: RunBasis, folder: Path, trained: Collection[str], retrain: 
     before = RunBasis.load(folder)
     if before is None or not trained:
         return True
+    if unknown := sorted((set(trained) & now.data.keys()) - before.data.keys() - set(retrain)):
+        log.warning(
+            "%s was begun by an earlier version of Atoll: whether the data of %s has changed since is not known. "
+            "Where it has: --retrain",
+            folder,
+            ", ".join(unknown),
+        )
     changes = now.changes(before, trained)
     wanted = set(trained) if "" in changes else set(changes)
     if wanted <= set(retrain):
