@@ -52,6 +52,7 @@ COMMANDS: dict[str, str] = {
     "coordinator status": "{coordinator}",
     "coordinator up": "{coordinator}",
     "coordinator withdraw": "{coordinator} clinic --reason x",
+    "data check": "{place}",
     "demo": "--quick --output {place}/made",
     "doctor": "",
     "expert export": "{root}/clinic.atoll --out {place}/made --anchor {root}/anchor",

@@ -14,7 +14,7 @@ from atoll.clients.gate.failure_codes import INTERNAL, code_of
 from atoll.clients.gate.statements import Statements
 from atoll.clients.measuring.records import MeasureOrder, RecordsQuestion
 from atoll.clients.measuring.worker import list_records, measure_records
-from atoll.clients.node import Node, open_node, reopened_node
+from atoll.clients.node import Node, open_node
 from atoll.clients.training.limits import NO_LIMITS, TrainLimits
 from atoll.clients.work import evaluate, plan_training, train_expert
 from atoll.errors import AtollError, ConfigError, FederationError
@@ -50,7 +50,9 @@ def answer_for_errors(message: Message, context: Context, work: ClientAppCallabl
 @app.query(mods=[answer_for_errors])
 def announce(message: Message, context: Context) -> Message:
     """Say who is here; this checks the data and tokenizes it, so bad data is known before any training begins."""
-    return _reply(message, _fresh_node(context).announcement())
+    node = _node(context)
+    said = node.announcement()
+    return _reply(message, said)
 
 
 @app.query("consent", mods=[answer_for_errors])
@@ -71,7 +73,7 @@ def plan(message: Message, context: Context) -> Message:
     """Say what a training would rest on. It is for the node's own gate, and nobody else is told."""
     if "outgoing" not in context.node_config:
         raise FederationError("what a training rests on is told to the node's own gate alone")
-    return _reply(message, plan_training(_fresh_node(context), TrainUnit.from_json(_unit(message)), _limits(message)))
+    return _reply(message, plan_training(_node(context), TrainUnit.from_json(_unit(message)), _limits(message)))
 
 
 @app.train(mods=[answer_for_errors])
@@ -126,11 +128,6 @@ def score_exit(message: Message, context: Context) -> Message:
 
 def _node(context: Context) -> Node:
     return open_node(Path(str(context.node_config["folder"])))
-
-
-def _fresh_node(context: Context) -> Node:
-    """With the data as it is now: a training begins."""
-    return reopened_node(Path(str(context.node_config["folder"])))
 
 
 def _unit(message: Message) -> str:

@@ -14,7 +14,7 @@ from atoll.clients.device import usable_device
 from atoll.clients.forgotten import read_forgotten
 from atoll.clients.owner_keys import OwnerKeys
 from atoll.config import read_config
-from atoll.errors import ConfigError, DataError, FederationError, PackageError
+from atoll.errors import ConfigError, FederationError, PackageError
 from atoll.experts import checks
 from atoll.experts.card import Consent
 from atoll.experts.signing import Signer
@@ -85,7 +85,6 @@ class Node:
             raise ConfigError(
                 f"data.workload is '{kind.name}', but the anchor {self.anchor.name} reads {self.anchor.workload}"
             )
-        self._read = self._files()
         found = kind.open(self.config.data, self.anchor, self.folder / "tokens")
         forgotten = read_forgotten(self.folder)
         if forgotten is not None:
@@ -95,19 +94,6 @@ class Node:
             # Before any training, and on the owner's machine alone.
             log.info("data of '%s': %s", self.config.owner, line)
         return found
-
-    @property
-    def is_stale(self) -> bool:
-        """Whether the data's files are others than those that were read; false where none were."""
-        return "workload" in self.__dict__ and self._read != self._files()
-
-    def _files(self) -> list[tuple[str, int, int]]:
-        """Path, size and time of each of the data's files; those of data that is not there say so when it is opened."""
-        try:
-            files = workload_class(self.config.data.workload).data_files(self.config.data)
-            return [(str(path), found.st_size, found.st_mtime_ns) for path in files for found in [path.stat()]]
-        except (OSError, ConfigError, DataError):
-            return []
 
     @functools.cached_property
     def blobs(self) -> BlobStore:
@@ -167,12 +153,3 @@ def check_node_config(config: NodeConfig) -> None:
 def open_node(folder: Path) -> Node:
     """The node of this process."""
     return Node(folder)
-
-
-def reopened_node(folder: Path) -> Node:
-    """The node of this process, with its data read anew where its files have changed since."""
-    node = open_node(folder)
-    if node.is_stale:
-        log.info("the data of '%s' has changed, and is read anew", node.config.owner)
-        open_node.cache_clear()
-    return open_node(folder)

@@ -225,8 +225,8 @@ def works(silo: Silo) -> Iterator[Callable[[], Works]]:
     opened[-1].stop()
 
 
-def answer(works: Works, unit: TrainUnit, call: str = "c") -> WorkReply:
-    asked = Work(work="train", unit=unit.address, what=unit.to_json(), call=call)
+def answer(works: Works, unit: TrainUnit) -> WorkReply:
+    asked = Work(work="train", unit=unit.address, what=unit.to_json(), call="c")
     while (reply := works.ask(asked)).state not in (DONE, FAILED, REFUSED):
         time.sleep(0.05)
     return reply
@@ -249,30 +249,6 @@ def test_the_agent_asks_its_worker_and_decides(works: Callable[[], Works], tmp_p
     standing = agent.account.standing()
     assert list(standing.trainings.values()) == [1]
     assert any(spend.what.startswith("descriptor: mean, variance, unigram") for spend in standing.spends)
-
-
-def test_another_call_trains_on_the_data_as_it_is_now(works: Callable[[], Works], tmp_path: Path) -> None:
-    """A deleted document stayed in the expert: a node gave its earlier answer again."""
-    node, data = Node(tmp_path / "node"), tmp_path / "node" / "notes.jsonl"
-    unit = train_unit(
-        node, batch=8, steps=8, evaluate_every=8, descriptor_documents=60, descriptor_counted=60, validation_windows=0
-    )
-    agent, lines = works(), data.read_text("utf-8").splitlines(keepends=True)
-    first = answer(agent, unit)
-    assert answer(agent, unit, "again").blobs == first.blobs, "the same data, the same expert"
-
-    data.write_text("".join(lines[6:]), encoding="utf-8")
-    refused = answer(agent, unit, "a few fewer")
-    assert (refused.state, refused.blobs) == (REFUSED, {})
-    assert "fewer than the policy's min_documents" in refused.note
-
-    data.write_text("".join(lines[100:]), encoding="utf-8")
-    second = answer(agent, unit, "many fewer")
-    assert second.state == DONE
-    assert second.blobs != first.blobs
-    assert answer(works(), unit, "after a restart").blobs == second.blobs
-    data.write_text("".join(lines), encoding="utf-8")
-    assert answer(works(), unit, "as at first").blobs == first.blobs, "what it had made of that data is there"
 
 
 def test_a_coordinator_that_asks_how_far_it_is_hears_no_loss(silo: Silo) -> None:

@@ -11,14 +11,12 @@ from atoll.clients.gate.offers import offer
 from atoll.clients.gate.offline import train_allowed
 from atoll.clients.gate.setup import NodeFolder
 from atoll.clients.gate.statements import Statements
-from atoll.clients.gate.works import RESTS_ON
 from atoll.clients.node import Node
 from atoll.clients.own_experts import OwnExpert, own_experts
 from atoll.clients.succession import Succession, ended, pending
 from atoll.clients.training.kept_checkpoints import usable_checkpoint
 from atoll.config.folder_lock import sole_owner
 from atoll.errors import ConfigError
-from atoll.experts.files import write_atomic
 from atoll.federation.blobs import BlobStore
 from atoll.federation.talk import DONE, WorkReply
 from atoll.federation.units import TrainReply
@@ -172,7 +170,6 @@ def _clean(root: Path, old: Sequence[OwnExpert], successor: TrainReply, package:
         for work in each.works:
             reply = WorkReply(state=DONE, result=successor.to_json(), blobs={successor.blob: package.stat().st_size})
             (work / "reply.json").write_text(reply.to_json(), encoding="utf-8")
-            write_atomic(work / RESTS_ON, key.encode())
         for unpacked in (root / "experts").glob(f"*-{each.digest.removeprefix('sha256:')[:12]}"):
             shutil.rmtree(unpacked)
         if each.package.parent.exists():

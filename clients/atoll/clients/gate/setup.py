@@ -154,6 +154,8 @@ def init_node(
         consent=consent,
     )
     check_node_config(config)
+    # A misspelt path is known now, and not when the first work comes.
+    workload_class(config.data.workload).data_files(config.data)
     _expect_same(folder, config, invited)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -175,9 +177,7 @@ def init_node(
 def _data(name: str, paths: list[str], settings: Sequence[str]) -> DataConfig:
     workload = workload_class(name)
     listed = json.dumps([literal(path) for path in paths], ensure_ascii=False)
-    made = workload.absolute(read_config(workload.Config, None, [f"paths={listed}", *settings]))
-    workload.data_files(made)  # a misspelt path is known now, and not when the first work comes
-    return made
+    return workload.absolute(read_config(workload.Config, None, [f"paths={listed}", *settings]))
 
 
 def write_enrolment(folder: NodeFolder) -> None:

@@ -47,10 +47,6 @@ _DEATHS = 5
 """Deaths of the worker after which a unit has failed; another call tries it again."""
 _BACKOFF = 2.0
 """Seconds before a unit is tried again whose worker died; they double."""
-RESTS_ON = "data"
-"""In a training's folder: the version of the data that its answer rests on."""
-_BEFORE = "before.json"
-"""In a training's folder: the answer to an earlier call for it, which stands as long as the data is the same."""
 PLAN = "query.plan"
 """Flower's type of the message that asks the worker what a training would rest on."""
 WITHDRAWN = WorkReply(state=FAILED, note="an expert that it needs was withdrawn by its owner")
@@ -126,25 +122,16 @@ class Works:
         with self._changed:
             self._drop_old()
             known = self._taken.get(work.unit)
-            if known is None or self._begins_anew(known, work):
+            again = known is not None and known.reply.state in (FAILED, REFUSED) and known.work.call != work.call
+            if known is None or again:
                 if sum(taken.reply.state in (QUEUED, WORKING) for taken in self._taken.values()) >= _WAITING:
                     raise RequestError(f"{_WAITING} units of work wait already; ask again when some are done")
-                folder = self._folder / work.unit
-                folder.mkdir(parents=True, exist_ok=True)
-                write_atomic(folder / "work.json", work.to_json().encode())
-                if known is not None and known.reply.state == DONE:
-                    (folder / "reply.json").rename(folder / _BEFORE)
-                (folder / "reply.json").unlink(missing_ok=True)
+                self._folder.joinpath(work.unit).mkdir(parents=True, exist_ok=True)
+                write_atomic(self._folder / work.unit / "work.json", work.to_json().encode())
+                (self._folder / work.unit / "reply.json").unlink(missing_ok=True)
                 self._taken[work.unit] = _Taken(work, WorkReply(state=QUEUED, note="waits for its turn"))
                 self._changed.notify_all()
             return self._taken[work.unit].reply
-
-    @staticmethod
-    def _begins_anew(known: _Taken, work: Work) -> bool:
-        """Whether another call asks for what came to nothing, or for a training, whose data may have changed since."""
-        if known.work.call == work.call:
-            return False
-        return known.reply.state in (FAILED, REFUSED) or (known.reply.state == DONE and work.work == "train")
 
     def _drop_old(self) -> None:
         """Forget ended units beyond those that are kept, the oldest first: whoever asks again gets the same answer.
@@ -270,10 +257,7 @@ class Works:
     def _do(self, taken: _Taken) -> None:
         try:
             self._allow(taken.work)
-            if taken.work.work == "evaluate":
-                reply = self._measured(taken.work)
-            else:
-                reply = self._unchanged(taken.work) or self._trained(taken.work)
+            reply = self._measured(taken.work) if taken.work.work == "evaluate" else self._trained(taken.work)
             if self._erased.intersection(_unit_of(taken.work).needs):
                 reply = WITHDRAWN
         except (Refusal, RequestError) as refusal:
@@ -295,13 +279,9 @@ class Works:
             taken.reply = reply
         log.info("%s: %s %s", self._name(taken), reply.state, reply.note)
 
-    @classmethod
-    def _name(cls, taken: _Taken) -> str:
-        return cls._name_of(taken.work)
-
     @staticmethod
-    def _name_of(work: Work) -> str:
-        return f"{work.work} {work.unit[:12]}"
+    def _name(taken: _Taken) -> str:
+        return f"{taken.work.work} {taken.work.unit[:12]}"
 
     def _heals(self, taken: _Taken, error: Exception) -> bool:
         """Whether a failure may go by itself; then the unit waits for its next turn."""
@@ -353,7 +333,6 @@ class Works:
                 unit.check()
             except ConfigError as error:  # of what was asked, and nothing here
                 raise RequestError(str(error)) from error
-            self._silo = None  # the data may have changed since the last training
             silo = self._announcement()
             policy.allow_training(unit, silo)
             basis = TrainBasis.from_json(self._send(PLAN, work.what))
@@ -373,19 +352,6 @@ class Works:
             self.account.tell(policy.training, hashlib.sha256(result.encode()).hexdigest(), spends)
         return WorkReply(state=DONE, result=result)
 
-    def _unchanged(self, work: Work) -> WorkReply | None:
-        """The answer to an earlier call for a training, where the data is as it was; ``None`` where it is not."""
-        folder = self._folder / work.unit
-        try:
-            reply = WorkReply.from_json((folder / _BEFORE).read_text("utf-8"))
-            rested = (folder / RESTS_ON).read_text("utf-8")
-        except (FederationError, OSError):
-            return None  # never answered, or by an earlier version
-        if rested != self._basis[work.unit].data:
-            log.info("%s: the data has changed since, so another expert is trained", self._name_of(work))
-            return None
-        return reply if all(self.outgoing.has(blob) for blob in reply.blobs) else None
-
     def _trained(self, work: Work) -> WorkReply:
         result = self._send(MessageType.TRAIN, work.what)
         blob = TrainReply.from_json(result).blob
@@ -404,9 +370,6 @@ class Works:
         with _own_account():
             spends = package_spends(found, basis)
             self.account.release(self._policy().training, unit, basis, found.digest, spends)
-        # In this order: an answer of before never stands beside the data of now.
-        (self._folder / work.unit / _BEFORE).unlink(missing_ok=True)
-        write_atomic(self._folder / work.unit / RESTS_ON, basis.data.encode())
         return WorkReply(state=DONE, result=result, blobs={blob: size})
 
     def _announcement(self) -> Announcement:
