@@ -103,3 +103,14 @@ def test_a_silos_document_that_mentions_the_end_is_one_document(tmp_path: Path) 
     windows = [workload.window("train", index) for index in range(workload.windows("train"))]
     ends = sum(int((window == end).sum()) for window in windows)
     assert ends <= workload.counts["train"].documents
+
+
+def test_an_end_of_text_that_stands_for_unknown_characters_too_is_text_where_it_is_mentioned() -> None:
+    """As SmolLM2's does."""
+    made = bytes_tokenizer()
+    made.unk_token = CONTROLS[0]
+    said = f"a {CONTROLS[0]} b"
+    (ids,) = text_ids(made, [said])
+    assert made.unk_token_id == made.eos_token_id
+    assert made.eos_token_id not in ids
+    assert made.decode(ids) == said

@@ -36,10 +36,10 @@ def text_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
 def control_tokens(tokenizer: Any) -> dict[str, int]:
     """Ids of the tokens that were added to a tokenizer's vocabulary, by what they look like.
 
-    What stands for unknown characters is none: text makes it of its own.
+    What stands for unknown characters is among them: SmolLM2's is ``<|endoftext|>``. A text with such characters makes
+    it all the same, where the vocabulary has nothing else for them.
     """
-    unknown = tokenizer.unk_token_id
-    return {str(token): int(number) for number, token in tokenizer.added_tokens_decoder.items() if number != unknown}
+    return {str(token): int(number) for number, token in tokenizer.added_tokens_decoder.items()}
 
 
 def _without_controls(tokenizer: Any, text: str, controls: dict[str, int]) -> list[int]:
