@@ -1,7 +1,6 @@
 """Every command, on a machine that refuses: one sentence and an exit code, and never a traceback."""
 
 import ctypes
-import importlib.util
 import os
 import resource
 import shutil
@@ -12,10 +11,10 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 import typer
+from tests.coordinator.releases.conftest import save_expert
 from tests.deployment.federation import write_silo
 
 from atoll.cli.app import app
@@ -97,17 +96,6 @@ COMMANDS: dict[str, str] = {
 """Every command with arguments that it takes, of which some name what the machine refuses."""
 
 
-def _toys() -> ModuleType:
-    """The coordinator's tests have toys that serve here as well."""
-    path = Path(__file__).parents[1] / "coordinator" / "releases" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("coordinator_toys", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @dataclass(frozen=True)
 class World:
     """Folders that are good, below one that everybody may enter."""
@@ -169,7 +157,7 @@ def world() -> Iterator[World]:
     root = Path(tempfile.mkdtemp(prefix="atoll-faults-", dir="/tmp"))
     anchor = toy_anchor(root / "anchor", layers=3)
     write_silo(root / "data", "fever dose chart nurse wound patient ward", 60, "clinic")
-    _toys().save_expert(root / "clinic.atoll", anchor, "clinic")
+    save_expert(root / "clinic.atoll", anchor, "clinic")
     (root / "schema.yaml").write_text("columns: {a: {kind: number}}\nlabel: {column: y, classes: [a, b]}\n", "utf-8")
     (root / "run.yaml").write_text(
         f"anchor: {anchor.path}\nsilos:\n- {{name: clinic, domain: d, data: {{paths: [{root}/data]}}}}\n", "utf-8"

@@ -1,12 +1,11 @@
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
+from tests.coordinator.releases.conftest import save_anchor, save_expert
 from typer.testing import CliRunner
 
 from atoll.cli.expert import app as expert_app
@@ -19,32 +18,21 @@ from atoll.experts.signing import OwnerKey
 OWNERS = ("clinic", "library", "office")
 
 
-def _toys() -> ModuleType:
-    """The coordinator's tests have toys that serve here as well."""
-    path = Path(__file__).parents[1] / "coordinator" / "releases" / "conftest.py"
-    spec = importlib.util.spec_from_file_location("coordinator_toys", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an anchor, an expert of each owner, and a key of the clinic's."""
-    toys, folder = _toys(), tmp_path_factory.mktemp("made")
-    anchor = toys.save_anchor(folder / "anchor", "olmo2")
+    folder = tmp_path_factory.mktemp("made")
+    anchor = save_anchor(folder / "anchor", "olmo2")
     key = OwnerKey.generate()
     key.public.save(folder / "clinic.pub")
     for owner in OWNERS:
-        toys.save_expert(folder / f"{owner}.atoll", anchor, owner, key=key if owner == "clinic" else None)
-    toys.save_expert(folder / "lora.atoll", anchor, "workshop", "lora")
-    toys.save_expert(folder / "late.atoll", anchor, "workshop", layers=[2])
-    toys.save_expert(folder / "twin.atoll", anchor, "clinic", layers=[2])
-    toys.save_expert(folder / "ended.atoll", anchor, "archive", until="2001-01-31")
-    other = toys.save_anchor(folder / "other", "llama")
-    toys.save_expert(folder / "foreign.atoll", other, "embassy")
+        save_expert(folder / f"{owner}.atoll", anchor, owner, key=key if owner == "clinic" else None)
+    save_expert(folder / "lora.atoll", anchor, "workshop", "lora")
+    save_expert(folder / "late.atoll", anchor, "workshop", layers=[2])
+    save_expert(folder / "twin.atoll", anchor, "clinic", layers=[2])
+    save_expert(folder / "ended.atoll", anchor, "archive", until="2001-01-31")
+    other = save_anchor(folder / "other", "llama")
+    save_expert(folder / "foreign.atoll", other, "embassy")
     return folder
 
 

@@ -33,7 +33,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 ROOTS = ("platform", "clients", "strategies", "benchmarks")
 STRICT, ALL = 0.95, 0.90
-PLAIN = ("RemoveDecorator", "VariableInserter", "VariableReplacer")
+LEFT_OUT = ("RemoveDecorator", "VariableInserter", "VariableReplacer")
 """Operators that are left out: without ``@dataclass`` nothing works, and the others need arguments."""
 Span = tuple[tuple[int, int], tuple[int, int]]
 
@@ -94,7 +94,7 @@ def sample(path: Path, count: int, seed: int) -> list[MutationSpec]:
 def is_of_use(operator: str) -> bool:
     """Whether an operator makes faults; ``is`` for ``==`` says more of Python's own caches than of a test."""
     identity = operator.endswith(("_Is", "_IsNot")) and "_Is_" not in operator and "_IsNot_" not in operator
-    return operator not in PLAIN and not identity
+    return operator not in LEFT_OUT and not identity
 
 
 def unobserved(tree: ast.AST) -> Iterator[Span]:

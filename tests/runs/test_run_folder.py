@@ -217,3 +217,21 @@ def test_one_process_works_in_a_folder(make: Make, tmp_path: Path) -> None:
         other.kill()
     with sole_owner(Path(config.output) / ".lock", "x"):
         pass  # a dead one holds nobody up
+
+
+def test_files_are_known_however_they_are_named(make: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a pattern, from the home folder, or relatively: what changes is noticed, and what is not there is said."""
+    from atoll.workloads.mobility import MobilityConfig
+    from atoll.workloads.tabular.config import TabularConfig
+    from atoll.workloads.workload import workload_class
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "tables").mkdir()
+    (tmp_path / "tables" / "a.csv").write_text("x\n1\n")
+    for paths in (["~/tables/*.csv"], ["~/tables"], [str(tmp_path / "tables" / "a.csv")]):
+        silo = replace(make().silos[0], data=TabularConfig(paths=paths))
+        basis = RunBasis.of(replace(make(), silos=[silo]))
+        assert list(basis.data["clinic"]) == [str(tmp_path / "tables" / "a.csv")], paths
+    with pytest.raises(ConfigError, match="does not exist"):
+        workload_class("tabular").check_data(TabularConfig(paths=[str(tmp_path / "nowhere")]))
+    workload_class("mobility").check_data(MobilityConfig(format="generated"))

@@ -5,9 +5,6 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
-_INSIDE = 1
-"""Where a mention of a control token is cut, where its vocabulary would match it all the same."""
-
 
 def text_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
     """Token ids of each text, none of which is that of a token that was added to the vocabulary to steer a model.
@@ -19,17 +16,19 @@ def text_ids(tokenizer: Any, texts: Sequence[str]) -> list[list[int]]:
         tokenizer: Of transformers.
         texts: What somebody wrote.
     """
-    controls = control_tokens(tokenizer)
-    told = [any(token in text for token in controls) for text in texts]
-    plain = [text for text, mentions in zip(texts, told, strict=True) if not mentions]
+    if not texts:
+        return []
     options = {"return_attention_mask": False, "return_token_type_ids": False, "verbose": False}
-    found = iter(tokenizer(plain, add_special_tokens=False, **options)["input_ids"] if plain else [])
-    steering, made = set(controls.values()), []
-    for text, mentions in zip(texts, told, strict=True):
-        ids = [] if mentions else list(next(found))
-        # Some tokenizers find control tokens in other spellings too, such as in capitals.
-        clean = not mentions and steering.isdisjoint(ids)
-        made.append(ids if clean else _without_controls(tokenizer, text, controls))
+    made = [list(ids) for ids in tokenizer(list(texts), add_special_tokens=False, **options)["input_ids"]]
+    controls = control_tokens(tokenizer)
+    steering = set(controls.values())
+    mentioning = [place for place, ids in enumerate(made) if not steering.isdisjoint(ids)]
+    backend = getattr(tokenizer, "backend_tokenizer", None) if mentioning else None
+    bare = None if backend is None else _bare(backend.to_str())
+    for place in mentioning:
+        ids = list(bare.encode(texts[place], add_special_tokens=False).ids) if bare is not None else made[place]
+        # A vocabulary may hold control tokens by itself, and a tokenizer in Python cannot go without those added to it.
+        made[place] = ids if steering.isdisjoint(ids) else _around(tokenizer, texts[place], controls)
     return made
 
 
@@ -40,15 +39,6 @@ def control_tokens(tokenizer: Any) -> dict[str, int]:
     it all the same, where the vocabulary has nothing else for them.
     """
     return {str(token): int(number) for number, token in tokenizer.added_tokens_decoder.items()}
-
-
-def _without_controls(tokenizer: Any, text: str, controls: dict[str, int]) -> list[int]:
-    backend = getattr(tokenizer, "backend_tokenizer", None)
-    if backend is not None:
-        ids = list(_bare(backend.to_str()).encode(text, add_special_tokens=False).ids)
-        if set(controls.values()).isdisjoint(ids):
-            return ids
-    return _around(tokenizer, text, controls)
 
 
 @lru_cache(maxsize=4)
@@ -64,7 +54,7 @@ def _around(tokenizer: Any, text: str, controls: dict[str, int]) -> list[int]:
     """Ids of a text whose mentions of control tokens are cut in two, so that no piece holds a whole one."""
     pieces, start = [], 0
     while mentions := [(at, token) for token in controls if (at := text.find(token, start)) >= 0 and len(token) > 1]:
-        end = min(mentions)[0] + _INSIDE
+        end = min(mentions)[0] + 1
         pieces.append(text[start:end])
         start = end
     pieces.append(text[start:])

@@ -80,14 +80,13 @@ def execute(
         LedgerError: another process works in the folder.
         AtollError: the run cannot be made; what had arrived is kept.
     """
-    with run_folder(config) as folder:
-        return _execute(config, folder, command, on_progress, retrain)
+    with prepared(config, retrain) as (folder, silos):
+        return _execute(config, folder, silos, command, on_progress)
 
 
 def _execute(
-    config: RunConfig, folder: Path, command: str, on_progress: OnProgress | None, retrain: Collection[str]
+    config: RunConfig, folder: Path, silos: Sequence[SiloProcess], command: str, on_progress: OnProgress | None
 ) -> Outcome:
-    silos = prepared(config, folder, retrain)
     traffic = TrafficLog(folder / "traffic.jsonl")
     with MemoryWatch() as memory, opened(config, silos, traffic, on_progress) as grid:
         found = _coordinate(grid, folder)
@@ -126,31 +125,26 @@ def _problem(look: Callable[[Any], object], silo: SiloConfig) -> str:
 
 
 @contextlib.contextmanager
-def run_folder(config: RunConfig) -> Iterator[Path]:
-    """The run folder, made where it is not there, and this process's alone as long as it works in it.
+def prepared(config: RunConfig, retrain: Collection[str] = ()) -> Iterator[tuple[Path, list[SiloProcess]]]:
+    """The run folder, with what the run rests on and a folder for every silo; this process's alone inside the block.
+
+    Args:
+        config: The run.
+        retrain: Owners whose experts are trained anew.
 
     Raises:
-        ConfigError, PluginError: a configuration that cannot be.
-        LedgerError: another process works in it.
+        ConfigError, PluginError: a configuration that cannot be, or what arrived in the folder rests on something else.
+        FederationError: a silo's data is not there.
+        LedgerError: another process works in the folder.
     """
     config.check()
     folder = Path(config.output).resolve()
     folder.mkdir(parents=True, exist_ok=True)
     with sole_owner(folder / ".lock", folder, ", or use another folder (output=FOLDER)"):
-        yield folder
+        yield folder, _prepared(config, folder, retrain)
 
 
-def prepared(config: RunConfig, folder: Path, retrain: Collection[str] = ()) -> list[SiloProcess]:
-    """Write down what a run rests on, and make a folder for every silo.
-
-    Args:
-        config: The run.
-        folder: The run folder.
-        retrain: Owners whose experts are trained anew.
-
-    Raises:
-        ConfigError: what arrived in the folder rests on something else, or an owner to be trained anew is none.
-    """
+def _prepared(config: RunConfig, folder: Path, retrain: Collection[str]) -> list[SiloProcess]:
     if odd := sorted(set(retrain) - {silo.name for silo in config.silos}):
         raise ConfigError(f"--retrain names '{odd[0]}'; the silos are {', '.join(silo.name for silo in config.silos)}")
     if not config.incomplete:

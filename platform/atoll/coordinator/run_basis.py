@@ -26,6 +26,7 @@ _FILE = "basis.json"
 _JOURNAL = "journal.jsonl"
 _FREE = ("engine", "output", "incomplete")
 """Settings that decide where and how fast a run is, and nothing that is in it."""
+_SILOS = "silos."
 _SHOWN = 3
 
 
@@ -46,7 +47,7 @@ class RunBasis:
     @classmethod
     def of(cls, config: RunConfig) -> Self:
         """Of a run that begins now; a silo whose data cannot be read has none, and says so itself later."""
-        return cls(settings=_settings(config), data={silo.name: _files(silo.data) for silo in config.silos})
+        return cls(settings=_settings(config), data={silo.name: _digests(silo.data) for silo in config.silos})
 
     @classmethod
     def load(cls, folder: Path) -> "RunBasis | None":
@@ -82,19 +83,10 @@ class RunBasis:
         found: dict[str, list[str]] = {}
         if self.format != since.format:
             found[""] = [f"this Atoll trains otherwise than the one that began it (format {since.format})"]
-        silos = {key for key in (*self.settings, *since.settings) if key.startswith("silos.")}
-        for key in sorted({*self.settings, *since.settings} - silos):
-            before, now = since.settings.get(key), self.settings.get(key)
-            if before != now:
-                found.setdefault("", []).append(f"{key} was {_shown(before)}, and is {_shown(now)}")
+        if shared := _settings_changed(since.settings, self.settings, ""):
+            found.setdefault("", []).extend(shared)
         for name in sorted(trained):
-            mine = [key for key in sorted(silos) if key.startswith(f"silos.{name}.")]
-            told = [
-                f"{key.removeprefix(f'silos.{name}.')} was {_shown(since.settings.get(key))}, and is "
-                f"{_shown(self.settings.get(key))}"
-                for key in mine
-                if since.settings.get(key) != self.settings.get(key)
-            ]
+            told = _settings_changed(since.settings, self.settings, f"{_SILOS}{name}.")
             if name in self.data and name in since.data:
                 told += _files_changed(since.data[name], self.data[name])
             if told:
@@ -164,8 +156,18 @@ def _settings(config: RunConfig) -> dict[str, str]:
     silos = loaded.pop("silos", None) or []
     _flatten({key: value for key, value in loaded.items() if key not in _FREE}, "", flat)
     for silo in silos:
-        _flatten(silo, f"silos.{silo.get('name', '?')}.", flat)
+        _flatten(silo, f"{_SILOS}{silo['name']}.", flat)
     return flat
+
+
+def _settings_changed(before: Mapping[str, str], now: Mapping[str, str], under: str) -> list[str]:
+    """What differs among settings under a prefix, in words; without one, among those that are no silo's."""
+    keys = [key for key in {*before, *now} if key.startswith(under) and bool(under) == key.startswith(_SILOS)]
+    return [
+        f"{key.removeprefix(under)} was {_shown(before.get(key))}, and is {_shown(now.get(key))}"
+        for key in sorted(keys)
+        if before.get(key) != now.get(key)
+    ]
 
 
 def _flatten(value: Any, prefix: str, into: dict[str, str]) -> None:
@@ -176,11 +178,11 @@ def _flatten(value: Any, prefix: str, into: dict[str, str]) -> None:
         into[prefix.removesuffix(".")] = json.dumps(value, sort_keys=True, default=str, ensure_ascii=False)
 
 
-def _files(data: Any) -> dict[str, str]:
-    """Digests of a silo's files, by path."""
-    found = {}
+def _digests(data: Any) -> dict[str, str]:
+    """Of a silo's files, by path; none where they are not there or cannot be read."""
+    kind, found = workload_class(data.workload), {}
     try:
-        for path in workload_class(data.workload).data_files(data):
+        for path in kind.data_files(kind.absolute(data)):
             with path.open("rb") as handle:
                 found[str(path)] = hashlib.file_digest(handle, "sha256").hexdigest()
     except (OSError, ConfigError, DataError):

@@ -40,7 +40,7 @@ def input_mask(args: Sequence[Any], kwargs: Mapping[str, Any]) -> Tensor | None:
         if not isinstance(mask, Tensor) or mask.ndim != 2:
             raise MixtureError("a mixture reads attention masks [texts, positions], 0 at padding, and no others")
         found = mask[:, -int(read.shape[1]) :].bool() if isinstance(read, Tensor) else mask.bool()
-    if isinstance(positions, Tensor) and positions.ndim == 2:
+    if isinstance(positions, Tensor) and positions.ndim == 2 and positions.shape[1] > 1:
         _check_one_text(positions, found)
     return found
 

@@ -16,6 +16,7 @@ from atoll.mixture import Descriptor
 from atoll.plugins import load
 from atoll.workloads.data import GROUP, DataConfig
 from atoll.workloads.excluded import Excluded
+from atoll.workloads.files import find_files
 from atoll.workloads.reading import ReadReport
 
 if TYPE_CHECKING:
@@ -116,9 +117,9 @@ class Workload(ABC):
     unit: ClassVar[str]
     """What losses are given per: ``token``, ``visit``."""
     score_names: ClassVar[tuple[str, ...]] = ()
+    """Figures beside the loss that :meth:`finish` gives of whole splits, but for those of groups."""
     lower_scores: ClassVar[tuple[str, ...]] = ()
     """Those of them that are better when they are lower, as a loss is."""
-    """Figures beside the loss that :meth:`finish` gives of whole splits, but for those of groups."""
     cached_below: ClassVar[bool] = False
     """Whether states below the first expert are a function of a sample's token ids alone, and worth keeping on disk:
     then ``targets["ids"]`` holds those."""
@@ -161,17 +162,13 @@ class Workload(ABC):
         """Files and folders that nobody but the owner's own process should read."""
 
     @classmethod
-    def data_files(cls, config: Any) -> list[Path]:
+    def data_files(cls, config: Any) -> Sequence[Path]:
         """The files that the data is in, sorted; those of folders with their subfolders, hidden ones left out.
 
         Raises:
             ConfigError, DataError: what is named is not there.
         """
-        found: set[Path] = set()
-        for path in cls.private_paths(config):
-            inside = path.rglob("*") if path.is_dir() else [path]
-            found |= {each for each in inside if each.is_file() and not each.name.startswith(".")}
-        return sorted(found)
+        return find_files(map(str, cls.private_paths(config)), cls.name)
 
     @classmethod
     @abstractmethod
@@ -236,13 +233,12 @@ class Workload(ABC):
 
     @classmethod
     def check_data(cls, config: Any) -> None:
-        """Find what is wrong with the data without an anchor; by itself, only whether there are files.
+        """Find what is wrong with the data without an anchor; by itself, only whether what is named is there.
 
         Raises:
             ConfigError, DataError: what is wrong.
         """
-        if not cls.data_files(config):
-            raise DataError(f"{cls.name}: there is no file in {', '.join(map(str, cls.private_paths(config)))}")
+        cls.data_files(config)
 
     @property
     @abstractmethod

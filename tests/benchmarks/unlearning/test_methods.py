@@ -1,12 +1,11 @@
 """Unlearning of whole models and of one expert, on toys."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
+from tests.clients.conftest import torch_as_it_was as torch_as_it_was
 
 from atoll.benchmarks.suites.study import Work
 from atoll.benchmarks.suites.suite import read_suite
@@ -28,15 +27,6 @@ from atoll.workloads.scoring import document_losses, documents_of
 
 CONFIG = UnlearningConfig(documents=12, gradient="never")
 LETTERS = {LEAVES: "abcdefgh", "hospital": "mnopqrst"}
-
-
-@pytest.fixture(autouse=True)
-def torch_as_it_was() -> Iterator[None]:
-    """A node sets what holds for its whole process."""
-    threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    yield
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(deterministic)
 
 
 @pytest.fixture(scope="module")

@@ -2,32 +2,18 @@
 
 from dataclasses import replace
 
+from tests.coordinator.stream.stream_results import stage, stream_results
+
 from atoll.coordinator.stream.results import StageResult, StreamResults
 from atoll.coordinator.stream.run import stops_of
 from atoll.coordinator.stream.tables import stops_cells
 
-PLAIN = StageResult(arrived=["clinic"], release=1, digest="", members=[], guarantee="", seconds={}, drawn={})
+PLAIN = stage("clinic")
 STOPPED = replace(PLAIN, arrived=["court"], stopped={"court": 40}, fitting_stopped=20)
 
 
 def results(*stages: StageResult) -> StreamResults:
-    return StreamResults(
-        title="",
-        command="",
-        seed=0,
-        anchor="",
-        anchor_digest="",
-        metric="loss",
-        domains={},
-        failures={},
-        stages=list(stages),
-        methods=[],
-        withdrawal=None,
-        bytes_out={},
-        audits={},
-        peak_memory_bytes=0,
-        versions={},
-    )
+    return stream_results("loss", stages)
 
 
 def test_the_table_has_a_cell_a_stage() -> None:

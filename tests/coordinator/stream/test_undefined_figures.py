@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.coordinator.stream.stream_results import stage, stream_results
 
 from atoll.continual import StreamMatrix
 from atoll.coordinator.stream.collect import with_metric
 from atoll.coordinator.stream.page import draw, write_stream_report
-from atoll.coordinator.stream.results import Method, StageResult, StreamResults
+from atoll.coordinator.stream.results import Method, StreamResults
 from atoll.coordinator.stream.tables import methods_grid, silos_grid
 from atoll.coordinator.stream.terminal import stream_tables
 
@@ -27,26 +28,8 @@ def scores(lacking: tuple[str, ...], *names: str) -> dict[str, StreamMatrix]:
 
 
 def results(*found: dict[str, StreamMatrix]) -> StreamResults:
-    return StreamResults(
-        title="",
-        command="",
-        seed=0,
-        anchor="",
-        anchor_digest="",
-        metric="auroc",
-        domains={},
-        failures={},
-        stages=[
-            StageResult(arrived=list(owners), release=1, digest="", members=[], guarantee="", seconds={}, drawn={})
-            for owners in STAGES
-        ],
-        methods=[Method(name=str(n), sees="", bound="", scores=each, seconds=(1.0,)) for n, each in enumerate(found)],
-        withdrawal=None,
-        bytes_out={},
-        audits={},
-        peak_memory_bytes=0,
-        versions={},
-    )
+    methods = [Method(name=str(n), sees="", bound="", scores=each, seconds=(1.0,)) for n, each in enumerate(found)]
+    return stream_results("auroc", [stage(*owners) for owners in STAGES], methods)
 
 
 @pytest.mark.parametrize(

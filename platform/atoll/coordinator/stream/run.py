@@ -1,6 +1,6 @@
 """A whole stream on this machine: engine, stages, baselines, results, tracking, report."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from atoll.continual import over_stages
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.erasure.inventory import TRACKED, record_copy
 from atoll.coordinator.memory import MemoryWatch
-from atoll.coordinator.run import OnProgress, opened, prepared, register, run_folder, track, versions
+from atoll.coordinator.run import OnProgress, opened, prepared, register, track, versions
 from atoll.coordinator.stream.baselines import BaselineResults, run_baselines
 from atoll.coordinator.stream.collect import collect
 from atoll.coordinator.stream.course import Course, StreamCoordinator
@@ -18,6 +18,7 @@ from atoll.coordinator.stream.world import world_of
 from atoll.coordinator.tracking import Tracker
 from atoll.coordinator.traffic import TrafficLog
 from atoll.experts.stop_config import ROUTER_STOPPED
+from atoll.federation.embedded import SiloProcess
 from atoll.ledger import Ledger
 from atoll.releases.folder import release_folder
 from atoll.workloads.workload import workload_class
@@ -56,14 +57,13 @@ def execute_stream(
         LedgerError: another process works in the folder.
         AtollError: the stream cannot be made; what had arrived is kept.
     """
-    with run_folder(config) as folder:
-        return _execute_stream(config, folder, command, on_progress, retrain)
+    with prepared(config, retrain) as (folder, silos):
+        return _execute_stream(config, folder, silos, command, on_progress)
 
 
 def _execute_stream(
-    config: RunConfig, folder: Path, command: str, on_progress: OnProgress | None, retrain: Collection[str]
+    config: RunConfig, folder: Path, silos: Sequence[SiloProcess], command: str, on_progress: OnProgress | None
 ) -> StreamOutcome:
-    silos = prepared(config, folder, retrain)
     traffic = TrafficLog(folder / "traffic.jsonl")
     with MemoryWatch() as memory:
         with opened(config, silos, traffic, on_progress) as grid:

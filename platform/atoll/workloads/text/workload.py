@@ -38,8 +38,6 @@ from atoll.workloads.text.tokens import Tokenizer, build, cache_key, end_of_text
 from atoll.workloads.workload import SPLITS, Batch, Progress, Question, Sources, Split, SplitCounts, Workload
 
 _ATTEMPTS = 3
-
-
 _LOOKED_AT = 400
 """Characters of a document by which its script is known."""
 
