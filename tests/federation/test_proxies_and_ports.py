@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from atoll.errors import MachineError
-from atoll.federation.last_words import tail, why_it_ended
+from atoll.federation.exit_reason import tail, why_it_ended
 from atoll.federation.listening import PARENT, expect_listening
 from atoll.federation.proxies import (
     bypass_loopback,

@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from atoll.config import read_config
-from atoll.config.folder_lock import sole_owner
 from atoll.coordinator.config import RunConfig
 from atoll.coordinator.journal import Journal
 from atoll.coordinator.results import RunResults
@@ -21,6 +20,7 @@ from atoll.coordinator.run_basis import RunBasis, check_basis, set_aside
 from atoll.coordinator.traffic import TrafficLog
 from atoll.errors import ConfigError, LedgerError
 from atoll.federation.embedded import Traffic
+from atoll.storage.folder_lock import sole_owner
 from atoll.testing import toy_anchor
 
 WORDS = {
@@ -202,7 +202,7 @@ def test_one_process_works_in_a_folder(make: Make, tmp_path: Path) -> None:
     config = make()
     Path(config.output).mkdir()
     holding = (
-        "import sys; from pathlib import Path; from atoll.config.folder_lock import sole_owner\n"
+        "import sys; from pathlib import Path; from atoll.storage.folder_lock import sole_owner\n"
         "with sole_owner(Path(sys.argv[1]) / '.lock', 'x'): print('held', flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(

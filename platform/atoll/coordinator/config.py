@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime
 
 from omegaconf import MISSING
 
-from atoll.coordinator.needs import check_beside, check_expert, check_fitting, check_router, check_rows
+from atoll.coordinator.plugin_requirements import check_beside, check_expert, check_fitting, check_router, check_rows
 from atoll.coordinator.stream.config import StreamConfig, generator_for
 from atoll.errors import ConfigError
 from atoll.experts.checks import SLUG

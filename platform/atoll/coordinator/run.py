@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atoll.config import to_yaml
-from atoll.config.folder_lock import sole_owner
 from atoll.coordinator.app import Coordinator, Findings
 from atoll.coordinator.config import SIMULATION, EngineConfig, RunConfig, SiloConfig
 from atoll.coordinator.erasure.inventory import TRACKED, record_copy
@@ -31,6 +30,7 @@ from atoll.federation.progress import Progress
 from atoll.ledger import Ledger
 from atoll.releases.folder import release_folder
 from atoll.releases.release import Release
+from atoll.storage.folder_lock import sole_owner
 from atoll.workloads.workload import workload_class
 
 if TYPE_CHECKING:

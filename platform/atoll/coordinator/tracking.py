@@ -18,9 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from atoll.coordinator.registered.reference import Reference, write_model
+from atoll.coordinator.mlflow_model.reference import Reference, write_model
 from atoll.coordinator.results import RunResults
-from atoll.experts.curve import CURVE, read_losses
+from atoll.experts.loss_curve import CURVE, read_losses
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

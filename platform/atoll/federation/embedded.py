@@ -23,7 +23,7 @@ from flwr.supercore.run import Run
 
 from atoll.errors import FederationError
 from atoll.errors.explain import explained
-from atoll.federation.last_words import KILLED, tail, why_it_ended
+from atoll.federation.exit_reason import KILLED, tail, why_it_ended
 from atoll.federation.logs import shorten_log
 from atoll.federation.messages import local_message
 from atoll.federation.progress import Progress

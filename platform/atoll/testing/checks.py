@@ -13,7 +13,7 @@ from atoll.errors import MixtureError
 from atoll.experts.integrator import Integrator
 from atoll.experts.package import ExpertPackage
 from atoll.mixture import Descriptor, ExpertKind, Mixture, Router, Routing, RoutingContext
-from atoll.mixture.rehearsal import rehearse_fitting
+from atoll.mixture.dry_run import try_fitting
 from atoll.mixture.routing import stack_rows
 from atoll.plugins import load
 from atoll.testing.anchors import toy_anchor
@@ -131,7 +131,7 @@ def _check_apart(bench: _Bench) -> None:
 def _check_declared(router: Router) -> None:
     if router.trainable:
         try:
-            rehearse_fitting(router, steps=100, learning_rate=1e-2, shares=True, directions=True)
+            try_fitting(router, steps=100, learning_rate=1e-2, shares=True, directions=True)
         except MixtureError as error:
             raise AssertionError(str(error)) from error
 

@@ -15,8 +15,8 @@ import pytest
 
 from atoll.benchmarks.suites.record import SuiteFolder
 from atoll.benchmarks.suites.suite import read_suite
-from atoll.config.folder_lock import sole_owner
 from atoll.coordinator.tracking import store_uri
+from atoll.storage.folder_lock import sole_owner
 
 pytestmark = [pytest.mark.slow]
 

@@ -16,7 +16,7 @@ from atoll.benchmarks.suites.record import SuiteFolder
 from atoll.benchmarks.suites.suite import Cell
 from atoll.benchmarks.suites.worker import PROGRESS, Job
 from atoll.errors import ConfigError
-from atoll.federation.last_words import tail, why_it_ended
+from atoll.federation.exit_reason import tail, why_it_ended
 
 _JOB, _LOG = "job.json", "log.txt"
 

@@ -9,7 +9,7 @@ from atoll.benchmarks.suites.run import Failure, device_of, run_cells
 from atoll.benchmarks.suites.suite import Cell
 from atoll.benchmarks.suites.tracking import is_tracked, suite_tracker, track_cell
 from atoll.cli.progress import shown_progress
-from atoll.config.folder_lock import sole_owner
+from atoll.storage.folder_lock import sole_owner
 
 
 def run_and_track(folder: SuiteFolder, store: Path, *, jobs: int, wanted: str, console: Console) -> list[Failure]:

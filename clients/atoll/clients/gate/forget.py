@@ -15,11 +15,11 @@ from atoll.clients.node import Node
 from atoll.clients.own_experts import OwnExpert, own_experts
 from atoll.clients.succession import Succession, ended, pending
 from atoll.clients.training.kept_checkpoints import usable_checkpoint
-from atoll.config.folder_lock import sole_owner
 from atoll.errors import ConfigError
 from atoll.federation.blobs import BlobStore
 from atoll.federation.talk import DONE, WorkReply
 from atoll.federation.units import TrainReply
+from atoll.storage.folder_lock import sole_owner
 from atoll.workloads.excluded import Excluded
 from atoll.workloads.workload import Split
 

@@ -14,7 +14,6 @@ from flwr.app import Message
 from atoll.clients.gate.gate import Gate
 from atoll.clients.gate.health import HealthMonitor
 from atoll.clients.gate.setup import NodeFolder
-from atoll.config.folder_lock import sole_owner
 from atoll.errors.explain import explained
 from atoll.experts.files import write_atomic
 from atoll.federation.flower.clock import clock_offset, shift_clock
@@ -25,6 +24,7 @@ from atoll.federation.flower.supernode import start_supernode
 from atoll.federation.flower.tasks import serve_tasks
 from atoll.federation.handover import Invitation
 from atoll.federation.proxies import leave_proxies, proxy_for, shown_proxy
+from atoll.storage.folder_lock import sole_owner
 
 log = logging.getLogger(__name__)
 _FIRST, _LONGEST = 1.0, 20.0

@@ -14,7 +14,7 @@ from torch import Tensor
 from atoll.clients.training.kept_checkpoints import keep
 from atoll.clients.training.trainable import Trainable
 from atoll.errors import DataError
-from atoll.experts.curve import CURVE, append_losses
+from atoll.experts.loss_curve import CURVE, append_losses
 from atoll.experts.training import TrainingConfig
 from atoll.workloads.workload import Batch
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from atoll.anchors import resolve
 from atoll.config import read_config, to_yaml
-from atoll.coordinator.needs import check_fitting, check_router, check_rows
+from atoll.coordinator.plugin_requirements import check_fitting, check_router, check_rows
 from atoll.coordinator.stream.config import RefitConfig, generator_for
 from atoll.errors import ConfigError
 from atoll.experts.files import write_atomic

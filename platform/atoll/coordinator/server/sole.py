@@ -6,9 +6,9 @@ from pathlib import Path
 
 from sqlalchemy import create_engine, text
 
-from atoll.config.folder_lock import in_use, sole_owner
 from atoll.errors import LedgerError
 from atoll.ledger.location import ledger_file, ledger_url
+from atoll.storage.folder_lock import in_use, sole_owner
 
 _NAME = 0x41746F6C6C
 """PostgreSQL's number for the lock of the coordinator of a ledger."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from atoll.federation.last_words import why_it_ended
+from atoll.federation.exit_reason import why_it_ended
 from atoll.federation.listening import PARENT
 from atoll.federation.proxies import without_proxies
 

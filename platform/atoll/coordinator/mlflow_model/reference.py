@@ -15,7 +15,7 @@ from atoll.config.decode import decode
 from atoll.errors import ConfigError, DataError, MixtureError
 
 FILE = "release-reference.json"
-LOADER = "atoll.coordinator.registered.loading"
+LOADER = "atoll.coordinator.mlflow_model.loading"
 MOVED = {
     "release": "ATOLL_RELEASE",
     "ledger": "ATOLL_LEDGER",
@@ -93,7 +93,7 @@ def write_model(reference: Reference, folder: Path) -> None:
 
     import mlflow.pyfunc
 
-    from atoll.coordinator.registered.signature import signature_of
+    from atoll.coordinator.mlflow_model.signature import signature_of
 
     with tempfile.TemporaryDirectory(prefix="atoll-") as made:
         reference.save(Path(made))

@@ -167,7 +167,7 @@ def test_a_store_that_is_away_costs_the_tracking_and_not_the_run(
 
 
 def test_losses_of_training_are_curves(tmp_path: Path) -> None:
-    from atoll.experts.curve import CURVE, append_losses
+    from atoll.experts.loss_curve import CURVE, append_losses
 
     work = tmp_path / "run" / "silos" / "clinic" / "work" / "one"
     for step, loss in ((1, 3.0), (2, 2.0), (2, 1.5)):

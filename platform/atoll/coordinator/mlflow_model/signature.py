@@ -5,7 +5,7 @@ Rows are checked by who answers them, since MLflow would take no list of texts w
 
 from typing import TYPE_CHECKING
 
-from atoll.coordinator.registered.reference import Reference
+from atoll.coordinator.mlflow_model.reference import Reference
 from atoll.ledger import ANY
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from atoll.experts.integrator import Integrator
 from atoll.experts.training import ExpertConfig
 from atoll.federation.units import Choice
 from atoll.mixture import ExpertKind, Router
-from atoll.mixture.rehearsal import rehearse_fitting, rehearse_rows
+from atoll.mixture.dry_run import try_fitting, try_rows
 from atoll.plugins import build, load
 from atoll.workloads.workload import workload_class
 
@@ -42,7 +42,7 @@ def check_rows(router: Router, *, shares: bool, directions: bool) -> None:
         ConfigError: it makes none.
     """
     try:
-        rehearse_rows(router, shares=shares, directions=directions)
+        try_rows(router, shares=shares, directions=directions)
     except MixtureError as error:
         raise ConfigError(f"router and descriptor do not fit each other: {error}") from error
 
@@ -61,7 +61,7 @@ def check_fitting(router: Choice, integrator: Choice, refit: RefitConfig, *, sha
             "could be fitted (trainable = False): take integrator.name=flexolmo, or refit.steps=0"
         )
     try:
-        rehearse_fitting(
+        try_fitting(
             build("atoll.routers", router.name, router.options),
             steps=refit.steps,
             learning_rate=refit.learning_rate,
@@ -103,13 +103,13 @@ def check_expert(expert: ExpertConfig, training_router: Choice, *, shares: bool,
     router = check_router(training_router)
     if expert.kind != "ffn" or not expert.coordinated:
         return
-    (rows,) = rehearse_rows(router, shares=shares, directions=directions).values()
+    (rows,) = try_rows(router, shares=shares, directions=directions).values()
     if any(set(row) != {"row", "bias"} for row in rows.values()):
         raise ConfigError(
             f"expert.coordinated: router {router.name} has no row that training could move; coordinated experts train "
             "beside top-k (training_router.name=top-k), others take expert.coordinated=false"
         )
     try:
-        rehearse_fitting(router, steps=8, learning_rate=1e-3, shares=shares, directions=directions)
+        try_fitting(router, steps=8, learning_rate=1e-3, shares=shares, directions=directions)
     except MixtureError as error:
         raise ConfigError(f"expert.coordinated: {error}") from error

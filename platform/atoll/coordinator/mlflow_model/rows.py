@@ -16,8 +16,8 @@ from torch import Tensor
 
 from atoll.anchors.classifier import ClassifierArchitecture, ImagesForm, TabularForm
 from atoll.anchors.classifier.schema import Schema, canonical
-from atoll.coordinator.registered.reference import Reference
-from atoll.coordinator.registered.signature import IMAGE
+from atoll.coordinator.mlflow_model.reference import Reference
+from atoll.coordinator.mlflow_model.signature import IMAGE
 from atoll.errors import ConfigError, DataError, MixtureError
 from atoll.releases.opening import OpenRelease
 from atoll.workloads.images.sources import read_files

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from atoll.coordinator.erasure.registration import ledger_of
+from atoll.coordinator.mlflow_model.reference import Reference
+from atoll.coordinator.mlflow_model.rows import probabilities
+from atoll.coordinator.mlflow_model.signature import EVERYONE, IMAGE, PROMPT
+from atoll.coordinator.mlflow_model.texts import continued
 from atoll.coordinator.permitted import Permitted
-from atoll.coordinator.registered.reference import Reference
-from atoll.coordinator.registered.rows import probabilities
-from atoll.coordinator.registered.signature import EVERYONE, IMAGE, PROMPT
-from atoll.coordinator.registered.texts import continued
 from atoll.errors import ConfigError, MixtureError
 from atoll.experts.signing import PublicKey
 from atoll.ledger import ANY
@@ -61,7 +61,7 @@ class RegisteredRelease:
 
         Args:
             data: Rows: ``prompt`` and perhaps ``continuation``, a table's columns, or ``image`` as a file's bytes.
-            params: See :func:`~atoll.coordinator.registered.signature.signature_of`.
+            params: See :func:`~atoll.coordinator.mlflow_model.signature.signature_of`.
 
         Raises:
             MixtureError: nobody permits it, or the entitlement names somebody who is not in the release.
@@ -102,7 +102,7 @@ class RegisteredRelease:
 
 
 def _load_pyfunc(path: str, model_config: Mapping[str, Any] | None = None) -> RegisteredRelease:
-    """The model in a folder that :func:`~atoll.coordinator.registered.reference.write_model` had MLflow write."""
+    """The model in a folder that :func:`~atoll.coordinator.mlflow_model.reference.write_model` had MLflow write."""
     return RegisteredRelease(Reference.load(Path(path)).moved(model_config or {}))
 
 

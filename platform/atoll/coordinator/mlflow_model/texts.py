@@ -10,7 +10,7 @@ import torch
 
 from atoll.anchors.plain_text import text_ids
 from atoll.coordinator.generate import Sampling, generate
-from atoll.coordinator.registered.signature import CONTINUATION, PROMPT, SEED, TEMPERATURE, TOKENS, TOP_P
+from atoll.coordinator.mlflow_model.signature import CONTINUATION, PROMPT, SEED, TEMPERATURE, TOKENS, TOP_P
 from atoll.errors import ConfigError
 from atoll.releases.opening import OpenRelease
 

@@ -11,7 +11,7 @@ from PIL import Image
 from tests.workloads.tabular.tables import SCHEMA, write
 
 from atoll.anchors.classifier import ImagesForm
-from atoll.coordinator.registered.rows import encoded_rows, read_images
+from atoll.coordinator.mlflow_model.rows import encoded_rows, read_images
 from atoll.errors import ConfigError, DataError
 from atoll.workloads.images.sources import read_files
 from atoll.workloads.tabular.rows import read_rows

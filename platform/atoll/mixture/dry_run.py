@@ -15,14 +15,14 @@ from atoll.mixture.descriptor import ANCHOR_STATES, Descriptor
 from atoll.mixture.routing import ANCHOR, Router, RoutingContext, Rows, stack_rows
 from atoll.mixture.shared import Shared
 
-_SITE = "rehearsal"
+_SITE = "dry-run"
 _SLOTS = (ANCHOR, "first", "second")
 _WIDTH, _VOCABULARY, _SEQUENCES, _POSITIONS = 32, 64, 2, 6
 _SLACK = 1e-4
 _MOST_STEPS = 64
 
 
-def rehearse_rows(router: Router, *, shares: bool = True, directions: bool = False) -> Rows:
+def try_rows(router: Router, *, shares: bool = True, directions: bool = False) -> Rows:
     """The rows that a router makes of random descriptors.
 
     Args:
@@ -46,7 +46,7 @@ def rehearse_rows(router: Router, *, shares: bool = True, directions: bool = Fal
     return {_SITE: made}
 
 
-def rehearse_fitting(router: Router, *, steps: int, learning_rate: float, shares: bool, directions: bool) -> None:
+def try_fitting(router: Router, *, steps: int, learning_rate: float, shares: bool, directions: bool) -> None:
     """Fit a router's rows for a few steps towards every slot in turn.
 
     Args:
@@ -64,7 +64,7 @@ def rehearse_fitting(router: Router, *, steps: int, learning_rate: float, shares
             f"router {router.name} declares no rows that could be fitted (its class says trainable = False): take one "
             "that does, or fit nothing"
         )
-    rows = rehearse_rows(router, shares=shares, directions=directions)[_SITE]
+    rows = try_rows(router, shares=shares, directions=directions)[_SITE]
     for place in range(len(_SLOTS)):
         try:
             state = _fit(router, stack_rows([rows[slot] for slot in _SLOTS]), place, steps, learning_rate)
